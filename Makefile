@@ -1,0 +1,37 @@
+PYTHON ?= python3.11
+PORT ?= 8000
+BIN := .venv/bin
+READY := .venv/.ready
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(READY)  ## make the virtual environment .venv and install the pinned requirements
+
+$(READY): requirements.txt tests/requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: $(PYTHON) was not found (or: make PYTHON=/path/to/python3.11)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+demo: setup  ## run everything on this machine: http://127.0.0.1:$(PORT)
+	@$(BIN)/python manage.py demo --port $(PORT)
+
+test: lint  ## lint, types, checks and all tests
+	$(BIN)/python -m pytest
+
+lint: setup  ## ruff, mypy, migrations, deployment check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	SECRET_KEY=$$($(BIN)/python -c "import secrets; print(secrets.token_urlsafe(60))") $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+schema: setup  ## write the OpenAPI snapshot anew
+	$(BIN)/python manage.py spectacular --file docs/openapi.yaml --validate --fail-on-warn
+
+bench: setup  ## measure speed and memory (of this machine)
+	@for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
+
+.PHONY: help setup demo test lint schema bench
+.DEFAULT_GOAL := help
