@@ -1,0 +1,81 @@
+"""The one settings dict: ``SOCIALSONGS = {...}`` in the host's Django settings.
+
+Every key is optional. Values are read at use, so ``override_settings`` works in tests,
+and a wrong name or type is refused at once with a message that names the key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, get_type_hints
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Typed view of ``settings.SOCIALSONGS``; sizes in bytes or pixels, times in seconds."""
+
+    # Where work is announced. The rows are the truth, the broker only carries "there is work".
+    BROKER_URL: str = "redis://localhost:6379/0"
+
+    # Uploads (socialsongs/intake.py).
+    MAX_UPLOAD_BYTES: int = 15 * MIB
+    MAX_PIXELS: int = 50_000_000
+    MAX_FRAMES: int = 200
+    MAX_PHOTOS_PER_POST: int = 10
+    STORED_LONG_SIDE: int = 1600
+    JPEG_QUALITY: int = 88
+
+    # Suggestions.
+    SUGGESTIONS: int = 10
+    CANDIDATES: int = 300
+    REASON_TAGS: int = 4
+
+    # Workers: how long a claim lasts, how often a row is tried, how long one drain task runs.
+    LEASE_SECONDS: int = 60
+    MAX_ATTEMPTS: int = 3
+    TASK_BUDGET_SECONDS: int = 20
+    VISIBILITY_TIMEOUT_SECONDS: int = 120
+    RECONCILE_SECONDS: int = 5
+    INTERACTIVE_BATCH: int = 16
+    BULK_BATCH: int = 16
+
+    # The model: a folder with releases (None: the ones that ship) and where it runs.
+    RELEASES_DIR: str | None = None
+    DEVICE: str = "auto"
+
+    # Requests per user, in DRF's notation.
+    UPLOAD_RATE: str = "60/hour"
+    READ_RATE: str = "1200/hour"
+    FEEDBACK_RATE: str = "1200/hour"
+
+
+@cache
+def config() -> Config:
+    """The resolved configuration. Raises ImproperlyConfigured for an unknown key or a wrong type."""
+    given: dict[str, Any] = getattr(settings, "SOCIALSONGS", {})
+    known = {field.name for field in fields(Config)}
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise ImproperlyConfigured(f"SOCIALSONGS has unknown keys {unknown}. Known keys: {', '.join(sorted(known))}.")
+    hints = get_type_hints(Config)
+    for key, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, hints[key]):
+            raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be {hints[key]}, got {value!r}.")
+        if isinstance(value, int) and value <= 0:
+            raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be positive, got {value}.")
+    return Config(**given)
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting == "SOCIALSONGS":
+        config.cache_clear()
+
+
+setting_changed.connect(_forget)

@@ -1,0 +1,52 @@
+"""The only place that sends work to Celery: by task name, after the commit.
+
+The message carries nothing but "there is work": the rows say what. So a broker that is down costs
+time until the reconciler looks, never an upload.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+
+from celery import Celery
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+from .conf import config
+
+logger = logging.getLogger(__name__)
+
+DRAIN_INTERACTIVE = "socialsongs.drain_interactive"
+DRAIN_BULK = "socialsongs.drain_bulk"
+RECONCILE = "socialsongs.reconcile"
+
+# Each lane is a queue of its own, so that no photo waits behind the catalogue.
+QUEUES = {DRAIN_INTERACTIVE: "interactive", DRAIN_BULK: "bulk", RECONCILE: "maintenance"}
+
+
+def announce_photos() -> None:
+    """After the commit: posts or recommendation requests are queued."""
+    transaction.on_commit(lambda: send(DRAIN_INTERACTIVE))
+
+
+def announce_songs() -> None:
+    """After the commit: songs are waiting to be encoded."""
+    transaction.on_commit(lambda: send(DRAIN_BULK))
+
+
+def send(task: str) -> bool:
+    """Put one wake-up on the task's queue; False when the broker could not be reached."""
+    try:
+        _producer(config().BROKER_URL).send_task(task, queue=QUEUES[task], ignore_result=True, retry=False)
+    except OperationalError as error:
+        logger.warning("Broker unreachable, %s waits for the reconciler: %s", task, error)
+        return False
+    return True
+
+
+@cache
+def _producer(broker_url: str) -> Celery:
+    app = Celery("socialsongs", broker=broker_url, set_as_current=False)
+    app.conf.broker_transport_options = {"socket_connect_timeout": 1, "socket_timeout": 2}
+    return app

@@ -1,0 +1,50 @@
+"""What can be wrong with a request. Each error has a stable code and a text for the person who asked."""
+
+from __future__ import annotations
+
+
+class SocialSongsError(Exception):
+    """Base of all errors that a caller can do something about.
+
+    ``code`` never changes and is what clients test; ``str(error)`` says what was wrong and what to do.
+    """
+
+    code = "error"
+
+
+class NoPhoto(SocialSongsError):
+    code = "no_photo"
+
+
+class TooManyPhotos(SocialSongsError):
+    code = "too_many_photos"
+
+
+class IdempotencyConflict(SocialSongsError):
+    """The key was used before with another body."""
+
+    code = "idempotency_conflict"
+
+
+class NotRetryable(SocialSongsError):
+    """Only a failed post can be tried again."""
+
+    code = "not_retryable"
+
+
+class UnknownSong(SocialSongsError):
+    """No published song has this id."""
+
+    code = "unknown_song"
+
+
+class NotSuggested(SocialSongsError):
+    """Feedback about a song that was not suggested for this post."""
+
+    code = "not_suggested"
+
+
+class CatalogueError(SocialSongsError):
+    """A catalogue file that cannot be imported; the text names the line."""
+
+    code = "catalogue_error"

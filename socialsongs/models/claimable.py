@@ -1,0 +1,34 @@
+"""Rows that workers claim: the row is the truth about its own work, the broker is not."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class State(models.TextChoices):
+    QUEUED = "queued"
+    ANALYSING = "analysing"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class Claimable(models.Model):
+    """State, reason, attempts and lease of one piece of work.
+
+    A worker takes a row with a conditional UPDATE under SKIP LOCKED, counts the attempt at
+    the claim (a process that dies has used one up) and holds it until ``lease_expires_at`` by
+    the *database's* clock. Results are written only while ``lease_token`` is still the worker's own.
+    """
+
+    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED, editable=False)
+    reason = models.CharField(
+        max_length=40, blank=True, default="", editable=False, help_text="Code that says why it failed."
+    )
+    attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+    lease_token = models.UUIDField(null=True, blank=True, editable=False)
+    lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+    queued_at = models.DateTimeField(auto_now_add=True, editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        abstract = True

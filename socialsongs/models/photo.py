@@ -1,0 +1,66 @@
+"""What the model sees in one photo, whoever's model the photo belongs to."""
+
+from __future__ import annotations
+
+import uuid
+from typing import IO, Any
+
+from django.contrib.contenttypes.fields import GenericForeignKey
+from django.contrib.contenttypes.models import ContentType
+from django.db import models
+from pgvector.django import HalfVectorField
+
+from .release import ModelRelease
+from .song import EMBEDDING_DIM
+
+
+class PhotoSubject(models.Model):
+    """Points at an image field of any model: our PostPhoto, or a photo model of the host."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    content_type = models.ForeignKey(ContentType, on_delete=models.CASCADE, related_name="+")
+    object_id = models.CharField(max_length=64)
+    field = models.CharField(max_length=64, default="image", help_text="Name of the file field on that model.")
+    photo = GenericForeignKey("content_type", "object_id")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["content_type", "object_id", "field"], name="socialsongs_subject_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.content_type_id}/{self.object_id}.{self.field}"
+
+    def open(self) -> IO[bytes]:
+        """The stored bytes, from the storage of the photo's own field.
+
+        Raises FileNotFoundError when the photo's row or file is gone.
+        """
+        if self.photo is None:
+            raise FileNotFoundError(f"The photo of subject {self.pk} no longer exists.")
+        file: Any = getattr(self.photo, self.field)
+        if not file:
+            raise FileNotFoundError(f"The photo of subject {self.pk} has no file.")
+        opened: IO[bytes] = file.storage.open(file.name, "rb")
+        return opened
+
+
+class PhotoAnalysis(models.Model):
+    """One photo as one release sees it. No row: not processed. A row without tags: nothing found."""
+
+    subject = models.ForeignKey(PhotoSubject, on_delete=models.CASCADE, related_name="analyses")
+    release = models.ForeignKey(ModelRelease, on_delete=models.CASCADE, related_name="photo_analyses")
+    # [{"name", "kind", "score" 0..1, "box" [x0, y0, x1, y1] as fractions of the upright photo}], best first
+    tags = models.JSONField(default=list)
+    # v: what tag attention reads, (EMBEDDING_DIM,)
+    embedding = HalfVectorField(dimensions=EMBEDDING_DIM)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "photo analyses"
+        constraints = [
+            models.UniqueConstraint(fields=["subject", "release"], name="socialsongs_analysis_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject_id} by {self.release_id}"

@@ -1,0 +1,73 @@
+"""A post: one or more ordered photos, and the state of their analysis."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.contrib.contenttypes.fields import GenericRelation
+from django.db import models
+
+from .claimable import Claimable, State
+from .photo import PhotoSubject
+from .song import Song
+
+
+class Post(Claimable):
+    class Visibility(models.TextChoices):
+        PRIVATE = "private"
+        PUBLIC = "public"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="socialsongs_posts")
+    caption = models.CharField(max_length=2200, blank=True, default="")
+    visibility = models.CharField(max_length=8, choices=Visibility.choices, default=Visibility.PRIVATE)
+    chosen_song = models.ForeignKey(Song, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    # A client's retry with the same key and body gets the first answer; another body under it is refused.
+    idempotency_key = models.CharField(max_length=255, blank=True, default="", editable=False)
+    idempotency_fingerprint = models.CharField(max_length=64, blank=True, default="", editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["owner", "idempotency_key"],
+                condition=~models.Q(idempotency_key=""),
+                name="socialsongs_post_idempotent",
+            ),
+        ]
+        indexes = [
+            # An owner's posts, newest first, cursor paged: WHERE owner = .. ORDER BY created_at DESC, id DESC
+            models.Index(fields=["owner", "-created_at", "-id"], name="socialsongs_post_own"),
+            # Interactive claim: WHERE state IN ('queued', 'analysing') ORDER BY queued_at, skipping live leases
+            models.Index(
+                fields=["queued_at"],
+                condition=models.Q(state__in=[State.QUEUED, State.ANALYSING]),
+                name="socialsongs_post_claim",
+            ),
+            # Admin: WHERE state = 'failed' ORDER BY created_at DESC
+            models.Index(fields=["state", "-created_at"], name="socialsongs_post_state"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class PostPhoto(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="photos")
+    position = models.PositiveSmallIntegerField(default=0)
+    image = models.FileField(upload_to="posts/", max_length=200)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    subjects = GenericRelation(PhotoSubject, object_id_field="object_id")
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["post", "position"], name="socialsongs_photo_position"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.post_id} #{self.position}"

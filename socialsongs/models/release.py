@@ -1,0 +1,31 @@
+"""A trained model that the workers serve, by name and checksum; the weights are files, not rows."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class ModelRelease(models.Model):
+    class State(models.TextChoices):
+        STAGED = "staged"
+        ACTIVE = "active"
+        RETIRED = "retired"
+
+    name = models.SlugField(max_length=64, unique=True)
+    sha256 = models.CharField("SHA-256", max_length=64, help_text="Checksum of the weights file.")
+    card = models.JSONField(default=dict, blank=True, help_text="The model card that travels with the weights.")
+    state = models.CharField(max_length=8, choices=State.choices, default=State.STAGED)
+    created_at = models.DateTimeField(auto_now_add=True)
+    activated_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        constraints = [
+            # At most one release answers new requests.
+            models.UniqueConstraint(
+                fields=["state"], condition=models.Q(state="active"), name="socialsongs_one_active_release"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,154 @@
+"""The catalogue and what each model release knows of it."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models.functions import MD5
+from pgvector.django import HalfVectorField
+
+from .claimable import Claimable
+from .release import ModelRelease
+
+# Numbers per stage-one vector and per stored line state. Loading a release checks its own against this.
+EMBEDDING_DIM = 128
+
+# What a catalogue search reads; the index below and ``selectors.search_songs`` must agree on it.
+SONG_SEARCH = SearchVector("title", "artist", "album", "lyrics", config="simple")
+
+
+class Song(models.Model):
+    class Status(models.TextChoices):
+        DRAFT = "draft"
+        PUBLISHED = "published"
+        RETIRED = "retired"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    title = models.CharField(max_length=300)
+    artist = models.CharField(max_length=300)
+    album = models.CharField(max_length=300, blank=True, default="")
+    lyrics = models.TextField(blank=True, default="", help_text="One sung line per line, a blank line between stanzas.")
+    synced_lyrics = models.TextField(
+        blank=True, default="", help_text="LRC: lines such as [01:02.50]words. Gives the clip its start."
+    )
+    language = models.CharField(max_length=12, default="en", help_text="BCP 47 code of the lyrics, e.g. en or pt-BR.")
+    genre = models.CharField(max_length=60, blank=True, default="")
+    moods = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    themes = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    explicit = models.BooleanField(default=False)
+    year = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1000), MaxValueValidator(2200)]
+    )
+    preview_file = models.FileField(upload_to="previews/", blank=True, default="")
+    preview_url = models.URLField(max_length=500, blank=True, default="")
+    preview_start_ms = models.PositiveIntegerField(
+        default=0, help_text="Where in the song the preview begins, in milliseconds."
+    )
+    artwork_url = models.URLField(max_length=500, blank=True, default="")
+    isrc = models.CharField("ISRC", max_length=12, blank=True, default="")
+    musicbrainz_id = models.UUIDField("MusicBrainz recording id", null=True, blank=True)
+    licence = models.CharField(max_length=100, blank=True, default="")
+    markets = ArrayField(
+        models.CharField(max_length=2),
+        default=list,
+        blank=True,
+        help_text="ISO 3166 country codes where the song may be shown; empty: everywhere.",
+    )
+    popularity = models.FloatField(default=0.0, validators=[MinValueValidator(0.0), MaxValueValidator(1.0)])
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT)
+    source = models.CharField(max_length=100, blank=True, default="", help_text="Where the row came from.")
+    source_id = models.CharField(max_length=100, blank=True, default="", help_text="Its id there.")
+    # Computed by the database, so that no way of writing the lyrics can leave an embedding stale unseen.
+    lyrics_digest = models.GeneratedField(
+        expression=MD5("lyrics"), output_field=models.CharField(max_length=32), db_persist=True
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["title", "id"]
+        indexes = [
+            # API list of published songs, by title, cursor paged: WHERE status = 'published' ORDER BY title, id
+            models.Index(fields=["status", "title", "id"], name="socialsongs_song_list"),
+            # Admin list: newest first
+            models.Index(fields=["-created_at"], name="socialsongs_song_newest"),
+            # Search in the API and admin: WHERE to_tsvector('simple', ..) @@ to_tsquery('simple', 'word:* & ..')
+            GinIndex(SONG_SEARCH, name="socialsongs_song_search"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["source", "source_id"],
+                condition=~models.Q(source_id=""),
+                name="socialsongs_song_source_once",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(popularity__gte=0.0, popularity__lte=1.0),
+                name="socialsongs_song_popularity_0_1",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.title} - {self.artist}"
+
+    @property
+    def has_preview(self) -> bool:
+        return bool(self.preview_file or self.preview_url)
+
+
+class SongEmbedding(Claimable):
+    """One song as one release sees it; also the bulk lane's unit of work.
+
+    queued: not (or no longer) encoded. ready: searchable, or, with ``reason`` "no_lyrics", processed
+    and nothing to encode. failed: see ``reason``. The filter columns are copies of the song's, so that
+    the vector query needs no join; ``services.sync_embeddings`` alone writes them.
+    """
+
+    song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="embeddings")
+    release = models.ForeignKey(ModelRelease, on_delete=models.CASCADE, related_name="song_embeddings")
+    # Of the lyrics that this row is about: when the song's differ, the row is queued again and its claim void.
+    lyrics_digest = models.CharField(max_length=32, editable=False)
+
+    # l0: the lyric pooled without a photo, (EMBEDDING_DIM,)
+    stage_one = HalfVectorField(dimensions=EMBEDDING_DIM, null=True, blank=True)
+    # g_1..g_m: fp16, little endian, (m, EMBEDDING_DIM), for the tag attention
+    line_states = models.BinaryField(null=True, blank=True)
+    # Index of each state's line in the lyric's lines (blank lines are not encoded), (m,)
+    line_offsets = ArrayField(models.PositiveIntegerField(), default=list, blank=True)
+    # Mean relevance over the release's reference photos: subtracted, so that no song is near everything.
+    mean_score = models.FloatField(default=0.0)
+
+    status = models.CharField(max_length=10, default=Song.Status.DRAFT, editable=False)
+    explicit = models.BooleanField(default=False, editable=False)
+    language = models.CharField(max_length=12, default="en", editable=False)
+    genre = models.CharField(max_length=60, blank=True, default="", editable=False)
+    markets = ArrayField(models.CharField(max_length=2), default=list, blank=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["release", "song"], name="socialsongs_embedding_once"),
+        ]
+        indexes = [
+            # Bulk claim: WHERE state IN ('queued', 'analysing') ORDER BY queued_at, skipping live leases
+            models.Index(
+                fields=["queued_at"],
+                condition=models.Q(state__in=["queued", "analysing"]),
+                name="socialsongs_embedding_claim",
+            ),
+            # Selective filters go through the b-tree and sort exactly:
+            # WHERE release = .. AND status = 'published' AND language = .. AND genre = ..
+            models.Index(
+                fields=["release", "status", "language", "genre"],
+                condition=models.Q(stage_one__isnull=False),
+                name="socialsongs_embedding_filter",
+            ),
+        ]
+        # The HNSW index on stage_one is partial, one for each release, and made CONCURRENTLY after the
+        # load by `manage.py releases index NAME` (query: ORDER BY stage_one <#> photo LIMIT n).
+
+    def __str__(self) -> str:
+        return f"{self.song_id} in {self.release_id}: {self.state}"

@@ -1,0 +1,112 @@
+"""What was asked, what was suggested, and what people did with it."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+from .claimable import Claimable, State
+from .photo import PhotoSubject
+from .post import Post
+from .release import ModelRelease
+from .song import Song
+
+
+class RecommendationRequest(Claimable):
+    """A question for the recommender. An upload makes the default one; more can follow for the same post.
+
+    ``parameters`` holds what differs from the default: limit, exclude, language, market, explicit, genre.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, null=True, blank=True, related_name="requests")
+    # For photos of a host's own model, which have no post.
+    subject = models.ForeignKey(PhotoSubject, on_delete=models.CASCADE, null=True, blank=True, related_name="requests")
+    text = models.CharField(max_length=500, blank=True, default="")
+    parameters = models.JSONField(default=dict, blank=True)
+    is_default = models.BooleanField(default=False, editable=False)
+    release = models.ForeignKey(ModelRelease, on_delete=models.PROTECT, null=True, blank=True, related_name="requests")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(post__isnull=False) | models.Q(subject__isnull=False) | ~models.Q(text=""),
+                name="socialsongs_request_asks_something",
+            ),
+            models.UniqueConstraint(
+                fields=["post"], condition=models.Q(is_default=True), name="socialsongs_one_default_request"
+            ),
+        ]
+        indexes = [
+            # Interactive claim: WHERE state IN ('queued', 'analysing') ORDER BY queued_at, skipping live leases
+            models.Index(
+                fields=["queued_at"],
+                condition=models.Q(state__in=[State.QUEUED, State.ANALYSING]),
+                name="socialsongs_request_claim",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Suggestion(models.Model):
+    request = models.ForeignKey(RecommendationRequest, on_delete=models.CASCADE, related_name="suggestions")
+    song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="suggestions")
+    release = models.ForeignKey(ModelRelease, on_delete=models.PROTECT, related_name="suggestions")
+    rank = models.PositiveSmallIntegerField(help_text="1 is best.")
+    score = models.FloatField(help_text="Relevance, the song's mean over reference photos removed.")
+    propensity = models.FloatField(default=1.0, help_text="Probability with which this song got this rank.")
+    # [{"tag", "kind", "weight"}]: the photo's tags that speak for this song, strongest first
+    reasons = models.JSONField(default=list)
+    line = models.CharField(max_length=500, blank=True, default="", help_text="The lyric line that fits.")
+    line_index = models.PositiveIntegerField(null=True, blank=True, help_text="Its place in the lyric's lines.")
+    clip_start_ms = models.PositiveIntegerField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["rank"]
+        constraints = [
+            models.UniqueConstraint(fields=["request", "rank"], name="socialsongs_suggestion_rank_once"),
+            models.UniqueConstraint(fields=["request", "song"], name="socialsongs_suggestion_song_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.request_id} #{self.rank}"
+
+
+class Feedback(models.Model):
+    class Kind(models.TextChoices):
+        IMPRESSION = "impression"
+        PLAY = "play"
+        SKIP = "skip"
+        CHOOSE = "choose"
+        HIDE = "hide"
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="socialsongs_feedback"
+    )
+    request = models.ForeignKey(RecommendationRequest, on_delete=models.CASCADE, related_name="feedback")
+    song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="feedback")
+    release = models.ForeignKey(ModelRelease, on_delete=models.PROTECT, related_name="feedback")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    rank = models.PositiveSmallIntegerField()
+    propensity = models.FloatField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "feedback"
+        constraints = [
+            # Told twice, counted once.
+            models.UniqueConstraint(fields=["request", "song", "kind", "user"], name="socialsongs_feedback_once"),
+        ]
+        indexes = [
+            # Choose rate by release over time: WHERE release = .. AND kind = .. AND created_at >= ..
+            models.Index(fields=["release", "kind", "created_at"], name="socialsongs_feedback_rate"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.song_id}"

@@ -1,0 +1,1 @@
+"""Reads. Who may see what is decided here and nowhere else."""

@@ -1,0 +1,72 @@
+"""Songs, releases, and the nearest songs to a photo."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from django.contrib.postgres.search import SearchQuery
+from django.db.models import Q, QuerySet
+from pgvector.django import MaxInnerProduct
+
+from ..models import ModelRelease, Song, SongEmbedding, State
+from ..models.song import SONG_SEARCH
+
+
+def active_release() -> ModelRelease | None:
+    return ModelRelease.objects.filter(state=ModelRelease.State.ACTIVE).first()
+
+
+def published_songs() -> QuerySet[Song]:
+    return Song.objects.filter(status=Song.Status.PUBLISHED).order_by("title", "id")
+
+
+def search_songs(*, songs: QuerySet[Song], text: str) -> QuerySet[Song]:
+    """Songs whose title, artist, album or lyrics hold every word of the text, as word or beginning of one."""
+    words = re.findall(r"\w+", text)
+    if not words:
+        return songs
+    query = SearchQuery(" & ".join(f"'{word}':*" for word in words), search_type="raw", config="simple")
+    return songs.annotate(search=SONG_SEARCH).filter(search=query)
+
+
+def song_filters(*, parameters: dict[str, object]) -> Q:
+    """The conditions on embedding rows that a request's parameters ask for."""
+    condition = Q(status=Song.Status.PUBLISHED)
+    if not parameters.get("explicit", True):
+        condition &= Q(explicit=False)
+    if language := parameters.get("language"):
+        condition &= Q(language=language)
+    if genre := parameters.get("genre"):
+        condition &= Q(genre=genre)
+    if market := parameters.get("market"):
+        condition &= Q(markets=[]) | Q(markets__contains=[market])
+    if exclude := parameters.get("exclude"):
+        condition &= ~Q(song_id__in=exclude)
+    return condition
+
+
+def nearest_songs(
+    *, release: ModelRelease, embedding: Sequence[float], condition: Q, limit: int
+) -> QuerySet[SongEmbedding]:
+    """Stage one: the encoded songs with the highest <v', l0>; ``embedding`` is v', (EMBEDDING_DIM,)."""
+    return (
+        SongEmbedding.objects.filter(condition, release=release, stage_one__isnull=False)
+        .select_related("song")
+        .order_by(MaxInnerProduct("stage_one", list(embedding)))[:limit]
+    )
+
+
+def encoding_coverage(*, release: ModelRelease) -> tuple[int, int]:
+    """How many songs of the catalogue the release has dealt with, and how many there are."""
+    rows = SongEmbedding.objects.filter(release=release).exclude(song__status=Song.Status.RETIRED)
+    done = rows.filter(state__in=[State.READY, State.FAILED]).count()
+    return done, Song.objects.exclude(status=Song.Status.RETIRED).count()
+
+
+def searchable(*, release: ModelRelease) -> bool:
+    """False while there are published songs, but none of them has been encoded yet."""
+    if SongEmbedding.objects.filter(release=release, stage_one__isnull=False).exists():
+        return True
+    waiting = SongEmbedding.objects.filter(release=release, state__in=[State.QUEUED, State.ANALYSING])
+    return not waiting.filter(status=Song.Status.PUBLISHED).exists()

@@ -1,0 +1,80 @@
+"""Posts and what was suggested for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+
+from ..models import Feedback, PhotoAnalysis, Post, PostPhoto, Suggestion
+
+if TYPE_CHECKING:
+    from ..people import Visitor
+
+
+def is_staff(*, user: Visitor) -> bool:
+    return bool(getattr(user, "is_staff", False))
+
+
+def manages_post(*, user: Visitor, post: Post) -> bool:
+    """Owner and staff: they see requests, tags and suggestions of the post."""
+    return is_staff(user=user) or (user.is_authenticated and post.owner_id == user.pk)
+
+
+def visible_posts(*, user: Visitor) -> QuerySet[Post]:
+    """Posts that this person may know of: public ones, their own, and all of them for staff."""
+    posts = Post.objects.select_related("chosen_song").prefetch_related(
+        Prefetch("photos", PostPhoto.objects.order_by("position"))
+    )
+    if is_staff(user=user):
+        return posts
+    public = posts.filter(visibility=Post.Visibility.PUBLIC)
+    return public | posts.filter(owner_id=user.pk) if user.is_authenticated else public
+
+
+def own_posts(*, user: Visitor) -> QuerySet[Post]:
+    """Newest first."""
+    return visible_posts(user=user).filter(owner_id=user.pk).order_by("-created_at", "-id")
+
+
+def suggestions(*, post: Post) -> QuerySet[Suggestion]:
+    """Best first, of the post's default request; songs that were hidden or left the catalogue are gone."""
+    hidden = Feedback.objects.filter(
+        request=OuterRef("request"), song=OuterRef("song"), user=OuterRef("request__post__owner"), kind="hide"
+    )
+    return (
+        Suggestion.objects.filter(request__post=post, request__is_default=True, song__status="published")
+        .exclude(Exists(hidden))
+        .select_related("song", "release")
+        .order_by("rank")
+    )
+
+
+def analysis(*, photo: PostPhoto) -> PhotoAnalysis | None:
+    """What the newest release that looked at the photo saw; None: not processed yet."""
+    return PhotoAnalysis.objects.filter(subject__in=photo.subjects.all()).order_by("-created_at", "-pk").first()
+
+
+class Excerpt(NamedTuple):
+    """A lyric line among its neighbours; ``place`` counts all lines of the lyric from 0."""
+
+    text: str
+    place: int
+    before: list[str]
+    after: list[str]
+
+
+def excerpt(*, suggestion: Suggestion, around: int = 2) -> Excerpt | None:
+    """The line that fits with up to ``around`` sung lines on each side; None when there is no such line.
+
+    A lyric that was edited since shows the line as it was suggested, without neighbours.
+    """
+    index = suggestion.line_index
+    if index is None or not suggestion.line:
+        return None
+    lines = [line.strip() for line in suggestion.song.lyrics.split("\n")]
+    if index >= len(lines) or lines[index] != suggestion.line:
+        return Excerpt(suggestion.line, index, [], [])
+    before = [line for line in lines[:index] if line][-around:]
+    after = [line for line in lines[index + 1 :] if line][:around]
+    return Excerpt(suggestion.line, index, before, after)

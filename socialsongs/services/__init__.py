@@ -1,0 +1,1 @@
+"""Writes. Views, admin, commands and workers change rows through these, with keyword arguments."""

@@ -1,0 +1,128 @@
+"""From an upload to a queued post, and what its owner does with it afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.core.files.base import ContentFile
+from django.core.files.uploadedfile import UploadedFile
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from .. import dispatch
+from ..conf import config
+from ..errors import IdempotencyConflict, NoPhoto, NotRetryable, TooManyPhotos
+from ..intake import CleanPhoto, clean_photo
+from ..models import PhotoSubject, Post, PostPhoto, RecommendationRequest, State
+
+if TYPE_CHECKING:
+    from ..people import Person
+
+
+def create_post(
+    *,
+    owner: Person,
+    uploads: Sequence[UploadedFile[Any]],
+    caption: str = "",
+    visibility: str = Post.Visibility.PRIVATE,
+    idempotency_key: str = "",
+) -> tuple[Post, bool]:
+    """Store photos as a post and queue it, with the default recommendation request.
+
+    Returns the post and whether it is new: the same key with the same body gives the first post again.
+    Raises IntakeError, NoPhoto, TooManyPhotos or IdempotencyConflict; then nothing is stored.
+    """
+    limit = config().MAX_PHOTOS_PER_POST
+    if not uploads:
+        raise NoPhoto("There is no photo in the request. Send at least one file in the field “photos”.")
+    if len(uploads) > limit:
+        raise TooManyPhotos(f"There are {len(uploads)} photos; a post holds at most {limit}.")
+    fingerprint = ""
+    if idempotency_key:
+        fingerprint = _fingerprint(uploads=uploads, caption=caption, visibility=visibility)
+        if earlier := _earlier_post(owner=owner, key=idempotency_key, fingerprint=fingerprint):
+            return earlier, False
+    photos = [clean_photo(upload) for upload in uploads]
+    post = Post(
+        owner=owner,
+        caption=caption,
+        visibility=visibility,
+        idempotency_key=idempotency_key,
+        idempotency_fingerprint=fingerprint,
+    )
+    stored: list[PostPhoto] = []
+    try:
+        with transaction.atomic():
+            post.save(force_insert=True)
+            for position, photo in enumerate(photos):
+                stored.append(_store_photo(post=post, position=position, photo=photo))
+            RecommendationRequest.objects.create(post=post, is_default=True)
+            dispatch.announce_photos()
+    except BaseException as error:
+        for photo_row in stored:  # a file is no row: the rollback does not take it back
+            photo_row.image.storage.delete(str(photo_row.image.name))
+        lost_a_race = isinstance(error, IntegrityError) and idempotency_key
+        if lost_a_race and (earlier := _earlier_post(owner=owner, key=idempotency_key, fingerprint=fingerprint)):
+            return earlier, False
+        raise
+    return post, True
+
+
+def _fingerprint(*, uploads: Sequence[UploadedFile[Any]], caption: str, visibility: str) -> str:
+    digest = hashlib.sha256()
+    for text in (caption, visibility):
+        digest.update(text.encode() + b"\0")
+    for upload in uploads:
+        upload.seek(0)
+        part = hashlib.sha256()
+        for chunk in upload.chunks():
+            part.update(chunk)
+        digest.update(part.digest())
+    return digest.hexdigest()
+
+
+def _earlier_post(*, owner: Person, key: str, fingerprint: str) -> Post | None:
+    post = Post.objects.filter(owner=owner, idempotency_key=key).first()
+    if post is not None and post.idempotency_fingerprint != fingerprint:
+        raise IdempotencyConflict(
+            "This Idempotency-Key was used before for another post. Use a new key for each new post."
+        )
+    return post
+
+
+def _store_photo(*, post: Post, position: int, photo: CleanPhoto) -> PostPhoto:
+    row = PostPhoto(post=post, position=position, width=photo.width, height=photo.height)
+    # The name is ours and cannot be guessed; nothing of the client's file name is kept.
+    row.image.save(f"{uuid.uuid4().hex}.jpg", ContentFile(photo.jpeg), save=False)
+    try:
+        row.save(force_insert=True)
+    except BaseException:
+        row.image.storage.delete(str(row.image.name))
+        raise
+    PhotoSubject.objects.create(photo=row, field="image")
+    return row
+
+
+def retry_post(*, post: Post) -> None:
+    """Queue a failed post again. Raises NotRetryable for any other state."""
+    with transaction.atomic():
+        changed = Post.objects.filter(pk=post.pk, state=State.FAILED).update(
+            state=State.QUEUED, reason="", attempts=0, queued_at=timezone.now(), finished_at=None
+        )
+        if not changed:
+            raise NotRetryable("Only a post that failed can be tried again.")
+        post.requests.filter(is_default=True).update(state=State.QUEUED, reason="", attempts=0, finished_at=None)
+        dispatch.announce_photos()
+    post.refresh_from_db()
+
+
+def delete_post(*, post: Post) -> None:
+    """Remove a post with its analysis, suggestions and feedback, and its files after the commit."""
+    files = [(photo.image.storage, str(photo.image.name)) for photo in post.photos.all()]
+    with transaction.atomic():
+        post.delete()
+        for storage, name in files:
+            transaction.on_commit(lambda storage=storage, name=name: storage.delete(name), robust=True)  # type: ignore[misc]

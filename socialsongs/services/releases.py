@@ -1,0 +1,60 @@
+"""Which model release answers: staged, filled, then switched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from ..models import ModelRelease
+from ..selectors.catalogue import encoding_coverage
+from .catalogue import sync_embeddings
+
+State = ModelRelease.State
+
+
+class NotPossible(Exception):
+    """The release cannot be registered or switched; the text says why."""
+
+
+def register(*, name: str, sha256: str, card: dict[str, Any]) -> ModelRelease:
+    """Make a release known. The first one is active at once, later ones are staged; a known one stays as it is.
+
+    Raises NotPossible when its weights changed under the same name.
+    """
+    with transaction.atomic():
+        release, created = ModelRelease.objects.get_or_create(name=name, defaults={"sha256": sha256, "card": card})
+        if release.sha256 != sha256:
+            raise NotPossible(
+                f"Release {name!r} is registered with other weights "
+                f"(SHA-256 {release.sha256[:12]}, now {sha256[:12]}). "
+                "Weights never change under a name: give the new ones a new name."
+            )
+        if created and not ModelRelease.objects.filter(state=State.ACTIVE).exists():
+            _switch(release)
+        sync_embeddings()
+    return release
+
+
+def activate(*, release: ModelRelease, force: bool = False) -> None:
+    """Let a release answer new requests; the one before is retired. Raises NotPossible while songs are missing."""
+    encoded, total = encoding_coverage(release=release)
+    if encoded < total and not force:
+        raise NotPossible(
+            f"{release.name} has encoded {encoded} of {total} songs; wait for the workers, or use --force."
+        )
+    with transaction.atomic():
+        ModelRelease.objects.filter(state=State.ACTIVE).exclude(pk=release.pk).update(state=State.RETIRED)
+        _switch(release)
+
+
+def retire(*, release: ModelRelease) -> None:
+    """Stop encoding songs for a release. Raises NotPossible for the active one."""
+    if not ModelRelease.objects.filter(pk=release.pk).exclude(state=State.ACTIVE).update(state=State.RETIRED):
+        raise NotPossible(f"{release.name} is active: activate another release first.")
+
+
+def _switch(release: ModelRelease) -> None:
+    release.state, release.activated_at = State.ACTIVE, timezone.now()
+    release.save(update_fields=["state", "activated_at"])
