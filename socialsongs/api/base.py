@@ -1,0 +1,64 @@
+"""What all views share, so that the contract does not depend on the host's REST_FRAMEWORK settings.
+
+Authentication is the one thing that is the host's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from rest_framework.pagination import CursorPagination
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import SimpleRateThrottle
+from rest_framework.views import APIView
+
+from ..conf import config
+from .problem import handle
+
+
+class ApiView(APIView):
+    permission_classes = [IsAuthenticated]
+    renderer_classes = [JSONRenderer]
+    schema = AutoSchema()
+
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
+        return handle
+
+
+class _PerUser(SimpleRateThrottle):
+    rate = "unlimited"  # replaced by get_rate; DRF only asks for it when this is None
+
+    def __init__(self) -> None:
+        self.rate = getattr(config(), f"{self.scope}_RATE")
+        self.num_requests, self.duration = self.parse_rate(self.rate)
+
+    def get_cache_key(self, request: Request, view: APIView) -> str | None:
+        return f"socialsongs-throttle-{self.scope}-{request.user.pk}" if request.user.is_authenticated else None
+
+
+class UploadThrottle(_PerUser):
+    scope = "UPLOAD"
+
+
+class ReadThrottle(_PerUser):
+    scope = "READ"
+
+
+class FeedbackThrottle(_PerUser):
+    scope = "FEEDBACK"
+
+
+class Newest(CursorPagination):
+    ordering = ("-created_at", "-id")
+    page_size = 20
+    max_page_size = 100
+    page_size_query_param = "page_size"
+
+
+class ByTitle(Newest):
+    ordering = ("title", "id")

@@ -1,0 +1,94 @@
+"""Errors as application/problem+json (RFC 9457), each with a stable ``code``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+from rest_framework import exceptions, serializers
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from .. import errors, intake
+
+CONTENT_TYPE = "application/problem+json"
+
+STATUS: dict[type[errors.SocialSongsError], int] = {
+    intake.FileTooLarge: 413,
+    errors.IdempotencyConflict: 409,
+    errors.NotRetryable: 409,
+    errors.UnknownSong: 404,
+    errors.SocialSongsError: 422,
+}
+TITLES = {
+    400: "The request is not valid",
+    401: "Log in first",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    406: "Not acceptable",
+    409: "Conflict",
+    413: "Too large",
+    415: "Unsupported media type",
+    422: "Refused",
+    429: "Too many requests",
+}
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """Documents the shape in the schema; handle() writes it."""
+
+    type = serializers.CharField(help_text="Always about:blank; test `code` instead.")
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    code = serializers.CharField(help_text="Stable name of the error.")
+    detail = serializers.CharField(help_text="What was wrong and what to do.")
+    errors = serializers.DictField(  # type: ignore[assignment]  # shadows a property that only is_valid() fills
+        child=serializers.ListField(child=serializers.CharField()), required=False, help_text="By field."
+    )
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler for our views; None leaves an unforeseen error to Django."""
+    if isinstance(error, errors.SocialSongsError):
+        status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+        body: dict[str, Any] = {"code": error.code, "detail": str(error)}
+        headers = {}
+    else:
+        if isinstance(error, Http404):
+            error = exceptions.NotFound("There is no such thing, or it is not yours to see.")
+        elif isinstance(error, PermissionDenied):
+            error = exceptions.PermissionDenied()
+        if not isinstance(error, exceptions.APIException):
+            return None
+        status, body, headers = error.status_code, _body(error), _headers(error)
+    set_rollback()
+    problem = {"type": "about:blank", "title": TITLES.get(status, "Error"), "status": status, **body}
+    return Response(problem, status=status, headers=headers, content_type=CONTENT_TYPE)
+
+
+def _body(error: exceptions.APIException) -> dict[str, Any]:
+    if isinstance(error, exceptions.ValidationError):
+        detail = error.detail if isinstance(error.detail, dict) else {"non_field_errors": error.detail}
+        fields = {name: [str(text) for text in _flat(texts)] for name, texts in detail.items()}
+        first = next(iter(fields.items()), ("", [""]))
+        return {"code": "invalid", "detail": f"{first[0]}: {first[1][0]}", "errors": fields}
+    return {"code": str(error.get_codes()), "detail": str(error.detail)}
+
+
+def _flat(texts: Any) -> list[Any]:
+    if isinstance(texts, dict):
+        return [text for part in texts.values() for text in _flat(part)]
+    if isinstance(texts, list):
+        return [text for part in texts for text in _flat(part)]
+    return [texts]
+
+
+def _headers(error: exceptions.APIException) -> dict[str, str]:
+    headers = {}
+    if auth_header := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = auth_header
+    if wait := getattr(error, "wait", None):
+        headers["Retry-After"] = str(int(wait) + 1)
+    return headers
