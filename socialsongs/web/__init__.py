@@ -1,0 +1,1 @@
+"""The poster's page: Django templates and htmx, no build step."""
