@@ -1,0 +1,52 @@
+"""``python -m recommender rank | bm25 | train``: everything that needs no database."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .rank import InputError, run
+from .release import ReleaseError, load_release
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 done but for photos that could not be read (named on stderr), 2 wrong input."""
+    parser = argparse.ArgumentParser(prog="python -m recommender", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in (
+        ("rank", "rank a JSONL catalogue for every photo of a folder"),
+        ("bm25", "the same with the photo's tags as a BM25 query over the lyrics: the baseline"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--photos", type=Path, required=True, help="folder with jpg, jpeg, png, webp")
+        command.add_argument("--songs", type=Path, required=True, help="JSON Lines with id, title, artist, lyrics")
+        command.add_argument("--out", type=Path, required=True, help="run file to write, one JSON line per photo")
+        command.add_argument("--release", help="name of a release (default: the one that ships)")
+        command.add_argument("--releases", type=Path, help="folder with releases (default: those that ship)")
+        command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... or auto")
+    commands.add_parser("train", help="train a part: tagger or matcher (see docs/model.md)", add_help=False)
+
+    given, rest = parser.parse_known_args(arguments)
+    if given.command == "train":
+        from .train.__main__ import main as train
+
+        return train(rest)
+    if rest:
+        parser.error(f"unrecognised arguments: {' '.join(rest)}")
+    try:
+        model = load_release(given.release, folder=given.releases, device=given.device)
+        if given.command == "bm25":
+            from .evaluate.bm25 import rank_by_tags
+
+            unread = run(given.photos, given.songs, given.out, model, ranker=rank_by_tags)
+        else:
+            unread = run(given.photos, given.songs, given.out, model)
+    except (InputError, ReleaseError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 1 if unread else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

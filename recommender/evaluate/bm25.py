@@ -1,0 +1,34 @@
+"""The baseline: a photo's tags as a query over the lyrics, ranked by BM25 (Robertson and Zaragoza 2009)."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..lyrics import read_lyric
+from ..model import Image2Song, PhotoView
+from ..rank import CatalogueSong, Scores
+
+K1, B = 1.2, 0.75
+
+
+def rank_by_tags(model: Image2Song, songs: Sequence[CatalogueSong]) -> Callable[[PhotoView], Scores]:
+    """Count the words of all lyrics; each tag's words count as much as its score."""
+    counts = [Counter(word for line in read_lyric(song.lyrics).lines for word in line) for song in songs]
+    lengths = np.array([count.total() for count in counts], np.float32)
+    relative = lengths / max(float(lengths.mean()), 1.0)
+    found_in = Counter(word for count in counts for word in count)
+
+    def score(view: PhotoView) -> Scores:
+        scores = np.zeros(len(songs), np.float32)
+        for tag in view.tags:
+            for word in tag.name.split():
+                idf = math.log(1 + (len(songs) - found_in[word] + 0.5) / (found_in[word] + 0.5))
+                frequency = np.array([count[word] for count in counts], np.float32)
+                scores += tag.score * idf * frequency * (K1 + 1) / (frequency + K1 * (1 - B + B * relative))
+        return np.where(lengths > 0, scores, -np.inf).astype(np.float32)
+
+    return score

@@ -1,0 +1,135 @@
+"""The second part of the model: a bidirectional LSTM that reads a lyric and keeps a state for each line.
+
+lyric  h_1..h_n = BiLSTM(w_1..w_n);  g_i = learned pooling of the states of line i's words;  l0 pools the g_i.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+MAX_WORDS = 5000
+WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+
+
+@dataclass(frozen=True)
+class Lyric:
+    """Words by line, and each line's place in ``text.split("\\n")``; lines without a word are left out."""
+
+    lines: list[list[str]]
+    offsets: list[int]
+
+
+def read_lyric(text: str) -> Lyric:
+    """Split a lyric in lines and words: lower case, apostrophes kept inside words, at most MAX_WORDS words."""
+    lines: list[list[str]] = []
+    offsets: list[int] = []
+    budget = MAX_WORDS
+    for offset, line in enumerate(text.split("\n")):
+        words = WORD.findall(unicodedata.normalize("NFKC", line).replace("\u2019", "'").lower())[:budget]
+        if words:
+            lines.append(words)
+            offsets.append(offset)
+            budget -= len(words)
+    return Lyric(lines, offsets)
+
+
+class WordVectors(nn.Module):
+    """A vector for every word: its own when it was met in training, else the mean of its character n-grams'.
+
+    N-grams share ``buckets`` rows by hash (Bojanowski et al. 2017).
+    """
+
+    def __init__(self, vocabulary: Sequence[str], buckets: int, dim: int) -> None:
+        super().__init__()
+        self.index = {word: row for row, word in enumerate(vocabulary)}
+        self.buckets = buckets
+        self.known = nn.Embedding(len(vocabulary), dim)
+        self.ngrams = nn.EmbeddingBag(buckets, dim, mode="mean")
+
+    def forward(self, words: Sequence[str]) -> Tensor:  # n words -> (n, D)
+        rows = torch.tensor([self.index.get(word, -1) for word in words], device=self.known.weight.device)
+        vectors: Tensor = self.known(rows.clamp(min=0))
+        unknown = (rows < 0).nonzero().flatten()
+        if len(unknown):
+            spelled = self.spell([words[i] for i in unknown.tolist()])
+            vectors = vectors.index_copy(0, unknown, spelled.to(vectors.dtype))
+        return vectors
+
+    def spell(self, words: Sequence[str]) -> Tensor:
+        """Vectors from the n-grams alone: n words -> (n, D)."""
+        grams = [self._grams(word) for word in words]
+        device = self.ngrams.weight.device
+        starts = [0]
+        for found in grams[:-1]:
+            starts.append(starts[-1] + len(found))
+        flat = [gram for found in grams for gram in found]
+        vectors: Tensor = self.ngrams(torch.tensor(flat, device=device), torch.tensor(starts, device=device))
+        return vectors
+
+    def _grams(self, word: str) -> list[int]:
+        marked = f"<{word[:40]}>"
+        return [
+            zlib.crc32(marked[start : start + n].encode()) % self.buckets
+            for n in (3, 4, 5, 6)
+            for start in range(max(1, len(marked) - n + 1))
+        ]
+
+
+class Encoded(NamedTuple):
+    states: Tensor  # (sum of m, D) the line states g of all lyrics, one after the other
+    lines: list[int]  # m of each lyric
+    pooled: Tensor  # (N, D) l0, the lyric without a photo
+
+
+class LyricEncoder(nn.Module):
+    """``dim`` D numbers for words and line states, ``hidden`` units in each direction of the LSTM."""
+
+    def __init__(self, vocabulary: Sequence[str], buckets: int = 16384, dim: int = 128, hidden: int = 128) -> None:
+        super().__init__()
+        self.words = WordVectors(vocabulary, buckets, dim)
+        self.lstm = nn.LSTM(dim, hidden, batch_first=True, bidirectional=True)
+        self.word_weight = nn.Sequential(nn.Linear(2 * hidden + dim, 64), nn.Tanh(), nn.Linear(64, 1))
+        self.to_state = nn.Linear(2 * hidden + dim, dim)
+        self.line_weight = nn.Sequential(nn.Linear(dim, 64), nn.Tanh(), nn.Linear(64, 1))
+
+    def forward(self, lyrics: Sequence[Lyric]) -> Encoded:
+        """Encode lyrics of at least one word each."""
+        states, _ = self.words_and_lines(lyrics)
+        lines = [len(lyric.lines) for lyric in lyrics]
+        song = torch.repeat_interleave(torch.arange(len(lines)), torch.tensor(lines)).to(states.device)
+        weights = segment_softmax(self.line_weight(states).squeeze(1), song, len(lines))  # (sum m,)
+        pooled = states.new_zeros(len(lines), states.shape[1]).index_add(0, song, weights[:, None] * states)
+        return Encoded(states, lines, pooled)
+
+    def words_and_lines(self, lyrics: Sequence[Lyric]) -> tuple[Tensor, Tensor]:
+        """Line states (sum of m, D) and each word's share in its line (sum of n,)."""
+        device = self.to_state.weight.device
+        flat = [word for lyric in lyrics for line in lyric.lines for word in line]
+        vectors = self.words(flat)  # (sum n, D)
+        lengths = [sum(map(len, lyric.lines)) for lyric in lyrics]
+        padded = nn.utils.rnn.pad_sequence(list(vectors.split(lengths)), batch_first=True)  # (N, n, D)
+        packed = pack_padded_sequence(padded, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
+        hidden, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)  # (N, n, 2H)
+        read = torch.cat([hidden[row, :length] for row, length in enumerate(lengths)])  # (sum n, 2H)
+        read = torch.cat([read, vectors], 1)
+        line_sizes = [len(line) for lyric in lyrics for line in lyric.lines]
+        line = torch.repeat_interleave(torch.arange(len(line_sizes)), torch.tensor(line_sizes)).to(device)
+        weights = segment_softmax(self.word_weight(read).squeeze(1), line, len(line_sizes))  # (sum n,)
+        pooled = read.new_zeros(len(line_sizes), read.shape[1]).index_add(0, line, weights[:, None] * read)
+        return nn.functional.normalize(self.to_state(pooled), dim=1), weights
+
+
+def segment_softmax(scores: Tensor, segment: Tensor, segments: int) -> Tensor:
+    """Softmax of scores (n,) within the segments that ``segment`` (n,) names."""
+    peak = scores.new_full((segments,), -torch.inf).scatter_reduce(0, segment, scores.detach(), "amax")
+    exponent = (scores - peak[segment]).exp()
+    return exponent / scores.new_zeros(segments).index_add(0, segment, exponent)[segment]

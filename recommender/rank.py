@@ -1,0 +1,146 @@
+"""Rank a catalogue in memory: the reference that the database's answer is tested against, and how quality is measured.
+
+The full relevance for every song; no diversity, popularity or rules. A photo's ranking depends on that photo, the
+catalogue and the release alone.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .images import PhotoError, load_photo
+from .model import EncodedLyric, Image2Song, PhotoView
+
+PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+ENCODE_AT_ONCE = 32
+
+
+Scores = NDArray[np.float32]
+
+
+class InputError(Exception):
+    """The catalogue or the photo folder cannot be used; the text names the line or the file."""
+
+
+@dataclass(frozen=True)
+class CatalogueSong:
+    id: str
+    title: str
+    artist: str
+    lyrics: str
+
+
+# From a model and a catalogue to the function that scores all songs for one photo.
+Ranker = Callable[[Image2Song, Sequence[CatalogueSong]], Callable[[PhotoView], Scores]]
+
+
+def read_catalogue(path: Path) -> list[CatalogueSong]:
+    """Songs of a JSON Lines file with at least id, title, artist and lyrics. Raises InputError."""
+    songs: dict[str, CatalogueSong] = {}
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {error}") from error
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: not JSON ({error})") from error
+        song = _song(row, where=f"{path}, line {number}")
+        if song.id in songs:
+            raise InputError(f"{path}, line {number}: the id {song.id!r} occurs twice")
+        songs[song.id] = song
+    if not songs:
+        raise InputError(f"{path}: there are no songs")
+    return list(songs.values())
+
+
+def _song(row: object, *, where: str) -> CatalogueSong:
+    if not isinstance(row, dict):
+        raise InputError(f"{where}: a song must be a JSON object")
+    for key in ("id", "title", "artist", "lyrics"):
+        if key not in row:
+            raise InputError(f"{where}: {key!r} is missing")
+    if not isinstance(row["id"], str | int) or isinstance(row["id"], bool) or row["id"] == "":
+        raise InputError(f"{where}: 'id' must be a text or a whole number")
+    if not isinstance(row["lyrics"], str | None):
+        raise InputError(f"{where}: 'lyrics' must be a text")
+    return CatalogueSong(str(row["id"]), str(row["title"]), str(row["artist"]), row["lyrics"] or "")
+
+
+def find_photos(folder: Path) -> dict[str, Path]:
+    """Photos of a folder by stem, in order of name. Raises InputError for two files of one stem."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder")
+    photos: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in PHOTO_SUFFIXES or not path.is_file():
+            continue
+        if path.stem in photos:
+            raise InputError(
+                f"{photos[path.stem].name} and {path.name} in {folder} have the same name without extension"
+            )
+        photos[path.stem] = path
+    if not photos:
+        raise InputError(f"{folder} has no photo ({', '.join(sorted(PHOTO_SUFFIXES))})")
+    return photos
+
+
+def rank_by_relevance(model: Image2Song, songs: Sequence[CatalogueSong]) -> Callable[[PhotoView], Scores]:
+    """Read all lyrics once; returns the function from a photo to the relevance of each song, (N,).
+
+    Songs without lyrics score minus infinity.
+    """
+    encoded: list[EncodedLyric | None] = []
+    for start in range(0, len(songs), ENCODE_AT_ONCE):
+        encoded += model.encode([song.lyrics for song in songs[start : start + ENCODE_AT_ONCE]])
+    filled = [lyric for lyric in encoded if lyric is not None]
+    readable = np.array([lyric is not None for lyric in encoded])
+
+    def score(view: PhotoView) -> Scores:
+        scores = np.full(len(songs), -np.inf, np.float32)
+        scores[readable] = model.relevance(view.embedding, filled)
+        return scores
+
+    return score
+
+
+def rank_folder(
+    model: Image2Song, photos: dict[str, Path], songs: Sequence[CatalogueSong], ranker: Ranker
+) -> Iterator[dict[str, object]]:
+    """One line per readable photo, best song first, equal scores by id; unreadable photos are named on stderr."""
+    score = ranker(model, songs)
+    for stem, path in photos.items():
+        try:
+            photo = load_photo(path)
+        except (PhotoError, OSError) as error:
+            print(f"{path}: {error}", file=sys.stderr)
+            continue
+        # One photo at a time: the sums inside a larger batch may be rounded otherwise.
+        scores = score(model.analyse([photo])[0])
+        order = sorted(range(len(songs)), key=lambda row: (-scores[row], songs[row].id))
+        yield {"photo": stem, "songs": [songs[row].id for row in order]}
+
+
+def run(photos: Path, songs: Path, out: Path, model: Image2Song, ranker: Ranker = rank_by_relevance) -> int:
+    """Rank every photo of a folder to a JSON Lines file; returns how many photos could not be read."""
+    found = find_photos(photos)
+    catalogue = read_catalogue(songs)
+    ranked = 0
+    try:
+        with out.open("w", encoding="utf-8") as file:
+            for line in rank_folder(model, found, catalogue, ranker):
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                ranked += 1
+    except OSError as error:
+        raise InputError(f"{out}: {error}") from error
+    return len(found) - ranked

@@ -1,0 +1,95 @@
+"""A release: weights (safetensors, half precision), card.json with everything else, and the SHA-256 that ties them.
+
+releases/<name>/model.safetensors
+releases/<name>/card.json      name, sha256, architecture, preprocessing, tags, how it was trained, figures
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from .model import Image2Song, Network
+
+RELEASES = Path(__file__).parent / "releases"
+DEFAULT = "starter"
+WEIGHTS, CARD = "model.safetensors", "card.json"
+REQUIRED = ("name", "sha256", "architecture", "preprocessing", "tags")
+
+
+class ReleaseError(Exception):
+    """The release is not there, not complete, or not what its card says."""
+
+
+def shipped_releases(folder: Path | None = None) -> list[str]:
+    """Names of the releases in a folder (None: those that ship)."""
+    root = folder or RELEASES
+    return sorted(path.parent.name for path in root.glob(f"*/{CARD}"))
+
+
+def read_card(name: str, folder: Path | None = None) -> dict[str, Any]:
+    """The card of a release. Raises ReleaseError."""
+    path = (folder or RELEASES) / name / CARD
+    try:
+        card: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        known = ", ".join(shipped_releases(folder)) or "none"
+        raise ReleaseError(f"There is no release {name!r} (no file {path}); known releases: {known}.") from None
+    except ValueError as error:
+        raise ReleaseError(f"{path} is not JSON: {error}") from error
+    missing = [key for key in REQUIRED if key not in card]
+    if missing:
+        raise ReleaseError(f"{path} lacks {', '.join(missing)}.")
+    return card
+
+
+def load_release(name: str | None = None, *, folder: Path | None = None, device: str = "cpu") -> Image2Song:
+    """Load a release after checking its SHA-256. ``device`` as torch names it, or "auto". Raises ReleaseError."""
+    name = name or DEFAULT
+    card = read_card(name, folder)
+    path = (folder or RELEASES) / name / WEIGHTS
+    if not path.is_file():
+        raise ReleaseError(f"Release {name!r} has no weights: {path} is missing.")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != card["sha256"]:
+        raise ReleaseError(
+            f"{path} has SHA-256 {digest[:12]}, its card says {card['sha256'][:12]}: the file is damaged or not the "
+            "card's. Restore the release folder."
+        )
+    try:
+        tensors = {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
+        vocabulary = bytes(tensors.pop("vocabulary").tolist()).decode().split("\n")
+        network = Network(
+            tags=len(card["tags"]),
+            vocabulary=vocabulary,
+            references=len(tensors["reference"]),
+            architecture=card["architecture"],
+        )
+        network.load_state_dict(tensors)
+    except (SafetensorError, RuntimeError, KeyError) as error:
+        raise ReleaseError(f"{path} does not hold the network its card describes: {error}") from error
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Image2Song(network=network, card=card, sha256=digest, device=device)
+
+
+def save_release(network: Network, card: dict[str, Any], folder: Path) -> Path:
+    """Write weights in half precision and the card with their SHA-256 to ``folder / card["name"]``."""
+    target: Path = folder / card["name"]
+    target.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        key: (value.half() if value.is_floating_point() else value).contiguous()
+        for key, value in network.cpu().state_dict().items()
+    }
+    words = "\n".join(network.lyrics.words.index)
+    tensors["vocabulary"] = torch.frombuffer(bytearray(words.encode()), dtype=torch.uint8)
+    save_file(tensors, target / WEIGHTS)
+    card["sha256"] = hashlib.sha256((target / WEIGHTS).read_bytes()).hexdigest()
+    (target / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+    return target
