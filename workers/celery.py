@@ -1,0 +1,44 @@
+"""The Celery app. Messages only wake workers up; the rows say what there is to do."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "socialsongs.site.settings")
+
+from django.conf import settings
+
+from socialsongs.conf import config
+from socialsongs.dispatch import QUEUES, RECONCILE
+
+app = Celery("socialsongs")
+
+
+@app.on_configure.connect
+def _configure(sender: Celery, **_: object) -> None:
+    limits = config()
+    sender.conf.update(
+        broker_url=limits.BROKER_URL,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={"visibility_timeout": limits.VISIBILITY_TIMEOUT_SECONDS},
+        # A message that is lost or comes twice does no harm, so it is only taken off when its work is done.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_ignore_result=True,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        task_routes={name: {"queue": queue} for name, queue in QUEUES.items()},
+        beat_schedule={
+            "reconcile": {
+                "task": RECONCILE,
+                "schedule": limits.RECONCILE_SECONDS,
+                "options": {"expires": limits.RECONCILE_SECONDS * 2},
+            }
+        },
+        timezone=settings.TIME_ZONE,
+    )
+
+
+app.autodiscover_tasks(["workers"])

@@ -1,0 +1,108 @@
+"""Songs for photo files, without posting them: a table, or JSON."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from recommender.images import PhotoError, load_photo
+from recommender.model import PhotoView
+from recommender.release import ReleaseError
+from socialsongs.models import ModelRelease, SongEmbedding, State, Suggestion
+from socialsongs.selectors.catalogue import active_release
+from workers.engine import model_of
+from workers.songs import do_songs
+from workers.suggest import find_songs
+
+
+class Command(BaseCommand):
+    help = __doc__
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("photo", nargs="+", type=Path, help="JPEG, PNG, WebP ... files")
+        parser.add_argument("--json", action="store_true", help="one JSON document instead of tables")
+        parser.add_argument("--limit", type=int, default=5, help="songs per photo (default 5)")
+
+    def handle(self, *args: Any, photo: list[Path], json: bool, limit: int, **options: Any) -> None:
+        release = active_release()
+        if release is None:
+            raise CommandError("No model release is active. Run `manage.py releases register` first.")
+        try:
+            model = model_of(release)
+        except ReleaseError as error:
+            raise CommandError(str(error)) from error
+        _encode_what_waits(release)
+        found: list[dict[str, Any]] = []
+        unread = 0
+        for path in photo:
+            try:
+                view = model.analyse([load_photo(path)])[0]
+            except (PhotoError, OSError) as error:
+                self.stderr.write(f"{path}: {error}")
+                unread += 1
+                continue
+            suggestions = find_songs(model, release, [view], {"limit": limit})
+            if json:
+                found.append(_as_json(path, view, suggestions))
+            else:
+                _print(path, view, suggestions)
+        if json:
+            self.stdout.write(_dump(found))
+        if unread:
+            sys.exit(1)
+
+
+def _encode_what_waits(release: ModelRelease) -> None:
+    """Read the lyrics that no worker has read yet, so that the command works before any worker runs."""
+    model = model_of(release)
+    while SongEmbedding.objects.filter(release=release, state=State.QUEUED).exists():
+        if not do_songs(model, release):
+            return
+
+
+def _as_json(path: Path, view: PhotoView, suggestions: list[Suggestion]) -> dict[str, Any]:
+    return {
+        "photo": str(path),
+        "tags": [{"name": tag.name, "kind": tag.kind, "score": tag.score, "box": tag.box} for tag in view.tags],
+        "suggestions": [
+            {
+                "rank": suggestion.rank,
+                "score": round(suggestion.score, 4),
+                "song": {
+                    "id": str(suggestion.song.pk),
+                    "title": suggestion.song.title,
+                    "artist": suggestion.song.artist,
+                },
+                "line": suggestion.line,
+                "reasons": suggestion.reasons,
+            }
+            for suggestion in suggestions
+        ],
+    }
+
+
+def _dump(found: list[dict[str, Any]]) -> str:
+    return jsonlib.dumps(found, indent=2, ensure_ascii=False)
+
+
+def _print(path: Path, view: PhotoView, suggestions: list[Suggestion]) -> None:
+    console = Console()
+    tags = ", ".join(f"{tag.name} {tag.score:.2f}" for tag in view.tags) or "nothing it knows"
+    table = Table("", "song", "line", "because of", "score", title=Text(path.name), caption=Text(f"seen: {tags}"))
+    for suggestion in suggestions:
+        table.add_row(
+            str(suggestion.rank),
+            Text(f"{suggestion.song.title}\n{suggestion.song.artist}"),
+            Text(suggestion.line),
+            Text(", ".join(reason["tag"] for reason in suggestion.reasons)),
+            f"{suggestion.score:.2f}",
+        )
+    console.print(table)
