@@ -1,0 +1,138 @@
+"""What the tests share. The cast: alice owns the posts, bob looks at what is public, staff curates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _static_files() -> None:
+    """The pages name their files by content, as in production."""
+    from django.core.management import call_command
+
+    call_command("collectstatic", interactive=False, verbosity=0)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_broker_and_cache() -> None:
+    """No throttle counts and no messages of an earlier test."""
+    from django.core.cache import cache
+
+    cache.clear()  # flushes the Redis database, queues and all
+
+
+@pytest.fixture
+def photo_bytes() -> Callable[..., bytes]:
+    """A made photo in any format Pillow writes: a gradient, so that it is not one flat colour."""
+    from PIL import Image
+
+    def make(format: str = "JPEG", size: tuple[int, int] = (320, 240), mode: str = "RGB", **options: object) -> bytes:
+        image = Image.linear_gradient("L").resize(size).convert(mode)
+        file = BytesIO()
+        image.save(file, format, **options)
+        return file.getvalue()
+
+    return make
+
+
+@pytest.fixture
+def upload(photo_bytes: Callable[..., bytes]) -> Callable[..., object]:
+    from django.core.files.uploadedfile import SimpleUploadedFile
+
+    def make(content: bytes | None = None, name: str = "photo.jpg") -> SimpleUploadedFile:
+        return SimpleUploadedFile(name, photo_bytes() if content is None else content)
+
+    return make
+
+
+@pytest.fixture
+def alice(db: None, django_user_model: type) -> object:
+    """Owns the posts."""
+    return django_user_model.objects.create_user("alice", password=None)
+
+
+@pytest.fixture
+def bob(db: None, django_user_model: type) -> object:
+    """Looks at what is public."""
+    return django_user_model.objects.create_user("bob", password=None)
+
+
+@pytest.fixture
+def staff(db: None, django_user_model: type) -> object:
+    return django_user_model.objects.create_superuser("staff", password=None)
+
+
+@pytest.fixture
+def api_of() -> Callable[[object], object]:
+    """An API client with the person's token."""
+    from rest_framework.authtoken.models import Token
+    from rest_framework.test import APIClient
+
+    def make(user: object | None) -> APIClient:
+        client = APIClient()
+        if user is not None:
+            client.credentials(HTTP_AUTHORIZATION=f"Token {Token.objects.get_or_create(user=user)[0].key}")
+        return client
+
+    return make
+
+
+@pytest.fixture
+def release(db: None) -> object:
+    """An active release as a row; tests that need the model itself register the shipped one."""
+    from socialsongs.services.releases import register
+
+    return register(name="written-down", sha256="0" * 64, card={})
+
+
+@pytest.fixture
+def make_song(db: None) -> Callable[..., object]:
+    from socialsongs.models import Song
+    from socialsongs.services.catalogue import save_song
+
+    def make(title: str = "Harbour Lights", **values: object) -> Song:
+        defaults = {
+            "artist": "The Ferry Hands",
+            "lyrics": "The gulls go home\nThe tide comes in\n\nI count the masts\nTill you come in",
+            "status": "published",
+        }
+        song = Song(title=title, **{**defaults, **values})
+        save_song(song=song)
+        return song
+
+    return make
+
+
+@pytest.fixture
+def ready_post(
+    alice: object, upload: Callable[..., object], release: object, make_song: Callable[..., object]
+) -> object:
+    """Alice's private post as a worker leaves it: tags, and three suggestions."""
+    from django.utils import timezone
+
+    from socialsongs.models import PhotoAnalysis, PhotoSubject, State, Suggestion
+    from socialsongs.services.posts import create_post
+
+    post, _ = create_post(owner=alice, uploads=[upload()], caption="By the sea")
+    tag = {"name": "harbor", "kind": "scene", "score": 0.9, "box": [0.1, 0.2, 0.6, 0.8]}
+    PhotoAnalysis.objects.create(subject=PhotoSubject.objects.get(), release=release, tags=[tag], embedding=[0.0] * 128)
+    asked = post.requests.get()
+    for rank in (1, 2, 3):
+        Suggestion.objects.create(
+            request=asked,
+            song=make_song(f"Song {rank}"),
+            release=release,
+            rank=rank,
+            score=1.0 / rank,
+            reasons=[{"tag": "harbor", "kind": "scene", "weight": 0.5}],
+            line="The tide comes in",
+            line_index=1,
+        )
+    asked.state, asked.release, asked.finished_at = State.READY, release, timezone.now()
+    asked.save()
+    post.state = State.READY
+    post.save()
+    return post

@@ -1,0 +1,255 @@
+"""POST and GET /api/v1/posts, and what belongs to one post."""
+
+import uuid
+
+import pytest
+
+from socialsongs.models import Feedback, PhotoAnalysis, Post, State
+from socialsongs.services.posts import create_post
+
+pytestmark = pytest.mark.django_db
+URL = "/api/v1/posts"
+
+
+def problem(response, status, code):
+    """The one assertion about errors: problem+json with a stable code."""
+    assert response.status_code == status, response.content
+    assert response["Content-Type"] == "application/problem+json"
+    body = response.json()
+    assert body["status"] == status
+    assert body["code"] == code
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+class TestCreate:
+    def test_it_works(self, api_of, alice, upload):
+        response = api_of(alice).post(URL, {"photos": upload(), "caption": "Hello"})
+        assert response.status_code == 202
+        body = response.json()
+        assert response["Location"] == body["url"]
+        assert response["Retry-After"] == "1"
+        assert (body["state"], body["caption"], body["visibility"]) == ("queued", "Hello", "private")
+        assert body["photos"][0]["tags"] is None
+        assert body["suggestions"] is None
+        post = Post.objects.get(pk=body["id"])
+        assert post.requests.get().is_default
+
+    def test_it_keeps_the_order_of_photos(self, api_of, alice, upload, photo_bytes):
+        sizes = [(100, 50), (50, 100), (60, 60)]
+        response = api_of(alice).post(URL, {"photos": [upload(photo_bytes(size=size)) for size in sizes]})
+        assert [(photo["width"], photo["height"]) for photo in response.json()["photos"]] == sizes
+
+    def test_the_same_key_and_body_give_the_first_post(self, api_of, alice, upload):
+        api = api_of(alice)
+        first = api.post(URL, {"photos": upload()}, headers={"Idempotency-Key": "k1"})
+        second = api.post(URL, {"photos": upload()}, headers={"Idempotency-Key": "k1"})
+        assert first.json()["id"] == second.json()["id"]
+        assert second.status_code == 202
+        assert Post.objects.count() == 1
+
+    def test_the_same_key_with_another_body_is_refused(self, api_of, alice, upload):
+        api = api_of(alice)
+        api.post(URL, {"photos": upload()}, headers={"Idempotency-Key": "k1"})
+        again = api.post(URL, {"photos": upload(), "caption": "new"}, headers={"Idempotency-Key": "k1"})
+        problem(again, 409, "idempotency_conflict")
+
+    def test_keys_of_two_people_do_not_meet(self, api_of, alice, bob, upload):
+        for user in (alice, bob):
+            api_of(user).post(URL, {"photos": upload()}, headers={"Idempotency-Key": "k1"})
+        assert Post.objects.count() == 2
+
+    def test_it_rejects_a_long_key(self, api_of, alice, upload):
+        problem(api_of(alice).post(URL, {"photos": upload()}, headers={"Idempotency-Key": "k" * 256}), 400, "invalid")
+
+    def test_it_rejects_a_missing_photo(self, api_of, alice):
+        assert "photos" in problem(api_of(alice).post(URL, {"caption": "x"}), 400, "invalid")["errors"]
+
+    def test_it_rejects_what_is_no_photo(self, api_of, alice, upload):
+        problem(api_of(alice).post(URL, {"photos": upload(b"words")}), 422, "not_a_photo")
+        assert not Post.objects.exists()
+
+    def test_it_rejects_a_large_file(self, api_of, alice, upload, settings):
+        settings.SOCIALSONGS = {**settings.SOCIALSONGS, "MAX_UPLOAD_BYTES": 100}
+        problem(api_of(alice).post(URL, {"photos": upload()}), 413, "file_too_large")
+
+    def test_it_rejects_too_many_photos(self, api_of, alice, upload, settings):
+        settings.SOCIALSONGS = {**settings.SOCIALSONGS, "MAX_PHOTOS_PER_POST": 1}
+        problem(api_of(alice).post(URL, {"photos": [upload(), upload()]}), 422, "too_many_photos")
+
+    def test_one_bad_photo_stores_nothing(self, api_of, alice, upload, tmp_path, settings):
+        settings.MEDIA_ROOT = tmp_path
+        problem(api_of(alice).post(URL, {"photos": [upload(), upload(b"words")]}), 422, "not_a_photo")
+        assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+    def test_it_rejects_json(self, api_of, alice):
+        problem(api_of(alice).post(URL, {"caption": "x"}, format="json"), 415, "unsupported_media_type")
+
+    def test_it_asks_for_a_login(self, api_of, upload):
+        response = api_of(None).post(URL, {"photos": upload()})
+        problem(response, 401, "not_authenticated")
+        assert response["WWW-Authenticate"] == "Token"
+
+    def test_it_is_throttled_per_user(self, api_of, alice, bob, upload, settings):
+        settings.SOCIALSONGS = {**settings.SOCIALSONGS, "UPLOAD_RATE": "1/hour"}
+        api_of(alice).post(URL, {"photos": upload()})
+        refused = api_of(alice).post(URL, {"photos": upload()})
+        problem(refused, 429, "throttled")
+        assert 0 < int(refused["Retry-After"]) <= 3601
+        assert api_of(bob).post(URL, {"photos": upload()}).status_code == 202
+
+    def test_an_upload_is_taken_while_the_broker_is_down(self, api_of, alice, upload, settings):
+        settings.SOCIALSONGS = {**settings.SOCIALSONGS, "BROKER_URL": "redis://127.0.0.1:1/0"}
+        assert api_of(alice).post(URL, {"photos": upload()}).status_code == 202
+
+
+class TestRead:
+    def test_it_works(self, api_of, alice, ready_post):
+        body = api_of(alice).get(f"{URL}/{ready_post.pk}").json()
+        assert body["state"] == "ready"
+        assert body["photos"][0]["tags"][0]["name"] == "harbor"
+        assert [entry["rank"] for entry in body["suggestions"]] == [1, 2, 3]
+        first = body["suggestions"][0]
+        assert first["song"]["title"] == "Song 1"
+        assert first["line"] == {
+            "text": "The tide comes in",
+            "place": 1,
+            "before": ["The gulls go home"],
+            "after": ["I count the masts", "Till you come in"],
+        }
+        assert first["reasons"][0]["tag"] == "harbor"
+        assert first["release"] == "written-down"
+
+    def test_nothing_found_is_not_the_same_as_not_looked_at(self, api_of, alice, ready_post, upload):
+        PhotoAnalysis.objects.update(tags=[])
+        assert api_of(alice).get(f"{URL}/{ready_post.pk}").json()["photos"][0]["tags"] == []
+        waiting, _ = create_post(owner=alice, uploads=[upload()])
+        assert api_of(alice).get(f"{URL}/{waiting.pk}").json()["photos"][0]["tags"] is None
+
+    def test_staff_see_it_all(self, api_of, staff, ready_post):
+        assert api_of(staff).get(f"{URL}/{ready_post.pk}").json()["suggestions"]
+
+    def test_a_private_post_does_not_exist_for_others(self, api_of, bob, ready_post):
+        for path in ("", "/photos/0", "/choice", "/feedback", "/retry"):
+            api, method = api_of(bob), "get" if path in ("", "/photos/0") else "post"
+            problem(getattr(api, method)(f"{URL}/{ready_post.pk}{path}"), 404, "not_found")
+        problem(api_of(bob).delete(f"{URL}/{ready_post.pk}"), 404, "not_found")
+
+    def test_others_see_of_a_public_post_no_tags_and_no_suggestions(self, api_of, bob, ready_post):
+        Post.objects.update(visibility="public")
+        body = api_of(bob).get(f"{URL}/{ready_post.pk}").json()
+        assert body["photos"][0]["tags"] is None
+        assert body["suggestions"] is None
+        assert list(api_of(bob).get(f"{URL}/{ready_post.pk}/photos/0").streaming_content)
+        problem(api_of(bob).delete(f"{URL}/{ready_post.pk}"), 404, "not_found")
+
+    def test_a_failed_post_says_why(self, api_of, alice, ready_post):
+        Post.objects.update(state=State.FAILED, reason="photo_unreadable")
+        failure = api_of(alice).get(f"{URL}/{ready_post.pk}").json()["failure"]
+        assert failure["code"] == "photo_unreadable"
+        assert "Upload it again" in failure["detail"]
+
+    def test_an_unknown_post_is_404(self, api_of, alice):
+        problem(api_of(alice).get(f"{URL}/{uuid.uuid4()}"), 404, "not_found")
+
+    def test_songs_that_left_the_catalogue_are_not_suggested(self, api_of, alice, ready_post):
+        song = ready_post.requests.get().suggestions.get(rank=1).song
+        song.status = "retired"
+        song.save()
+        assert [s["rank"] for s in api_of(alice).get(f"{URL}/{ready_post.pk}").json()["suggestions"]] == [2, 3]
+
+
+def test_the_list_holds_own_posts_newest_first(api_of, alice, bob, upload):
+    mine = [create_post(owner=alice, uploads=[upload()])[0] for _ in range(3)]
+    create_post(owner=bob, uploads=[upload()], visibility="public")
+    page = api_of(alice).get(URL, {"page_size": 2}).json()
+    assert [row["id"] for row in page["results"]] == [str(mine[2].pk), str(mine[1].pk)]
+    rest = api_of(alice).get(page["next"]).json()
+    assert [row["id"] for row in rest["results"]] == [str(mine[0].pk)]
+    assert rest["next"] is None
+
+
+def test_the_photo_is_served_as_jpeg_and_not_to_strangers(api_of, alice, ready_post):
+    response = api_of(alice).get(f"{URL}/{ready_post.pk}/photos/0")
+    assert response["Content-Type"] == "image/jpeg"
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert "private" in response["Cache-Control"]
+    assert b"".join(response.streaming_content).startswith(b"\xff\xd8")
+    problem(api_of(None).get(f"{URL}/{ready_post.pk}/photos/0"), 401, "not_authenticated")
+    problem(api_of(alice).get(f"{URL}/{ready_post.pk}/photos/1"), 404, "not_found")
+
+
+def test_delete_removes_post_and_file(api_of, alice, ready_post, django_capture_on_commit_callbacks):
+    image = ready_post.photos.get().image
+    assert image.storage.exists(image.name)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert api_of(alice).delete(f"{URL}/{ready_post.pk}").status_code == 204
+    assert not Post.objects.exists()
+    assert not image.storage.exists(image.name)
+
+
+def test_retry_queues_a_failed_post_and_no_other(api_of, alice, ready_post):
+    problem(api_of(alice).post(f"{URL}/{ready_post.pk}/retry"), 409, "not_retryable")
+    Post.objects.update(state=State.FAILED, reason="attempts_exhausted", attempts=3)
+    response = api_of(alice).post(f"{URL}/{ready_post.pk}/retry")
+    assert response.status_code == 202
+    assert response.json()["state"] == "queued"
+    assert Post.objects.get().attempts == 0
+
+
+class TestChoice:
+    def test_it_works_and_counts_once(self, api_of, alice, ready_post):
+        song = ready_post.requests.get().suggestions.get(rank=2).song
+        for _ in range(2):
+            body = api_of(alice).post(f"{URL}/{ready_post.pk}/choice", {"song": song.pk}, format="json").json()
+            assert body["chosen_song"]["id"] == str(song.pk)
+        told = Feedback.objects.get()
+        assert (told.kind, told.rank, told.release.name, told.user) == ("choose", 2, "written-down", alice)
+
+    def test_a_song_found_by_search_can_be_chosen(self, api_of, alice, ready_post, make_song):
+        song = make_song("Elsewhere")
+        api_of(alice).post(f"{URL}/{ready_post.pk}/choice", {"song": song.pk}, format="json")
+        assert Post.objects.get().chosen_song == song
+        assert not Feedback.objects.exists()
+
+    def test_it_can_be_taken_back(self, api_of, alice, ready_post):
+        song = ready_post.requests.get().suggestions.get(rank=1).song
+        api_of(alice).post(f"{URL}/{ready_post.pk}/choice", {"song": song.pk}, format="json")
+        assert api_of(alice).delete(f"{URL}/{ready_post.pk}/choice").status_code == 204
+        assert Post.objects.get().chosen_song is None
+
+    def test_it_rejects_songs_that_are_not_published(self, api_of, alice, ready_post, make_song):
+        song = make_song("Not yet", status="draft")
+        problem(
+            api_of(alice).post(f"{URL}/{ready_post.pk}/choice", {"song": song.pk}, format="json"), 404, "unknown_song"
+        )
+
+    def test_it_rejects_nonsense(self, api_of, alice, ready_post):
+        url = f"{URL}/{ready_post.pk}/choice"
+        problem(api_of(alice).post(url, {"song": "x"}, format="json"), 400, "invalid")
+        problem(api_of(alice).post(url, "{", content_type="application/json"), 400, "parse_error")
+
+
+class TestFeedback:
+    def send(self, api, post, *events):
+        return api.post(f"{URL}/{post.pk}/feedback", {"events": list(events)}, format="json")
+
+    def test_it_works_and_counts_once(self, api_of, alice, ready_post):
+        song = str(ready_post.requests.get().suggestions.get(rank=1).song_id)
+        events = [{"song": song, "kind": kind} for kind in ("impression", "play")]
+        assert self.send(api_of(alice), ready_post, *events).json() == {"recorded": 2, "known": 0}
+        assert self.send(api_of(alice), ready_post, *events).json() == {"recorded": 0, "known": 2}
+        assert Feedback.objects.count() == 2
+
+    def test_hidden_songs_are_not_shown_again(self, api_of, alice, ready_post):
+        song = str(ready_post.requests.get().suggestions.get(rank=1).song_id)
+        self.send(api_of(alice), ready_post, {"song": song, "kind": "hide"})
+        assert [s["rank"] for s in api_of(alice).get(f"{URL}/{ready_post.pk}").json()["suggestions"]] == [2, 3]
+
+    def test_it_rejects_choices_and_strange_songs(self, api_of, alice, ready_post, make_song):
+        song = str(ready_post.requests.get().suggestions.get(rank=1).song_id)
+        problem(self.send(api_of(alice), ready_post, {"song": song, "kind": "choose"}), 400, "invalid")
+        other = str(make_song("Elsewhere").pk)
+        problem(self.send(api_of(alice), ready_post, {"song": other, "kind": "play"}), 422, "not_suggested")
+        problem(self.send(api_of(alice), ready_post), 400, "invalid")

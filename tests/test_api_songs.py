@@ -1,0 +1,67 @@
+"""GET /api/v1/songs: the published catalogue."""
+
+import pytest
+from django.core.files.base import ContentFile
+
+from .test_api_posts import problem
+
+pytestmark = pytest.mark.django_db
+URL = "/api/v1/songs"
+
+
+def titles(response):
+    return [song["title"] for song in response.json()["results"]]
+
+
+def test_it_lists_published_songs_by_title(api_of, alice, make_song):
+    for title, status in (("B", "published"), ("A", "published"), ("C", "draft"), ("D", "retired")):
+        make_song(title, status=status)
+    assert titles(api_of(alice).get(URL)) == ["A", "B"]
+
+
+def test_it_pages(api_of, alice, make_song):
+    for title in "ABC":
+        make_song(title)
+    page = api_of(alice).get(URL, {"page_size": 2})
+    assert titles(page) == ["A", "B"]
+    assert titles(api_of(alice).get(page.json()["next"])) == ["C"]
+
+
+@pytest.mark.parametrize("text", ["ferry", "FERR", "gulls home", "harb light", "harbour'; drop"])
+def test_it_searches_title_artist_and_lyrics_by_beginnings_of_words(api_of, alice, make_song, text):
+    make_song()
+    make_song("Desert Road", artist="Nobody", lyrics="Dust")
+    expected = [] if "drop" in text else ["Harbour Lights"]
+    assert titles(api_of(alice).get(URL, {"q": text})) == expected
+
+
+def test_it_filters(api_of, alice, make_song):
+    make_song("Clean", genre="folk")
+    make_song("Dirty", explicit=True, genre="punk", language="de")
+    assert titles(api_of(alice).get(URL, {"explicit": "false"})) == ["Clean"]
+    assert titles(api_of(alice).get(URL, {"genre": "punk"})) == ["Dirty"]
+    assert titles(api_of(alice).get(URL, {"language": "de"})) == ["Dirty"]
+
+
+def test_a_song_has_its_lyrics(api_of, alice, make_song):
+    song = make_song()
+    assert api_of(alice).get(f"{URL}/{song.pk}").json()["lyrics"] == song.lyrics
+
+
+def test_songs_that_are_not_published_do_not_exist(api_of, alice, make_song):
+    problem(api_of(alice).get(f"{URL}/{make_song(status='draft').pk}"), 404, "not_found")
+
+
+def test_the_preview_is_a_file_or_an_address(api_of, alice, make_song):
+    song = make_song(preview_url="https://example.org/a.mp3")
+    api = api_of(alice)
+    assert api.get(f"{URL}/{song.pk}").json()["preview_url"] == "https://example.org/a.mp3"
+    problem(api.get(f"{URL}/{song.pk}/preview"), 404, "not_found")
+    song.preview_file.save("a.mp3", ContentFile(b"sound"))
+    url = api.get(f"{URL}/{song.pk}").json()["preview_url"]
+    assert url.endswith(f"{URL}/{song.pk}/preview")
+    assert b"".join(api.get(url).streaming_content) == b"sound"
+
+
+def test_it_asks_for_a_login(api_of):
+    problem(api_of(None).get(URL), 401, "not_authenticated")

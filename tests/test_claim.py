@@ -1,0 +1,104 @@
+"""Leases: who works on a row, and who may write its result."""
+
+import threading
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+
+from socialsongs.models import Post, State
+from socialsongs.services.posts import create_post
+from workers.claim import EXHAUSTED, LeaseLost, claim, fail_exhausted, finish, holding, put_back
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def posts(alice, upload):
+    return [create_post(owner=alice, uploads=[upload()])[0] for _ in range(3)]
+
+
+def test_it_takes_the_oldest_and_counts_the_attempt(posts):
+    taken = claim(Post.objects.all(), limit=2)
+    assert [row.pk for row in taken.rows] == [posts[0].pk, posts[1].pk]
+    for row in taken.rows:
+        assert (row.state, row.attempts, row.lease_token) == (State.ANALYSING, 1, taken.token)
+    assert [row.pk for row in claim(Post.objects.all(), limit=2).rows] == [posts[2].pk]
+    assert claim(Post.objects.all(), limit=2).rows == []
+
+
+def test_a_lease_that_ran_out_is_taken_over_and_the_first_holder_writes_nothing(posts):
+    first = claim(Post.objects.all(), limit=1)
+    Post.objects.filter(pk=first.rows[0].pk).update(lease_expires_at=Now() - timedelta(seconds=1))
+    second = claim(Post.objects.filter(pk=first.rows[0].pk), limit=1)
+    assert second.rows[0].attempts == 2
+    with pytest.raises(LeaseLost), holding(first.rows[0], first.token):
+        finish(first.rows[0])
+    with holding(second.rows[0], second.token):
+        finish(second.rows[0])
+    done = Post.objects.get(pk=first.rows[0].pk)
+    assert (done.state, done.lease_token) == (State.READY, None)
+    assert done.finished_at is not None
+
+
+def test_rows_that_used_up_their_attempts_are_not_taken_but_failed(posts, settings):
+    settings.SOCIALSONGS = {**settings.SOCIALSONGS, "MAX_ATTEMPTS": 2}
+    Post.objects.update(attempts=2)
+    assert claim(Post.objects.all(), limit=3).rows == []
+    assert fail_exhausted(Post.objects.all()) == 3
+    assert set(Post.objects.values_list("state", "reason")) == {(State.FAILED, EXHAUSTED)}
+
+
+def test_a_live_lease_is_left_alone_by_everybody(posts):
+    taken = claim(Post.objects.all(), limit=3)
+    Post.objects.update(attempts=3)
+    assert fail_exhausted(Post.objects.all()) == 0
+    assert Post.objects.filter(lease_token=taken.token).count() == 3
+
+
+def test_put_back_waits_before_the_next_try_and_fails_the_last(posts, settings):
+    settings.SOCIALSONGS = {**settings.SOCIALSONGS, "MAX_ATTEMPTS": 2}
+    post = Post.objects.filter(pk=posts[0].pk)
+    first = claim(post, limit=1)
+    put_back(first.rows[0], first.token)
+    assert post.get().state == State.QUEUED
+    assert claim(post, limit=1).rows == []  # not yet
+    post.update(queued_at=Now() - timedelta(seconds=1))
+    second = claim(post, limit=1)
+    put_back(second.rows[0], second.token)
+    assert (post.get().state, post.get().reason) == (State.FAILED, EXHAUSTED)
+
+
+def test_put_back_without_blame_does_not_count(posts):
+    taken = claim(Post.objects.filter(pk=posts[0].pk), limit=1)
+    put_back(taken.rows[0], taken.token, counted=False)
+    assert Post.objects.get(pk=posts[0].pk).attempts == 0
+
+
+def test_put_back_by_somebody_who_lost_the_row_changes_nothing(posts):
+    taken = claim(Post.objects.filter(pk=posts[0].pk), limit=1)
+    put_back(taken.rows[0], uuid.uuid4())
+    assert Post.objects.get(pk=posts[0].pk).lease_token == taken.token
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_workers_share_the_rows_without_overlap(alice, upload):
+    made = {create_post(owner=alice, uploads=[upload()])[0].pk for _ in range(12)}
+    taken: list[uuid.UUID] = []
+    gate = threading.Barrier(4)
+
+    def work():
+        gate.wait()
+        while rows := claim(Post.objects.all(), limit=2).rows:
+            taken.extend(row.pk for row in rows)
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 12
+    assert set(taken) == made
