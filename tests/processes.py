@@ -1,0 +1,59 @@
+"""Starts the real processes of a deployment for a test, against the test's own database."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection
+
+from socialsongs.site.embedded import die_with_parent
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def environment() -> dict[str, str]:
+    """Ours, with the test database in the place of the one it was made beside."""
+    url, _, _ = os.environ["DATABASE_URL"].rpartition("/")
+    return {
+        **os.environ,
+        "DATABASE_URL": f"{url}/{connection.settings_dict['NAME']}",
+        "MEDIA_ROOT": settings.MEDIA_ROOT,
+    }
+
+
+@contextmanager
+def process(command: list[str], log: Path, **extra: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A program of the environment's bin folder, stopped at the end. Its output goes to ``log``."""
+    with log.open("wb") as output:
+        started = subprocess.Popen(
+            [str(Path(sys.executable).with_name(command[0])), *command[1:]],
+            cwd=ROOT,
+            env=environment() | extra,
+            stdout=output,
+            stderr=output,
+            preexec_fn=die_with_parent,
+        )
+    try:
+        yield started
+    finally:
+        started.terminate()
+        try:
+            started.wait(20)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            started.wait()
+
+
+def wait_until(true: Callable[[], object], log: Path, seconds: float = 90) -> None:
+    """Poll; when it never comes true, the end of the log says why."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+        time.sleep(0.1)
