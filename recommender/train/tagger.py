@@ -14,6 +14,7 @@ import csv
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -221,7 +222,7 @@ def fine_tune(model: TwoHeads, lesson: Lesson, config: Config, log: Log) -> None
             schedule.step()
             step += 1
             if step % config.save_every == 0 or step == total:
-                parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+                parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
                 fresh = checkpoint.with_suffix(".part")
                 torch.save({**{name: part.state_dict() for name, part in parts.items()}, "step": step}, fresh)
                 fresh.replace(checkpoint)
