@@ -1,0 +1,14 @@
+FROM python:3.11-slim
+
+ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /app
+
+COPY requirements.txt .
+RUN pip install -r requirements.txt
+
+COPY . .
+RUN useradd --create-home --uid 1000 app && mkdir /data && chown app /data
+USER app
+ENV VAR_DIR=/data PORT=8000
+EXPOSE 8000
+CMD ["gunicorn", "socialsongs.site.wsgi:application", "--workers", "2", "--threads", "4", "--access-logfile", "-", "--bind", "0.0.0.0:8000"]
