@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
+from django.db import models
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -82,6 +83,7 @@ class SongAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     actions = ["publish", "retire", "to_draft"]
     readonly_fields = ["encoding", "player", "source", "source_id", "created_at", "updated_at"]
     save_on_top = True
+    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
     fieldsets = [
         (None, {"fields": [("title", "artist"), ("album", "year"), ("status", "explicit"), "encoding"]}),
         ("Lyrics", {"fields": ["lyrics", "synced_lyrics", "language"]}),

@@ -90,7 +90,7 @@ def test_not_this_leaves_the_list(mine, ready_post):
     part = mine.post(url("post-page-feedback", ready_post.pk, song.pk, "hide"), headers={"HX-Request": "true"})
     assert part.content.decode().count('class="card panel"') == 2
     assert Feedback.objects.get().kind == "hide"
-    assert mine.post(url("post-page-feedback", ready_post.pk, song.pk, "choose")).status_code == 404
+    assert mine.post(url("post-page-feedback", ready_post.pk, song.pk, "applaud")).status_code == 404
 
 
 def test_a_failed_post_can_be_tried_again(mine, ready_post):
