@@ -6,6 +6,7 @@ and a wrong name or type is refused at once with a message that names the key.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, get_type_hints
@@ -15,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 MIB = 1024 * 1024
+RATE = re.compile(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,6 @@ class Config:
     # Suggestions.
     SUGGESTIONS: int = 10
     CANDIDATES: int = 300
-    REASON_TAGS: int = 4
 
     # Workers: how long a claim lasts, how often a row is tried, how long one drain task runs.
     LEASE_SECONDS: int = 60
@@ -70,6 +71,8 @@ def config() -> Config:
             raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be {hints[key]}, got {value!r}.")
         if isinstance(value, int) and value <= 0:
             raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be positive, got {value}.")
+        if key.endswith("_RATE") and not RATE.fullmatch(value):
+            raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be a rate such as 60/hour, got {value!r}.")
     return Config(**given)
 
 

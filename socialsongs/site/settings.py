@@ -6,13 +6,16 @@ Without DATABASE_URL and REDIS_URL the embedded servers under var/ are used.
 from __future__ import annotations
 
 import os
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
 from .. import __version__
+from ..conf import Config
 from .embedded import locations
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -115,11 +118,22 @@ STORAGES = {
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
-SOCIALSONGS = {
+
+def _socialsongs() -> dict[str, Any]:
+    """SOCIALSONGS_<KEY> of the environment for every key of the settings dict."""
     # Celery calls a Redis on a unix socket redis+socket.
-    "BROKER_URL": REDIS_URL.replace("unix://", "redis+socket://", 1),
-    "DEVICE": env.str("SOCIALSONGS_DEVICE", default="auto"),
-}
+    found: dict[str, Any] = {"BROKER_URL": REDIS_URL.replace("unix://", "redis+socket://", 1)}
+    for field in fields(Config):
+        name = f"SOCIALSONGS_{field.name}"
+        if name in os.environ:
+            try:
+                found[field.name] = env.int(name) if field.type == "int" else env.str(name)
+            except ValueError as error:
+                raise ImproperlyConfigured(f"{name} must be a whole number, got {os.environ[name]!r}.") from error
+    return found
+
+
+SOCIALSONGS = _socialsongs()
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
