@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 MAX_WORDS = 5000
+MAX_LINES = 400  # the tag attention's memory grows with the lines
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
@@ -29,13 +30,16 @@ class Lyric:
 
 
 def read_lyric(text: str) -> Lyric:
-    """Split a lyric in lines and words: lower case, apostrophes kept inside words, at most MAX_WORDS words."""
+    """Split a lyric in lines and words: lower case, apostrophes kept inside words.
+
+    What goes beyond MAX_WORDS words or MAX_LINES lines is left out.
+    """
     lines: list[list[str]] = []
     offsets: list[int] = []
     budget = MAX_WORDS
     for offset, line in enumerate(text.split("\n")):
         words = WORD.findall(unicodedata.normalize("NFKC", line).replace("\u2019", "'").lower())[:budget]
-        if words:
+        if words and len(lines) < MAX_LINES:
             lines.append(words)
             offsets.append(offset)
             budget -= len(words)
@@ -96,6 +100,7 @@ class LyricEncoder(nn.Module):
     def __init__(self, vocabulary: Sequence[str], buckets: int = 16384, dim: int = 128, hidden: int = 128) -> None:
         super().__init__()
         self.words = WordVectors(vocabulary, buckets, dim)
+        self.dropout = nn.Dropout(0.2)
         self.lstm = nn.LSTM(dim, hidden, batch_first=True, bidirectional=True)
         self.word_weight = nn.Sequential(nn.Linear(2 * hidden + dim, 64), nn.Tanh(), nn.Linear(64, 1))
         self.to_state = nn.Linear(2 * hidden + dim, dim)
@@ -114,7 +119,7 @@ class LyricEncoder(nn.Module):
         """Line states (sum of m, D) and each word's share in its line (sum of n,)."""
         device = self.to_state.weight.device
         flat = [word for lyric in lyrics for line in lyric.lines for word in line]
-        vectors = self.words(flat)  # (sum n, D)
+        vectors = self.dropout(self.words(flat))  # (sum n, D)
         lengths = [sum(map(len, lyric.lines)) for lyric in lyrics]
         padded = nn.utils.rnn.pad_sequence(list(vectors.split(lengths)), batch_first=True)  # (N, n, D)
         packed = pack_padded_sequence(padded, torch.tensor(lengths), batch_first=True, enforce_sorted=False)

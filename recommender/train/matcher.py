@@ -1,18 +1,18 @@
 r"""Train the lyric encoder, the photo's vector, the tag attention and the relevance; then write the release.
 
-    python -m recommender train matcher --captions DIR --labels DIR --lyrics FILE ... --songs FILE \
-        --tagger DIR --out DIR
+    python -m recommender train matcher --captions DIR --labels DIR --lyrics FILE ... --described FILE \
+        --songs FILE --tagger DIR --out DIR
 
-No (photo, song) pairs are needed: a sentence encoder that reads the photos' captions and the lyrics' stanzas says
-how well they fit, and the network learns to say the same from the photo itself (weak supervision). In three steps,
-each from the last one's result: lyrics into the teacher's space, photos into it, then the listwise matching.
+No (photo, song) pairs are needed: a sentence encoder says how well the photos' captions fit a lyric's stanzas, or the
+photos that a described song goes with, and the network learns to say the same from the photo itself (weak
+supervision). In three steps, each from the last one's result: lyrics into the teacher's space, photos into it, then
+both together. ``--songs`` are never trained on: they make the development figure.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import re
+import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,15 +25,14 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from ..images import Preprocessing
-from ..lyrics import Lyric, LyricEncoder, read_lyric
+from ..lyrics import LyricEncoder
 from ..matcher import Matcher
 from ..model import Network
 from ..release import save_release
 from .data import Photo, TagSpec, read_photos, read_tags, tag_targets
+from .songs import Song, caption_songs, mean_views, pad, read_rows, read_songs, relevance, relevance_scale, stanzas_of
 from .tagger import Log, TwoHeads, texts_of
 from .teacher import Space, embed, known_words
-
-STANZA_LINES = 4
 
 
 @dataclass
@@ -41,6 +40,7 @@ class Config:
     captions: Path
     labels: Path
     lyrics: list[Path]
+    described: Path
     songs: Path
     tagger: Path
     out: Path
@@ -51,31 +51,29 @@ class Config:
     buckets: int = 16384
     sharpness: float = 0.0
     rarest_word: int = 3
+    most_others: int = 1500  # of the songs without captions
     references: int = 128
     lyric_epochs: int = 6
     photo_epochs: int = 25
-    match_steps: int = 2000
-    songs_at_once: int = 72
-    photos_at_once: int = 48
-    teacher_temperature: float = 0.07
+    match_steps: int = 1500
+    # A batch of the last step: photos, described songs (each with a caption in a photo's place), other songs.
+    photos_at_once: int = 32
+    described_at_once: int = 40
+    others_at_once: int = 16
+    longest: int = 40  # lines of a song in the last step
+    held_out: int = 10  # one described song of so many
+    teacher_temperature: float = 0.6
+    caption_noise: float = 0.5
+    lyric_rate: float = 3e-4
+    photo_rate: float = 1e-4
+    match_rate: float = 1e-3
     seed: int = 0
     device: str = "cpu"
 
 
-@dataclass
-class Song:
-    """A lyric with what the teacher says of it: a target for each line (m, D), and its stanzas' (s, D)."""
-
-    lyric: Lyric
-    line_targets: Tensor
-    stanzas: Tensor
-    themes: tuple[str, ...] = ()
-    side_themes: tuple[str, ...] = ()
-
-
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m recommender train matcher", description=__doc__)
-    for name in ("captions", "labels", "songs", "tagger", "out"):
+    for name in ("captions", "labels", "described", "songs", "tagger", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--lyrics", type=Path, nargs="+", required=True, help="JSON Lines with `lyrics`")
     parser.add_argument("--exclude", type=Path, nargs="*", default=[], help="folders of photos to keep unseen")
@@ -94,34 +92,38 @@ def train(config: Config) -> None:
     photos = read_photos(config.captions, config.labels, config.exclude)
     tags = read_tags()
     seen = look_at(tags, config)
+    split = {
+        name: torch.tensor([i for i, photo in enumerate(photos) if photo.split == name]) for name in ("train", "dev")
+    }
 
-    rows = [row for path in config.lyrics for row in _json_lines(path)]
-    samples = _json_lines(config.songs)
-    captions = embed([text for photo in photos for text in texts_of(photo)], config.tagger)
-    stanzas = [
-        embed([text for row in part for text in _stanzas(row["lyrics"])], config.out) for part in (rows, samples)
-    ]
-    space = Space.fit(captions, np.concatenate(stanzas), config.dim)
-    songs = read_songs(rows, space, config)
-    own = read_songs(samples, space, config)
-    described, views = read_captions(photos, captions, space)
+    texts = [texts_of(photo) for photo in photos]
+    captions = embed([text for part in texts for text in part], config.tagger)
+    others = [row for path in config.lyrics for row in read_rows(path)]
+    others = random.Random(config.seed).sample(others, min(config.most_others, len(others)))
+    described = read_rows(config.described)
+    stanzas = embed([text for row in others for text in stanzas_of(row["lyrics"])], config.out)
+    space = Space.fit(captions, stanzas, config.dim)
+    views = mean_views(captions, [len(part) for part in texts], space)
+    lessons = Lessons(
+        described=read_songs([row for i, row in enumerate(described) if i % config.held_out], space, config.out),
+        unseen=read_songs(described[:: config.held_out], space, config.out),
+        others=read_songs(others, space, config.out),
+        own=read_songs(read_rows(config.songs), space, config.out),
+    )
+    spoken = spoken_photos(photos, captions, texts, space)
 
     network = Network(
         tags=len(tags),
-        vocabulary=_vocabulary([*songs, *own, *described], config),
+        vocabulary=vocabulary([*lessons.described, *lessons.others, *spoken], config),
         references=config.references,
         architecture=architecture(config),
     )
     network.tagger.load_state_dict(seen.tagger)
     begin(network, tags, space, config)
-
-    distil_lyrics(network.lyrics, [*songs, *own, *described], own, config, log)
-    split = {
-        name: torch.tensor([i for i, photo in enumerate(photos) if photo.split == name]) for name in ("train", "dev")
-    }
+    distil_lyrics(network.lyrics, [*lessons.described, *lessons.others, *spoken], lessons.own, config, log)
     place_photos(network.matcher, seen, views, split, config, log)
-    truth = _theme_truth(photos, tags, own, config)
-    match(network, seen, views, [*songs, *own], own, split, truth, config, log)
+    check = development(photos, tags, lessons.own, split, config)
+    match(network, seen, views, lessons, split, check, config, log)
 
     network.eval()
     with torch.inference_mode():
@@ -131,6 +133,14 @@ def train(config: Config) -> None:
 
 
 # What is known before training
+
+
+@dataclass
+class Lessons:
+    described: list[Song]  # with captions of photos that go with them
+    unseen: list[Song]  # the same, held out
+    others: list[Song]
+    own: list[Song]  # with themes, held out
 
 
 @dataclass
@@ -152,59 +162,16 @@ def look_at(tags: Sequence[TagSpec], config: Config) -> Seen:
     return Seen(torch.cat(logits).sigmoid(), features, model.tagger.state_dict())
 
 
-def _json_lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+def spoken_photos(
+    photos: Sequence[Photo], captions: np.ndarray, texts: Sequence[Sequence[str]], space: Space
+) -> list[Song]:
+    """The captions of each training photo, as a lyric."""
+    parts = space.of_captions(captions).split([len(part) for part in texts])
+    told = [i for i, photo in enumerate(photos) if photo.captions and photo.split == "train"]
+    return caption_songs([texts[i] for i in told], [parts[i] for i in told])
 
 
-def _stanzas(lyrics: str) -> list[str]:
-    """Stanzas, long ones cut every few lines."""
-    found = []
-    for part in re.split(r"\n\s*\n", lyrics):
-        lines = [line.strip() for line in part.split("\n") if read_lyric(line).lines]
-        found += ["\n".join(lines[start : start + STANZA_LINES]) for start in range(0, len(lines), STANZA_LINES)]
-    return found
-
-
-def read_songs(rows: Sequence[dict[str, Any]], space: Space, config: Config) -> list[Song]:
-    """The teacher on every line and stanza: a line is meant as it stands in its stanza."""
-    kept = [row for row in rows if read_lyric(row["lyrics"]).lines]
-    stanzas = [_stanzas(row["lyrics"]) for row in kept]
-    lines = [[line for stanza in song for line in stanza.split("\n")] for song in stanzas]
-    stanza_views = space.of_lyrics(embed([stanza for song in stanzas for stanza in song], config.out))
-    line_views = space.of_lyrics(embed([line for song in lines for line in song], config.out))
-    found = []
-    for row, song, own_stanzas, own_lines in zip(
-        kept,
-        stanzas,
-        stanza_views.split([len(s) for s in stanzas]),
-        line_views.split([len(x) for x in lines]),
-        strict=True,
-    ):
-        sizes = torch.tensor([stanza.count("\n") + 1 for stanza in song])
-        targets = nn.functional.normalize(own_lines + own_stanzas.repeat_interleave(sizes, 0), dim=1)
-        found.append(
-            Song(
-                read_lyric("\n".join(song)), targets, own_stanzas,
-                tuple(row.get("themes", ())), tuple(row.get("side_themes", ())),
-            )
-        )  # fmt: skip
-    return found
-
-
-def read_captions(photos: Sequence[Photo], vectors: np.ndarray, space: Space) -> tuple[list[Song], Tensor]:
-    """The captions of each photo as a lyric in plain modern English, and the view of each photo (N, D)."""
-    counts = [len(texts_of(photo)) for photo in photos]
-    parts = torch.from_numpy(vectors.astype(np.float32)).split(counts)
-    views = space.of_captions(torch.stack([part.mean(0) for part in parts]).numpy().astype(np.float16))
-    described = []
-    for photo, part in zip(photos, parts, strict=True):
-        if photo.captions and photo.split == "train":
-            targets = space.of_captions(part.numpy().astype(np.float16))
-            described.append(Song(read_lyric("\n".join(photo.captions)), targets, targets))
-    return described, views
-
-
-def _vocabulary(songs: Sequence[Song], config: Config) -> list[str]:
+def vocabulary(songs: Sequence[Song], config: Config) -> list[str]:
     counts = Counter(word for song in songs for line in song.lyric.lines for word in line)
     return sorted({word for word, count in counts.items() if count >= config.rarest_word} | set(known_words()))
 
@@ -213,7 +180,7 @@ def begin(network: Network, tags: Sequence[TagSpec], space: Space, config: Confi
     """Word and tag vectors start as the teacher's; spelled words learn to land near the known ones."""
     words = network.lyrics.words
     known = list(words.index)
-    targets = space.of_lyrics(embed(known, config.out))
+    targets = space.cut(embed(known, config.out), space.lyrics)
     named = space.of_captions(embed([f"a photo of {tag.name}" for tag in tags], config.out))
     with torch.no_grad():
         words.known.weight.copy_(targets)
@@ -275,7 +242,7 @@ def _by_length(songs: Sequence[Song], words: int = 6000) -> Iterator[list[Song]]
 def _distances(encoder: LyricEncoder, songs: Sequence[Song]) -> tuple[Tensor, Tensor]:
     encoded = encoder([song.lyric for song in songs])
     lines = 1 - nn.functional.cosine_similarity(encoded.states, torch.cat([song.line_targets for song in songs]))
-    wholes = torch.stack([song.stanzas.mean(0) for song in songs])
+    wholes = torch.stack([song.views.mean(0) for song in songs])
     return lines.mean(), (1 - nn.functional.cosine_similarity(encoded.pooled, wholes)).mean()
 
 
@@ -316,111 +283,131 @@ def match(
     network: Network,
     seen: Seen,
     views: Tensor,
-    songs: Sequence[Song],
-    own: Sequence[Song],
+    lessons: Lessons,
     split: dict[str, Tensor],
-    truth: Tensor,
+    check: Check,
     config: Config,
     log: Log,
 ) -> None:
-    """Listwise: for each photo, the relevance over a batch of songs towards the teacher's, song means removed."""
+    """For each photo the relevance over a batch of songs towards the teacher's, and for each song over the photos."""
     matcher = network.matcher
-    network.lyrics.eval()
+    others = [song for song in lessons.others if len(song.lyric.lines) <= config.longest]
+    songs = [*lessons.described, *others]
     with torch.inference_mode():
-        encoded = [network.lyrics([song.lyric]) for song in track(songs, "states")]
-        vectors = matcher.eval().photo(seen.scores, seen.features)
-    states = [item.states.half().float().clone() for item in encoded]
-    pooled = torch.cat([item.pooled for item in encoded]).clone()
-    matcher.photo_mean.copy_(vectors[split["train"]].mean(0))
-    own_places = list(range(len(songs) - len(own), len(songs)))
-    check = (vectors[split["dev"]].clone(), own_places, truth)
-    log.write("match", 0, {"theme nDCG@10": theme_score(matcher, states, check)})
+        reference = views[split["train"][torch.randperm(len(split["train"]))[:1024]]]
+        means, deviations = relevance_scale(reference, songs)
+        center_photos(matcher, seen, split["train"])
+    log.write("match", 0, development_figures(network, seen, lessons, check))
 
-    slow = list(matcher.photo.parameters())
-    fast = [value for name, value in matcher.named_parameters() if not name.startswith("photo.")]
-    optimizer = torch.optim.AdamW([{"params": slow, "lr": 1e-4}, {"params": fast, "lr": 1e-3}], weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [1e-4, 1e-3], total_steps=config.match_steps + 1)
+    groups: list[dict[str, Any]] = [
+        {"params": list(network.lyrics.parameters()), "lr": config.lyric_rate},
+        {"params": list(matcher.photo.parameters()), "lr": config.photo_rate},
+        {"params": [value for name, value in matcher.named_parameters() if not name.startswith("photo.")]},
+    ]
+    optimizer = torch.optim.AdamW(groups, config.match_rate, weight_decay=1e-3)
+    rates = [config.lyric_rate, config.photo_rate, config.match_rate]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=config.match_steps + 1)
     for step in track(range(1, config.match_steps + 1), "matching"):
+        network.lyrics.train()
         matcher.train()
-        photos = split["train"][torch.randint(len(split["train"]), (config.photos_at_once,))]
-        # A third of each batch are our own modern songs, the rest are old ones.
-        third = config.songs_at_once // 3
-        places = torch.randint(len(songs) - len(own), (config.songs_at_once - third,)).tolist()
-        places += [own_places[i] for i in torch.randperm(len(own))[:third].tolist()]
-        target = _without_means(teacher_relevance(views[photos], [songs[i].stanzas for i in places]))
-        photo = matcher.photo(seen.scores[photos], seen.features[photos])
-        padded, mask = _pad([states[i] for i in places])
-        scores = _without_means(matcher(photo, padded, mask))
-        first = _without_means(matcher.query(photo) @ pooled[places].T)
-        loss = _listwise(scores, target, config) + 0.5 * _listwise(first, target, config)
-        loss = loss + (1 - (photo * views[photos]).sum(1)).mean()
+        places = torch.cat(
+            [
+                torch.randperm(len(lessons.described))[: config.described_at_once],
+                len(lessons.described) + torch.randperm(len(others))[: config.others_at_once],
+            ]
+        )
+        batch = [songs[i] for i in places.tolist()]
+        chosen = split["train"][torch.randint(len(split["train"]), (config.photos_at_once,))]
+        told = torch.stack(
+            [song.views[torch.randint(len(song.views), ())] for song in batch[: config.described_at_once]]
+        )
+        target = (relevance(torch.cat([views[chosen], told]), batch) - means[places]) / deviations[places]
+        target = target / config.teacher_temperature
+
+        photos = matcher.photo(seen.scores[chosen], seen.features[chosen])
+        noise = torch.randn_like(told) * config.caption_noise / config.dim**0.5
+        looks = torch.cat([photos, nn.functional.normalize(told + noise, dim=1)])
+        encoded = network.lyrics([song.lyric for song in batch])
+        states, mask = pad(encoded.states.split(encoded.lines))
+        scores = without_means(matcher(looks, states, mask))
+        first = without_means(matcher.query(looks) @ encoded.pooled.T)
+        loss = listwise(scores, target) + 0.5 * listwise(scores.T, target.T) + 0.5 * listwise(first, target)
+        loss = loss + (1 - (photos * views[chosen]).sum(1)).mean()
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(matcher.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        if step % 250 == 0:
-            matcher.eval()
-            with torch.inference_mode():
-                now = matcher.photo(seen.scores[split["dev"]], seen.features[split["dev"]])
-                figures = {"loss": loss.item(), "theme nDCG@10": theme_score(matcher, states, (now, own_places, truth))}
-            log.write("match", step, figures)
-    with torch.no_grad():
-        matcher.photo_mean.copy_(matcher.eval().photo(seen.scores, seen.features)[split["train"]].mean(0))
+        if step % 250 == 0 or step == config.match_steps:
+            figures = development_figures(network, seen, lessons, check)
+            log.write("match", step, {"loss": loss.item(), **figures})
+    center_photos(matcher, seen, split["train"])
 
 
-def teacher_relevance(views: Tensor, songs: Sequence[Tensor]) -> Tensor:
-    """(B, D) views and N songs of (s, D) stanzas: the mean of the best two stanzas' cosines, (B, N)."""
-    padded, mask = _pad(songs)
-    near = torch.einsum("bd,nsd->bns", views, padded).masked_fill(~mask[None], -1.0)
-    best = near.topk(min(2, near.shape[2]), dim=2).values
-    alone = mask.sum(1) == 1
-    return torch.where(alone[None], best[:, :, 0], best.mean(2))
+@torch.no_grad()
+def center_photos(matcher: Matcher, seen: Seen, rows: Tensor) -> None:
+    matcher.eval()
+    matcher.photo_mean.copy_(matcher.photo(seen.scores[rows], seen.features[rows]).mean(0))
 
 
-def _pad(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    padded = nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
-    lengths = torch.tensor([len(part) for part in parts])
-    return padded, torch.arange(padded.shape[1])[None] < lengths[:, None]
-
-
-def _without_means(scores: Tensor) -> Tensor:
+def without_means(scores: Tensor) -> Tensor:
     return scores - scores.mean(0, keepdim=True)
 
 
-def _listwise(scores: Tensor, target: Tensor, config: Config) -> Tensor:
-    wanted = (target / config.teacher_temperature).softmax(1)
-    return nn.functional.cross_entropy(scores, wanted)
+def listwise(scores: Tensor, target: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(scores, target.softmax(1))
 
 
-# The development figure: our own songs by theme, held-out photos by label
+# The development figures: our own songs by theme for held-out photos, held-out described songs for their captions
 
 
-def _theme_truth(photos: Sequence[Photo], tags: Sequence[TagSpec], own: Sequence[Song], config: Config) -> Tensor:
-    """Graded relevance of each own song for each held-out photo, (dev, songs): 3 for a main theme, 1 for a side one."""
-    dev = [row for row, photo in enumerate(photos) if photo.split == "dev"]
-    classes = torch.from_numpy(np.load(config.tagger / "start.npz")["classes"][dev]).float()
-    targets, _ = tag_targets([photos[row] for row in dev], tags, classes)
+@dataclass
+class Check:
+    photos: Tensor  # (P,) rows of held-out photos
+    grades: Tensor  # (P, own songs): 3 for a main theme that the photo shows, 1 for a side one
+
+
+def development(
+    photos: Sequence[Photo], tags: Sequence[TagSpec], own: Sequence[Song], split: dict[str, Tensor], config: Config
+) -> Check:
+    rows = split["dev"][:: max(1, len(split["dev"]) // 600)]
+    classes = torch.from_numpy(np.load(config.tagger / "start.npz")["classes"][rows]).float()
+    targets, _ = tag_targets([photos[row] for row in rows.tolist()], tags, classes)
     shown = [{tags[i].name for i in row.nonzero().flatten().tolist()} for row in targets >= 0.6]
-    grades = torch.zeros(len(dev), len(own))
+    grades = torch.zeros(len(rows), len(own))
     for place, names in enumerate(shown):
         for column, song in enumerate(own):
-            main = bool(names.intersection(song.themes))
-            side = bool(names.intersection(song.side_themes))
-            grades[place, column] = 3.0 if main else float(side)
-    return grades
+            main, side = names.intersection(song.themes), names.intersection(song.side_themes)
+            grades[place, column] = 3.0 if main else float(bool(side))
+    return Check(rows, grades)
 
 
 @torch.inference_mode()
-def theme_score(matcher: Matcher, states: Sequence[Tensor], check: tuple[Tensor, list[int], Tensor]) -> float:
-    """nDCG@10 over the held-out photos that have a song of a theme they show; song means removed."""
-    photos, places, truth = check
-    padded, mask = _pad([states[i] for i in places])
-    scores = _without_means(torch.cat([matcher.eval()(part, padded, mask) for part in photos.split(32)]))
-    return ndcg(scores, truth)
+def development_figures(network: Network, seen: Seen, lessons: Lessons, check: Check) -> dict[str, float]:
+    network.eval()
+    photos = network.matcher.photo(seen.scores[check.photos], seen.features[check.photos])
+    told = torch.cat([song.views for song in lessons.unseen])
+    belongs = torch.arange(len(lessons.unseen)).repeat_interleave(torch.tensor([len(s.views) for s in lessons.unseen]))
+    spoken = score_songs(network, told, lessons.unseen)
+    place = (spoken > spoken.gather(1, belongs[:, None])).sum(1)
+    return {
+        "theme nDCG@10": ndcg(score_songs(network, photos, lessons.own), check.grades),
+        "theme nDCG@10, stage one": ndcg(score_songs(network, photos, lessons.own, stage_one=True), check.grades),
+        "caption recall@5": float((place < 5).float().mean()),
+    }
+
+
+def score_songs(network: Network, photos: Tensor, songs: Sequence[Song], *, stage_one: bool = False) -> Tensor:
+    """(B, N) relevances, each song's mean over these photos removed."""
+    encoded = network.lyrics([song.lyric for song in songs])
+    if stage_one:
+        return without_means(network.matcher.query(photos) @ encoded.pooled.T)
+    states, mask = pad(encoded.states.split(encoded.lines))
+    return without_means(torch.cat([network.matcher(part, states, mask) for part in photos.split(16)]))
 
 
 def ndcg(scores: Tensor, truth: Tensor, depth: int = 10) -> float:
+    """Over the photos that have a song of a theme they show."""
     asked = truth.amax(1) >= 3
     gains = truth[asked]
     discount = 1 / torch.log2(torch.arange(2, depth + 2).float())
@@ -440,18 +427,13 @@ def card(config: Config, tags: Sequence[TagSpec], log: Log) -> dict[str, Any]:
         "sha256": "",
         "licence": "Apache-2.0",
         "description": "Image2song: a CNN tags photo regions, a BiLSTM reads lyrics, tag attention joins them.",
-        "architecture": {
-            "dim": config.dim,
-            "hidden": config.hidden,
-            "buckets": config.buckets,
-            "sharpness": config.sharpness,
-        },
+        "architecture": architecture(config),
         "preprocessing": {"size": square.size, "mean": square.mean, "std": square.std},
         "training": {
             "backbone": "started from an ImageNet MobileNetV2 (Apache-2.0); every weight was trained on",
             "teacher": "all-MiniLM-L6-v2 (sentence embeddings), in training only",
             "photos": "Flickr8k and labelled photos, research use; not part of this release",
-            "lyrics": "public-domain songbooks and this project's sample songs",
+            "lyrics": "public-domain songbooks, and lyrics with scene descriptions written for this project",
             "seed": config.seed,
         },
         "figures": log.last(),

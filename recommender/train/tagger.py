@@ -37,12 +37,14 @@ class Config:
     out: Path
     exclude: list[Path] = field(default_factory=list)
     size: int = 224
+    # The backbone learns from smaller pictures than it will see: crops enlarge what is in them (Touvron et al. 2019).
+    tuning_size: int = 176
     dim: int = 128
     # Regions are pooled by a smooth maximum while the backbone learns, by their mean in the end.
     tuning_sharpness: float = 1.0
     probe_epochs: int = 15
     probe_rate: float = 1e-3
-    epochs: int = 1
+    epochs: int = 2
     batch: int = 48
     rate: float = 1e-4
     head_rate: float = 3e-4
@@ -206,7 +208,7 @@ def fine_tune(model: TwoHeads, lesson: Lesson, config: Config, log: Log) -> None
         optimizer.load_state_dict(saved["optimizer"])
         schedule.load_state_dict(saved["schedule"])
         step = saved["step"]
-    data = Pixels([lesson.photos[row] for row in lesson.train.tolist()], config.size, augment=True)
+    data = Pixels([lesson.photos[row] for row in lesson.train.tolist()], config.tuning_size, augment=True)
     model.eval().to(memory_format=torch.channels_last)
     model.tagger.sharpness = config.tuning_sharpness
     while step < total:

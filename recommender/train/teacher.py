@@ -71,10 +71,8 @@ class Space:
         return cls(vectors.flip(1)[:, :dim].contiguous(), *means)
 
     def of_captions(self, vectors: NDArray[np.float16]) -> Tensor:
-        return self._cut(vectors, self.captions)
+        return self.cut(vectors, self.captions)
 
-    def of_lyrics(self, vectors: NDArray[np.float16]) -> Tensor:
-        return self._cut(vectors, self.lyrics)
-
-    def _cut(self, vectors: NDArray[np.float16], mean: Tensor) -> Tensor:
+    def cut(self, vectors: NDArray[np.float16], mean: Tensor) -> Tensor:
+        """Unit vectors (n, D) of teacher vectors (n, WIDTH); ``mean``: that of their kind of text."""
         return torch.nn.functional.normalize((torch.from_numpy(vectors.astype(np.float32)) - mean) @ self.basis, dim=1)

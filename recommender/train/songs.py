@@ -1,0 +1,121 @@
+r"""Lyrics to learn from, and what the teacher says of each.
+
+songs file       JSON Lines with `lyrics` (and `themes`, `side_themes` where the development figure is taken on them)
+described file   JSON Lines with `lyrics` and `captions`: photos that somebody would post with the song
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..lyrics import Lyric, read_lyric
+from .teacher import Space, embed
+
+STANZA_LINES = 4
+
+
+@dataclass
+class Song:
+    """A lyric with the teacher's target for each line (m, D), and what it is about (s, D): its stanzas, or the
+    photos that go with it."""
+
+    lyric: Lyric
+    line_targets: Tensor
+    views: Tensor
+    themes: tuple[str, ...] = ()
+    side_themes: tuple[str, ...] = ()
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The JSON objects of a file that have a word in their lyrics."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [row for row in rows if read_lyric(row["lyrics"]).lines]
+
+
+def stanzas_of(lyrics: str) -> list[str]:
+    """Stanzas, long ones cut every few lines."""
+    found = []
+    for part in re.split(r"\n\s*\n", lyrics):
+        lines = [line.strip() for line in part.split("\n") if read_lyric(line).lines]
+        found += ["\n".join(lines[start : start + STANZA_LINES]) for start in range(0, len(lines), STANZA_LINES)]
+    return found
+
+
+def read_songs(rows: Sequence[dict[str, Any]], space: Space, cache: Path) -> list[Song]:
+    """The teacher on every line and stanza (a line is meant as it stands in its stanza), and on the captions."""
+    stanzas = [stanzas_of(row["lyrics"]) for row in rows]
+    lines = [[line for stanza in song for line in stanza.split("\n")] for song in stanzas]
+    captions = [list(row.get("captions", ())) for row in rows]
+    stanza_views = _views(stanzas, space, space.lyrics, cache)
+    line_views = _views(lines, space, space.lyrics, cache)
+    caption_views = _views(captions, space, space.captions, cache)
+    found = []
+    for row, song, own_stanzas, own_lines, own_captions in zip(
+        rows, stanzas, stanza_views, line_views, caption_views, strict=True
+    ):
+        sizes = torch.tensor([stanza.count("\n") + 1 for stanza in song])
+        found.append(
+            Song(
+                read_lyric("\n".join(song)),
+                nn.functional.normalize(own_lines + own_stanzas.repeat_interleave(sizes, 0), dim=1),
+                own_captions if len(own_captions) else own_stanzas,
+                tuple(row.get("themes", ())),
+                tuple(row.get("side_themes", ())),
+            )
+        )
+    return found
+
+
+def _views(texts: Sequence[Sequence[str]], space: Space, mean: Tensor, cache: Path) -> list[Tensor]:
+    """The teacher's vectors of each song's texts, (s, D)."""
+    flat = [text for part in texts for text in part]
+    vectors = space.cut(embed(flat, cache), mean) if flat else torch.zeros(0, space.basis.shape[1])
+    return list(vectors.split([len(part) for part in texts]))
+
+
+def caption_songs(captions: Sequence[Sequence[str]], vectors: Sequence[Tensor]) -> list[Song]:
+    """Captions as lyrics in plain modern English, one line each."""
+    return [
+        Song(read_lyric("\n".join(texts)), views, views)
+        for texts, views in zip(captions, vectors, strict=True)
+        if texts
+    ]
+
+
+def relevance(photos: Tensor, songs: Sequence[Song]) -> Tensor:
+    """What the teacher thinks of (B, D) photos and N songs: the mean of the best two cosines, (B, N)."""
+    padded, mask = pad([song.views for song in songs])
+    near = torch.einsum("bd,nsd->bns", photos, padded).masked_fill(~mask[None], -1.0)
+    best = near.topk(min(2, near.shape[2]), dim=2).values
+    alone = mask.sum(1) == 1
+    return torch.where(alone[None], best[:, :, 0], best.mean(2))
+
+
+def relevance_scale(photos: Tensor, songs: Sequence[Song], at_once: int = 128) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each song's relevance over the photos, (N,) each: cosines with lyrics and with captions
+    lie apart, and some songs are near everything."""
+    parts = [relevance(photos, songs[start : start + at_once]) for start in range(0, len(songs), at_once)]
+    every = torch.cat(parts, 1)
+    return every.mean(0), every.std(0)
+
+
+def pad(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """(m, D) tensors as (N, max m, D), and where they are."""
+    padded = nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
+    lengths = torch.tensor([len(part) for part in parts])
+    return padded, torch.arange(padded.shape[1])[None] < lengths[:, None]
+
+
+def mean_views(vectors: np.ndarray, counts: Sequence[int], space: Space) -> Tensor:
+    """The teacher's view of each photo: the mean of its texts', (N, D)."""
+    parts = torch.from_numpy(vectors.astype(np.float32)).split(list(counts))
+    return space.of_captions(torch.stack([part.mean(0) for part in parts]).numpy().astype(np.float16))
