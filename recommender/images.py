@@ -37,6 +37,8 @@ def load_photo(source: Path | IO[bytes]) -> Image.Image:
         with Image.open(source) as image:
             image.load()
             upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I;16"):  # Pillow would cut off everything above 255
+                upright = upright.point(lambda value: value / 256).convert("L")
             if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
                 rgba = upright.convert("RGBA")
                 upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)

@@ -33,7 +33,7 @@ class PhotoEncoder(nn.Module):
 
     def describe(self, probabilities: Tensor) -> Tensor:
         """The mean tag vector of the most certain tags, by their probabilities: (B, T) to (B, D)."""
-        p, k = probabilities.topk(self.most_certain, dim=1)
+        p, k = probabilities.topk(min(self.most_certain, probabilities.shape[1]), dim=1)
         weights = p / p.sum(1, keepdim=True).clamp(min=1e-6)
         described: Tensor = (weights[:, :, None] * self.tag_vectors(k)).sum(1)
         return described

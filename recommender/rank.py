@@ -53,7 +53,7 @@ def read_catalogue(path: Path) -> list[CatalogueSong]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path}, line {number}: not JSON ({error})") from error
         song = _song(row, where=f"{path}, line {number}")
         if song.id in songs:
@@ -137,7 +137,7 @@ def run(photos: Path, songs: Path, out: Path, model: Image2Song, ranker: Ranker 
     catalogue = read_catalogue(songs)
     ranked = 0
     try:
-        with out.open("w", encoding="utf-8") as file:
+        with out.open("w", encoding="utf-8", errors="backslashreplace") as file:  # lone surrogates as JSON escapes
             for line in rank_folder(model, found, catalogue, ranker):
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
                 ranked += 1

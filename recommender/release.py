@@ -37,12 +37,14 @@ def read_card(name: str, folder: Path | None = None) -> dict[str, Any]:
     """The card of a release. Raises ReleaseError."""
     path = (folder or RELEASES) / name / CARD
     try:
-        card: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
+        card: Any = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
         known = ", ".join(shipped_releases(folder)) or "none"
         raise ReleaseError(f"There is no release {name!r} (no file {path}); known releases: {known}.") from None
     except ValueError as error:
         raise ReleaseError(f"{path} is not JSON: {error}") from error
+    if not isinstance(card, dict):
+        raise ReleaseError(f"{path} is not a JSON object.")
     missing = [key for key in REQUIRED if key not in card]
     if missing:
         raise ReleaseError(f"{path} lacks {', '.join(missing)}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +47,25 @@ def upload(photo_bytes: Callable[..., bytes]) -> Callable[..., object]:
         return SimpleUploadedFile(name, photo_bytes() if content is None else content)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one release, "small", of random weights."""
+    from recommender.release import save_release
+
+    from .releases import card, network
+
+    folder = tmp_path_factory.mktemp("releases")
+    save_release(network(), card(), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(releases: Path) -> object:
+    from recommender.release import load_release
+
+    return load_release("small", folder=releases)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..lyrics import read_lyric
+from ..lyrics import WORD, read_lyric
 from ..model import Image2Song, PhotoView
 from ..rank import CatalogueSong, Scores
 
@@ -25,7 +25,7 @@ def rank_by_tags(model: Image2Song, songs: Sequence[CatalogueSong]) -> Callable[
     def score(view: PhotoView) -> Scores:
         scores = np.zeros(len(songs), np.float32)
         for tag in view.tags:
-            for word in tag.name.split():
+            for word in WORD.findall(tag.name):
                 idf = math.log(1 + (len(songs) - found_in[word] + 0.5) / (found_in[word] + 0.5))
                 frequency = np.array([count[word] for count in counts], np.float32)
                 scores += tag.score * idf * frequency * (K1 + 1) / (frequency + K1 * (1 - B + B * relative))

@@ -1,0 +1,328 @@
+"""What holds for every release, whatever its weights: shapes, ranges, and that nothing depends on its neighbours."""
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn.functional import normalize
+
+from recommender import lyrics as reading
+from recommender.lyrics import read_lyric, segment_softmax
+from recommender.model import REASONS, SHOWN_SCORE, SONGS_AT_ONCE, Tag
+from recommender.release import load_release
+from recommender.tagger import pool, region_box
+
+from .releases import TAGS, WORDS
+
+LYRICS = [
+    "The gulls go home\nThe tide comes in\n\nI count the masts\nTill you come in",
+    "Red light, green light",
+    "\n?!\nWe dance all night\n\nAnd never go home",
+    "Zither quux\nXylophone",
+    "Snow",
+]
+
+
+@pytest.fixture(scope="module")
+def views(model):
+    noise = np.random.default_rng(1).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    slope = Image.linear_gradient("L").convert("RGB")
+    return model.analyse([Image.fromarray(noise), slope, slope.rotate(90), Image.new("RGB", (30, 90), "red")])
+
+
+@pytest.fixture(scope="module")
+def encoded(model):
+    return model.encode(LYRICS)
+
+
+@pytest.fixture
+def words(model):
+    return model.network.lyrics.words
+
+
+def test_a_lyric_is_read_by_line_and_blank_lines_count_for_the_offsets():
+    read = read_lyric("\nThe gulls go HOME\n\n?!\n  the tide\r\n")
+    assert read.lines == [["the", "gulls", "go", "home"], ["the", "tide"]]
+    assert read.offsets == [1, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Don't you", ["don't", "you"]),
+        ("don\u2019t rock\u2019n\u2019roll", ["don't", "rock'n'roll"]),
+        ("'Cause lovin' 'you'", ["cause", "lovin", "you"]),
+        ("ﬁre ＷＩＤＥ Cafe\u0301", ["fire", "wide", "café"]),
+        ("la-la snake_case 24/7", ["la", "la", "snake", "case", "24", "7"]),
+        ("🌊 sea ... — \u202e", ["sea"]),
+    ],
+)
+def test_words_are_lower_case_and_keep_inner_apostrophes(text, words):
+    assert read_lyric(text).lines == [words]
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "?!\n...", "🌊", "'"])
+def test_a_text_without_words_has_no_lines(text):
+    assert read_lyric(text).lines == []
+
+
+def test_no_more_than_max_words_are_read(monkeypatch):
+    monkeypatch.setattr(reading, "MAX_WORDS", 5)
+    read = read_lyric("one two\n\nthree four\nfive six seven\neight")
+    assert read.lines == [["one", "two"], ["three", "four"], ["five"]]
+    assert read.offsets == [0, 2, 3]
+
+
+@torch.inference_mode()
+def test_known_words_have_vectors_of_their_own(words):
+    assert (words(WORDS) == words.known.weight).all()
+
+
+@torch.inference_mode()
+def test_unseen_words_have_finite_vectors_that_differ(words):
+    unseen = ["q", "zz", "quux", "quuxes", "zither", "שלום", "été", "don't've", "la" * 6000]
+    vectors = words(unseen)
+    assert vectors.shape == (len(unseen), 128)
+    assert vectors.isfinite().all()
+    assert torch.pdist(vectors).min() > 0.01
+
+
+@torch.inference_mode()
+def test_a_word_has_the_same_vector_in_any_company(words):
+    together = words(["tide", "quux", "sea", "zither"])
+    for word, vector in zip(["tide", "quux", "sea", "zither"], together, strict=True):
+        torch.testing.assert_close(words([word])[0], vector)
+
+
+@torch.inference_mode()
+def test_a_lyric_has_the_same_states_alone_and_in_a_batch(model):
+    read = [read_lyric(text) for text in LYRICS]
+    together = model.network.lyrics(read)
+    assert together.lines == [4, 1, 2, 2, 1]
+    assert together.states.shape == (10, 128)
+    for lyric, states, pooled in zip(read, together.states.split(together.lines), together.pooled, strict=True):
+        alone = model.network.lyrics([lyric])
+        torch.testing.assert_close(alone.states, states, rtol=0, atol=1e-5)
+        torch.testing.assert_close(alone.pooled[0], pooled, rtol=0, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_the_words_of_a_line_share_one(model):
+    states, shares = model.network.lyrics.words_and_lines([read_lyric(text) for text in LYRICS[:2]])
+    torch.testing.assert_close(torch.stack([part.sum() for part in shares.split([4, 4, 4, 4, 4])]), torch.ones(5))
+    torch.testing.assert_close(states.norm(dim=1), torch.ones(5))
+
+
+def test_segment_softmax_is_a_softmax_within_each_segment():
+    scores = torch.tensor([1.0, -2.0, 500.0, 499.0, 3.0, -500.0])
+    weights = segment_softmax(scores, torch.tensor([0, 2, 1, 1, 0, 2]), 3)
+    expected = {0: [0, 4], 1: [2, 3], 2: [1, 5]}
+    for rows in expected.values():
+        torch.testing.assert_close(weights[rows], scores[rows].softmax(0))
+        assert weights[rows].sum() == pytest.approx(1)
+
+
+@torch.inference_mode()
+def test_attention_adds_up_to_one_and_leaves_padding_out(model):
+    mask = torch.arange(6)[None] < torch.tensor([6, 1, 4])[:, None]
+    photos, states = normalize(torch.randn(2, 128), dim=1), normalize(torch.randn(3, 6, 128), dim=2)
+    weights = model.network.matcher.attention(photos, states, mask)
+    assert weights.shape == (2, 3, 6)
+    torch.testing.assert_close(weights.sum(2), torch.ones(2, 3))
+    assert (weights[:, ~mask] == 0).all()
+    assert (weights[:, mask] > 0).all()
+
+
+def test_what_is_stored_of_a_song_has_its_shapes(encoded):
+    for song, offsets in zip(encoded, [[0, 1, 3, 4], [0], [2, 4], [0, 1], [0]], strict=True):
+        assert song.line_offsets == offsets
+        assert (song.line_states.shape, song.line_states.dtype) == ((len(offsets), 128), np.float16)
+        assert (song.stage_one.shape, song.stage_one.dtype) == ((128,), np.float32)
+        assert np.isfinite(song.stage_one).all()
+
+
+def test_songs_without_words_leave_a_gap(model, encoded):
+    first, gap, second, last = model.encode([LYRICS[0], "?!", LYRICS[1], ""])
+    assert (gap, last) == (None, None)
+    assert (first.line_offsets, second.line_offsets) == (encoded[0].line_offsets, encoded[1].line_offsets)
+    assert model.encode(["", "?!"]) == [None, None]
+
+
+def test_many_songs_have_the_relevance_they_have_one_by_one(model, views, encoded):
+    alone = np.concatenate([model.relevance(views[0].embedding, [song]) for song in encoded])
+    times = SONGS_AT_ONCE // len(encoded) + 1
+    together = model.relevance(views[0].embedding, encoded * times)
+    np.testing.assert_allclose(together, np.tile(alone, times), rtol=0, atol=1e-4 * np.ptp(alone))
+    assert np.ptp(alone) > 0.1
+
+
+def test_no_songs_have_no_relevance(model, views):
+    assert model.relevance(views[0].embedding, []).shape == (0,)
+
+
+def test_relevance_is_zero_on_average_over_the_reference_photos(model, encoded):
+    relevance = np.stack([model.relevance(photo.numpy(), encoded) for photo in model.network.reference])
+    np.testing.assert_allclose(relevance.mean(0), 0, atol=1e-5)
+    assert relevance.std(0).min() > 0.01
+
+
+@torch.inference_mode()
+def test_stored_states_give_nearly_the_relevance_of_full_ones(model, views, encoded):
+    stored, full = [], []
+    for text, song in zip(LYRICS, encoded, strict=True):
+        states = model.network.lyrics([read_lyric(text)]).states
+        mask = torch.ones(1, len(states), dtype=torch.bool)
+        photo = torch.from_numpy(views[0].embedding)[None]
+        full.append(model.network.matcher(photo, states[None], mask).item() - song.mean_score)
+        stored.append(model.relevance(views[0].embedding, [song]).item())
+    assert np.abs(np.subtract(stored, full)).max() < 0.01 * np.ptp(full)
+
+
+def test_a_photo_gives_tags_best_first_with_boxes_and_a_vector_of_length_one(views):
+    for view in views:
+        scores = [tag.score for tag in view.tags]
+        assert scores == sorted(scores, reverse=True)
+        assert scores[-1] >= SHOWN_SCORE
+        assert scores[0] <= 1
+        for tag in view.tags:
+            assert TAGS[tag.name] == tag.kind
+            assert 0 <= tag.box[0] < tag.box[2] <= 1
+            assert 0 <= tag.box[1] < tag.box[3] <= 1
+        assert (view.embedding.shape, view.embedding.dtype) == ((128,), np.float32)
+        assert np.linalg.norm(view.embedding) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_photo_looks_the_same_alone_and_in_a_batch(model, views):
+    slope = Image.linear_gradient("L").convert("RGB")
+    (alone,) = model.analyse([slope])
+    np.testing.assert_allclose(alone.embedding, views[1].embedding, atol=1e-5)
+    assert np.abs(views[0].embedding - views[1].embedding).max() > 0.01
+    assert model.analyse([]) == []
+
+
+@torch.no_grad()
+def test_a_photo_with_nothing_certain_has_no_tags_and_yet_a_vector(releases):
+    model = load_release("small", folder=releases)
+    model.network.tagger.classifier.bias.fill_(-200)
+    (view,) = model.analyse([Image.new("RGB", (64, 64), "teal")])
+    assert view.tags == []
+    assert np.linalg.norm(view.embedding) == pytest.approx(1, abs=1e-5)
+    assert model.explain(view.tags, view.embedding, model.encode(LYRICS[:1])[0]).reasons == []
+
+
+def test_an_explanation_names_a_line_that_exists_and_tags_that_were_seen(model, views, encoded):
+    found = 0
+    for view in views:
+        for text, song in zip(LYRICS, encoded, strict=True):
+            told = model.explain(view.tags[:6], view.embedding, song)
+            assert read_lyric(text.split("\n")[told.line]).lines
+            assert {(reason.tag, reason.kind) for reason in told.reasons} <= {(t.name, t.kind) for t in view.tags[:6]}
+            weights = [reason.weight for reason in told.reasons]
+            assert weights == sorted(weights, reverse=True)
+            assert all(weight > 0 for weight in weights)
+            assert len(weights) <= REASONS
+            found += len(weights)
+    assert found
+
+
+def test_a_tag_that_the_release_does_not_know_explains_nothing(model, views, encoded):
+    unknown = Tag("zeppelin", "object", 0.9, (0, 0, 1, 1))
+    assert model.explain([unknown], views[0].embedding, encoded[0]).reasons == []
+
+
+def test_the_line_that_fits_is_the_one_most_like_the_photo(model, views, encoded):
+    photo = views[0].embedding
+    for states, line in (([photo, -photo], 3), ([-photo, photo], 7)):
+        song = replace(encoded[0], line_states=np.array(states, np.float16), line_offsets=[3, 7])
+        assert model.explain([], photo, song).line == line
+
+
+def test_a_text_can_stand_in_for_a_photo(model, encoded):
+    view = model.view_text("Two dogs\nby the water")
+    assert view.tags == []
+    assert np.linalg.norm(view.embedding) == pytest.approx(1, abs=1e-5)
+    assert (view.embedding == model.view_text("two DOGS by the water!").embedding).all()
+    assert np.isfinite(model.relevance(view.embedding, encoded)).all()
+
+
+@pytest.mark.parametrize("text", ["", " \n", "?!", "🌊"])
+def test_a_text_without_words_cannot(model, text):
+    with pytest.raises(ValueError, match="no words"):
+        model.view_text(text)
+
+
+def test_the_query_ranks_by_inner_product_and_is_zero_for_the_mean_photo(model, views):
+    mean = model.network.matcher.photo_mean.numpy()
+    assert (model.query(mean) == 0).all()
+    query = model.query(views[0].embedding)
+    assert (query.shape, query.dtype) == ((128,), np.float32)
+    np.testing.assert_allclose(model.query(2 * views[0].embedding - mean), 2 * query, atol=1e-4)
+
+
+def test_pooling_goes_from_the_mean_to_the_maximum():
+    regions = torch.randn(3, 5, 7, 7, generator=torch.Generator().manual_seed(1))
+    mean, maximum = regions.mean((2, 3)), regions.amax((2, 3))
+    torch.testing.assert_close(pool(regions, 0), mean)
+    torch.testing.assert_close(pool(regions, 1e-3), mean, rtol=0, atol=1e-2)
+    torch.testing.assert_close(pool(regions, 1e4), maximum, rtol=0, atol=math.log(49) / 1e4 + 1e-5)
+    pooled = [mean, *(pool(regions, sharpness) for sharpness in (0.5, 1, 4, 16)), maximum]
+    for less, more in pairwise(pooled):
+        assert (less < more).all()
+
+
+def made_map(*peaks, size=(7, 7)):
+    """A logit map that falls off around the peaks: (row, column, height)."""
+    rows, columns = np.indices(size)
+    hills = [height - np.hypot(rows - row, columns - column) for row, column, height in peaks]
+    return np.max([np.full(size, -4.0), *hills], axis=0).astype(np.float32)
+
+
+def holds(box, row, column, size=(7, 7)):
+    return box[0] < (column + 0.5) / size[1] < box[2] and box[1] < (row + 0.5) / size[0] < box[3]
+
+
+@pytest.mark.parametrize("peak", [(0, 0), (0, 6), (6, 0), (6, 6), (3, 3), (2, 5), (0, 3)])
+def test_a_box_holds_the_peak_and_not_the_whole_photo(peak):
+    box = region_box(made_map((*peak, 1.0)))
+    assert 0 <= box[0] < box[2] <= 1
+    assert 0 <= box[1] < box[3] <= 1
+    assert holds(box, *peak)
+    assert (box[2] - box[0]) * (box[3] - box[1]) < 0.4
+
+
+def test_a_box_holds_the_higher_of_two_peaks_that_are_apart():
+    box = region_box(made_map((1, 1, 2.0), (5, 6, 1.5)))
+    assert holds(box, 1, 1)
+    assert not holds(box, 5, 6)
+
+
+def test_a_box_holds_both_of_two_peaks_that_touch():
+    box = region_box(made_map((3, 2, 2.0), (3, 4, 2.0)))
+    assert holds(box, 3, 2)
+    assert holds(box, 3, 4)
+
+
+@pytest.mark.parametrize("height", [-30.0, 0.0, 0.5])
+def test_a_flat_map_is_the_whole_photo(height):
+    assert region_box(np.full((7, 7), height, np.float32)) == (0, 0, 1, 1)
+
+
+def test_a_box_fits_maps_that_are_not_square():
+    size = (2, 9)
+    box = region_box(made_map((1, 7, 1.0), size=size))
+    assert holds(box, 1, 7, size)
+    assert box[0] > 0.5
+    assert region_box(np.ones((1, 1), np.float32)) == (0, 0, 1, 1)
+
+
+def test_boxes_are_within_the_photo_for_any_map():
+    for seed in range(50):
+        logits = np.random.default_rng(seed).normal(0, 5, (7, 7)).astype(np.float32)
+        box = region_box(logits)
+        assert 0 <= box[0] < box[2] <= 1
+        assert 0 <= box[1] < box[3] <= 1
+        assert holds(box, *np.unravel_index(logits.argmax(), (7, 7)))
