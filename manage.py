@@ -16,7 +16,8 @@ def main() -> int:
     from socialsongs.site.embedded import EmbeddedServerError, running
 
     asked = set(sys.argv[1:3])
-    if "DATABASE_URL" in os.environ or len(sys.argv) < 2 or asked & WITHOUT_SERVERS:
+    given = {"DATABASE_URL", "DATABASE_URL_FILE"} & os.environ.keys()
+    if given or len(sys.argv) < 2 or asked & WITHOUT_SERVERS:
         execute_from_command_line(sys.argv)
         return 0
     var = Path(os.environ.get("VAR_DIR", Path(__file__).resolve().parent / "var"))

@@ -42,11 +42,11 @@ def vector_extension(*, databases: Sequence[str] | None = None, **_: Any) -> lis
         with connection.cursor() as cursor:
             cursor.execute("SELECT default_version FROM pg_available_extensions WHERE name = 'vector'")
             found = cursor.fetchone()
-        if found is None or tuple(map(int, found[0].split(".")[:2])) < (0, 7):
+        if found is None or tuple(map(int, found[0].split(".")[:2])) < (0, 8):
             errors.append(
                 Error(
-                    f"Database {alias!r} has no pgvector 0.7 or newer (found: {found[0] if found else 'none'}).",
-                    hint="Install the extension on the database server: halfvec came with 0.7.",
+                    f"Database {alias!r} has no pgvector 0.8 or newer (found: {found[0] if found else 'none'}).",
+                    hint="Install the extension on the database server: iterative index scans came with 0.8.",
                     id="socialsongs.E004",
                 )
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from socialsongs import dispatch
-from socialsongs.models import Post, RecommendationRequest, SongEmbedding
+from socialsongs.models import ModelRelease, Post, RecommendationRequest, SongEmbedding
 from socialsongs.services.catalogue import sync_embeddings
 
 from .claim import claimable, fail_exhausted
@@ -21,5 +21,6 @@ def reconcile() -> None:
             logger.error("%d rows of %s used up their attempts", ended, rows.model.__name__)
     if claimable(Post.objects.all()).exists() or claimable(RecommendationRequest.objects.all()).exists():
         dispatch.send(dispatch.DRAIN_INTERACTIVE)
-    if claimable(SongEmbedding.objects.all()).exists():
+    live = SongEmbedding.objects.exclude(release__state=ModelRelease.State.RETIRED)
+    if claimable(live).exists():
         dispatch.send(dispatch.DRAIN_BULK)

@@ -31,7 +31,7 @@ def find_songs(
         return []
     query = np.mean([model.query(view.embedding) for view in views], axis=0)
     condition = song_filters(parameters=parameters)
-    rows = list(nearest_songs(release=release, embedding=query, condition=condition, limit=config().CANDIDATES))
+    rows = nearest_songs(release=release, embedding=query, condition=condition, limit=config().CANDIDATES)
     songs = [stored(row) for row in rows]
     scores = np.mean([model.relevance(view.embedding, songs) for view in views], axis=0)
     order = sorted(range(len(rows)), key=lambda place: (-scores[place], str(rows[place].song_id)))

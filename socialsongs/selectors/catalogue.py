@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from operator import attrgetter
 
 from django.contrib.postgres.search import SearchQuery
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from pgvector.django import MaxInnerProduct
 
 from ..models import ModelRelease, Song, SongEmbedding, State
 from ..models.song import SONG_SEARCH
+
+MOST_EF_SEARCH = 1000  # pgvector's own limit
 
 
 def active_release() -> ModelRelease | None:
@@ -48,13 +52,23 @@ def song_filters(*, parameters: dict[str, object]) -> Q:
 
 def nearest_songs(
     *, release: ModelRelease, embedding: Sequence[float], condition: Q, limit: int
-) -> QuerySet[SongEmbedding]:
-    """Stage one: the encoded songs with the highest <v', l0>; ``embedding`` is v', (EMBEDDING_DIM,)."""
-    return (
+) -> list[SongEmbedding]:
+    """Stage one: the encoded songs with the highest <v', l0>, best first; ``embedding`` is v', (EMBEDDING_DIM,).
+
+    An HNSW index gives 40 rows, before the condition, unless it is told to look at as many as are asked for
+    and to go on while the condition leaves too few. It then gives them only roughly in order.
+    """
+    songs = (
         SongEmbedding.objects.filter(condition, release=release, stage_one__isnull=False)
         .select_related("song")
-        .order_by(MaxInnerProduct("stage_one", list(embedding)))[:limit]
+        .annotate(distance=MaxInnerProduct("stage_one", list(embedding)))
+        .order_by("distance")[:limit]
     )
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL hnsw.iterative_scan = relaxed_order")
+            cursor.execute(f"SET LOCAL hnsw.ef_search = {min(MOST_EF_SEARCH, max(limit, 40))}")
+        return sorted(songs, key=attrgetter("distance"))
 
 
 def encoding_coverage(*, release: ModelRelease) -> tuple[int, int]:

@@ -49,6 +49,8 @@ def only_one(var: Path, address: str) -> Iterator[None]:
 
 
 def check_port(host: str, port: int) -> None:
+    if not 0 < port < 65536:
+        raise DemoError(f"{port} is no port: take one from 1 to 65535.")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -5,7 +5,6 @@ Without DATABASE_URL and REDIS_URL the embedded servers under var/ are used.
 
 from __future__ import annotations
 
-import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 env = environ.FileAwareEnv()  # type: ignore[no-untyped-call]
 
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
-EMBEDDED = "DATABASE_URL" not in os.environ
+EMBEDDED = "DATABASE_URL" not in env.ENVIRON
 
 DEBUG = env.bool("DEBUG", default=False)
 # Behind a proxy that speaks TLS. The demo, on plain http://localhost, turns it off.
@@ -32,7 +31,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 
 def _secret_key() -> str:
-    if "SECRET_KEY" in os.environ or "SECRET_KEY_FILE" in os.environ:
+    if "SECRET_KEY" in env.ENVIRON:
         return env.str("SECRET_KEY")
     if not EMBEDDED:
         raise ImproperlyConfigured("Set SECRET_KEY (or SECRET_KEY_FILE) when DATABASE_URL is set.")
@@ -125,11 +124,11 @@ def _socialsongs() -> dict[str, Any]:
     found: dict[str, Any] = {"BROKER_URL": REDIS_URL.replace("unix://", "redis+socket://", 1)}
     for field in fields(Config):
         name = f"SOCIALSONGS_{field.name}"
-        if name in os.environ:
+        if name in env.ENVIRON:
             try:
                 found[field.name] = env.int(name) if field.type == "int" else env.str(name)
             except ValueError as error:
-                raise ImproperlyConfigured(f"{name} must be a whole number, got {os.environ[name]!r}.") from error
+                raise ImproperlyConfigured(f"{name} must be a whole number, got {env.str(name)!r}.") from error
     return found
 
 

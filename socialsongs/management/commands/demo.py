@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from argparse import ArgumentParser
@@ -39,14 +40,16 @@ class Command(BaseCommand):
     def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
         address = f"http://{host}:{port}"
         var = Path(settings.VAR_DIR)
-        signal.signal(signal.SIGTERM, _interrupt)
+        for number in (signal.SIGINT, signal.SIGTERM):  # a shell that starts us in the background ignores Ctrl-C
+            signal.signal(number, _interrupt)
         try:
             with ExitStack() as stack:
                 stack.enter_context(only_one(var, address))
                 check_port(host, port)
                 check_disk(var)
-                token, accounts = self._prepare(var)
-                children = Children(var / "log", _environment(host))
+                environment = _environment(host)
+                token, accounts = self._prepare(var, environment)
+                children = Children(var / "log", environment)
                 stack.callback(children.stop)
                 for name, command in commands(host, port, var).items():
                     children.start(name, command)
@@ -60,14 +63,14 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             console.print("Stopped. Everything is kept for the next `make demo`.")
 
-    def _prepare(self, var: Path) -> tuple[str, dict[str, str]]:
+    def _prepare(self, var: Path, environment: dict[str, str]) -> tuple[str, dict[str, str]]:
         """Database, catalogue, release, accounts; all of it may be there from an earlier start."""
         call_command("migrate", verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
         if not Song.objects.exists():
             console.print("Loading the sample catalogue")
             call_command("import_songs", sample=True)
-        call_command("releases", "register")
+        _register_releases(environment)
         accounts = passwords(var)
         users = get_user_model()
         for name, password in accounts.items():
@@ -78,6 +81,15 @@ class Command(BaseCommand):
                 user.save()
         token, _ = Token.objects.get_or_create(user=users._default_manager.get(username="poster"))
         return token.key, accounts
+
+
+def _register_releases(environment: dict[str, str]) -> None:
+    """In a process of its own, so that this one never holds the model."""
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "releases", "register"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DemoError(f"The model release cannot be used.\n{done.stderr.strip()[-800:]}")
+    console.print(done.stdout.strip())
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -112,7 +124,8 @@ def _wait(children: Children, address: str) -> None:
             time.sleep(0.3)
         bar.remove_task(web)
         release = active_release()
-        assert release is not None
+        if release is None:
+            raise DemoError("No model release is active; activate one with `manage.py releases activate NAME`.")
         done, total = encoding_coverage(release=release)
         if done < total:
             task = bar.add_task("reading lyrics", total=total)

@@ -1,0 +1,289 @@
+"""The commands that run the model: releases, reencode, suggest. The weights are random, everything else is real."""
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from redis import Redis
+
+from recommender.release import save_release
+from socialsongs.models import EMBEDDING_DIM, ModelRelease, Song, SongEmbedding, State
+from socialsongs.selectors.catalogue import nearest_songs, song_filters
+from workers.reconcile import reconcile
+
+from .releases import card, network
+
+pytestmark = pytest.mark.django_db
+
+
+def random_release(folder, name="tiny", seed=0):
+    weights = network()
+    torch.nn.init.normal_(weights.reference, generator=torch.Generator().manual_seed(seed))
+    save_release(weights, card(name), folder)
+
+
+@pytest.fixture
+def folder(settings, tmp_path):
+    """A releases folder with one release, "tiny"."""
+    settings.SOCIALSONGS = {**settings.SOCIALSONGS, "RELEASES_DIR": str(tmp_path / "releases")}
+    random_release(tmp_path / "releases")
+    return tmp_path / "releases"
+
+
+@pytest.fixture
+def wide(monkeypatch):
+    """A terminal in which no cell is broken."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def run(*arguments, **options):
+    output = StringIO()
+    call_command(*arguments, stdout=output, **options)
+    return output.getvalue()
+
+
+def states():
+    return dict(ModelRelease.objects.values_list("name", "state"))
+
+
+# releases
+
+
+def test_the_first_release_is_active_and_a_second_one_staged(folder, make_song):
+    make_song()
+    assert run("releases", "register") == "tiny: active\n"
+    random_release(folder, "second", seed=1)
+    assert run("releases", "register") == "second: staged\ntiny: active\n"
+    assert states() == {"tiny": "active", "second": "staged"}
+    assert SongEmbedding.objects.filter(state=State.QUEUED).count() == 2  # one song, to be read for both
+
+
+def test_registering_again_changes_nothing(folder):
+    run("releases", "register", "tiny")
+    before = ModelRelease.objects.values().get()
+    assert run("releases", "register", "tiny") == "tiny: active\n"
+    assert ModelRelease.objects.values().get() == before
+
+
+def test_other_weights_under_a_known_name_are_refused(folder):
+    run("releases", "register")
+    random_release(folder, "tiny", seed=1)
+    with pytest.raises(CommandError, match="'tiny' is registered with other weights"):
+        run("releases", "register")
+
+
+def test_a_release_that_cannot_be_loaded_is_refused(folder):
+    with pytest.raises(CommandError, match=r"no release 'other'.*known releases: tiny"):
+        run("releases", "register", "other")
+    (folder / "tiny" / "model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(CommandError, match="damaged"):
+        run("releases", "register")
+    assert not ModelRelease.objects.exists()
+
+
+def test_a_release_takes_over_when_all_songs_are_read_or_by_force(folder, make_song):
+    make_song()
+    run("releases", "register")
+    random_release(folder, "second", seed=1)
+    run("releases", "register")
+    with pytest.raises(CommandError, match="second has encoded 0 of 1 songs"):
+        run("releases", "activate", "second")
+    assert states() == {"tiny": "active", "second": "staged"}
+    run("releases", "activate", "second", force=True)
+    assert states() == {"tiny": "retired", "second": "active"}
+    SongEmbedding.objects.filter(release__name="tiny").update(state=State.READY)
+    run("releases", "activate", "tiny")
+    assert states() == {"tiny": "active", "second": "retired"}
+
+
+def test_the_active_release_cannot_be_retired(folder):
+    random_release(folder, "second", seed=1)
+    run("releases", "register", "tiny", "second")
+    with pytest.raises(CommandError, match="tiny is active"):
+        run("releases", "retire", "tiny")
+    run("releases", "retire", "second")
+    assert states() == {"tiny": "active", "second": "retired"}
+
+
+def test_no_worker_is_woken_for_the_songs_of_a_retired_release(folder, make_song):
+    random_release(folder, "second", seed=1)
+    run("releases", "register", "tiny", "second")
+    make_song()
+    SongEmbedding.objects.filter(release__name="tiny").update(state=State.READY)
+    with Redis.from_url(settings.REDIS_URL) as broker:
+        reconcile()
+        assert broker.llen("bulk") == 1
+        run("releases", "retire", "second")
+        reconcile()
+        assert broker.llen("bulk") == 1
+
+
+def test_an_unknown_release_is_named(folder):
+    for action in ("activate", "retire", "index"):
+        with pytest.raises(CommandError, match="No release 'nobody' is registered"):
+            run("releases", action, "nobody")
+
+
+def test_the_list_tells_how_far_each_release_is(folder, make_song, capsys, wide):
+    run("releases", "register")
+    make_song("Read")
+    SongEmbedding.objects.update(state=State.READY)
+    make_song("Waiting")
+    run("releases", "list")
+    [row] = [line for line in capsys.readouterr().out.splitlines() if "tiny" in line]
+    assert [cell.strip() for cell in row.split("│")[1:5]] == [
+        "tiny",
+        "active",
+        "1/2",
+        ModelRelease.objects.get().sha256[:12],
+    ]
+
+
+# releases index: pgvector stops at 40 rows unless it is told otherwise
+
+
+@pytest.fixture
+def many(release):
+    """1000 songs about 40 matters, every tenth of them folk; gives a photo's vector."""
+    random = np.random.default_rng(7)
+    matters = np.tile(random.normal(size=(40, EMBEDDING_DIM)), (25, 1))
+    vectors = matters + 0.1 * random.normal(size=matters.shape)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    genres = ["folk" if number % 10 == 0 else "pop" for number in random.permutation(1000)]
+    songs = Song.objects.bulk_create(Song(title="Song", artist="Nobody", genre=genre) for genre in genres)
+    common = {"release": release, "status": "published", "state": State.READY}
+    SongEmbedding.objects.bulk_create(
+        SongEmbedding(song=song, genre=song.genre, stage_one=vector.tolist(), **common)
+        for song, vector in zip(songs, vectors, strict=True)
+    )
+    return random.normal(size=EMBEDDING_DIM).astype(np.float16).astype(float)
+
+
+def found_by_index(release, query, limit, **parameters):
+    """The nearest songs, after a look at the plan: a catalogue this small would be sorted without the index."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+        with CaptureQueriesContext(connection) as queries:
+            rows = nearest_songs(
+                release=release, embedding=query, condition=song_filters(parameters=parameters), limit=limit
+            )
+        [search] = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
+        cursor.execute(f"EXPLAIN {search}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert f"Index Scan using socialsongs_hnsw_{release.pk}" in plan
+    return rows
+
+
+@pytest.mark.django_db(transaction=True)
+def test_with_the_index_a_search_gives_as_many_songs_as_without(release, many):
+    for _ in range(2):  # the second replaces the first
+        assert run("releases", "index", release.name) == f"{release.name}: index done\n"
+    with connection.cursor() as cursor:
+        name = f"socialsongs_hnsw_{release.pk}"
+        cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = %s::regclass", [name])
+        assert cursor.fetchall() == [(True,)]
+
+    def products(rows):
+        return np.array([np.dot(row.stage_one, many) for row in rows])
+
+    nearest = found_by_index(release, many, 300)
+    assert len({row.pk for row in nearest}) == 300
+    worst = np.sort(products(SongEmbedding.objects.all()))[-300]
+    assert (products(nearest) > worst - 1e-4).sum() > 290  # approximate, but not by much
+    folk = found_by_index(release, many, 300, genre="folk")
+    assert {row.genre for row in folk} == {"folk"}
+    assert len({row.pk for row in folk}) > 97  # of 100
+    for found in (nearest, folk, found_by_index(release, many, 40, genre="folk")):
+        assert (np.diff(products(found)) < 1e-4).all()  # best first
+
+
+# reencode
+
+
+def test_reencode_queues_what_it_is_asked_to(folder, make_song):
+    random_release(folder, "second", seed=1)
+    run("releases", "register", "tiny", "second")
+    first, second = make_song("One"), make_song("Two")
+
+    def again(*arguments):
+        SongEmbedding.objects.update(state=State.READY, attempts=3)
+        SongEmbedding.objects.filter(song=second, release__name="tiny").update(state=State.FAILED, reason="x")
+        text = run("reencode", *arguments)
+        rows = SongEmbedding.objects.filter(state=State.QUEUED, attempts=0, reason="")
+        assert text == f"{rows.count()} songs are queued\n"
+        return set(rows.values_list("song__title", "release__name"))
+
+    assert again("--failed") == {("Two", "tiny")}
+    assert again("--release", "second") == {("One", "second"), ("Two", "second")}
+    assert again("--song", str(first.pk)) == {("One", "tiny"), ("One", "second")}
+    assert again("--failed", "--release", "second") == set()
+    assert len(again()) == 4
+
+
+# suggest
+
+
+@pytest.fixture
+def photo():
+    skimage = pytest.importorskip("skimage")
+    return Path(skimage.__file__).parent / "data" / "coffee.png"
+
+
+def test_suggest_prints_songs_for_a_photo_before_any_worker_ran(folder, make_song, photo, capsys, wide):
+    song = make_song()
+    run("releases", "register")
+    run("suggest", str(photo))
+    table = capsys.readouterr().out
+    assert photo.name in table
+    assert song.title in table
+    assert any(line in table for line in song.lyrics.splitlines() if line)
+    assert SongEmbedding.objects.get().state == State.READY
+
+
+def test_suggest_answers_in_json(folder, make_song, photo):
+    for number in range(4):
+        make_song(f"Song {number}", lyrics=f"The tide comes in\n\nI count {number} masts")
+    make_song("Draft", status="draft")
+    run("releases", "register")
+    [found] = json.loads(run("suggest", str(photo), json=True, limit=3))
+    assert found["photo"] == str(photo)
+    assert {"name", "kind", "score", "box"} == set(found["tags"][0])
+    assert [suggestion["rank"] for suggestion in found["suggestions"]] == [1, 2, 3]
+    scores = [suggestion["score"] for suggestion in found["suggestions"]]
+    assert scores == sorted(scores, reverse=True)
+    for suggestion in found["suggestions"]:
+        song = Song.objects.get(pk=suggestion["song"]["id"])
+        assert (song.title, song.status) == (suggestion["song"]["title"], "published")
+        assert suggestion["line"] in song.lyrics.split("\n")
+
+
+def test_suggest_names_what_it_cannot_read_and_goes_on(folder, make_song, photo, tmp_path):
+    make_song()
+    run("releases", "register")
+    (tmp_path / "letter.jpg").write_text("Dear Sir or Madam")
+    output, errors = StringIO(), StringIO()
+    bad = [str(tmp_path / name) for name in ("letter.jpg", "nowhere.jpg")]
+    with pytest.raises(SystemExit) as stopped:
+        call_command("suggest", *bad, str(photo), json=True, stdout=output, stderr=errors)
+    assert stopped.value.code == 1
+    assert [line.partition(": ")[0] for line in errors.getvalue().splitlines()] == bad
+    assert [found["photo"] for found in json.loads(output.getvalue())] == [str(photo)]
+
+
+def test_suggest_says_when_there_is_no_release(folder, photo):
+    with pytest.raises(CommandError, match="No model release is active"):
+        run("suggest", str(photo))
+
+
+def test_suggest_refuses_other_weights_than_the_registered_ones(folder, photo):
+    run("releases", "register")
+    ModelRelease.objects.update(sha256="0" * 64)
+    with pytest.raises(CommandError, match="the database registered 000000000000"):
+        run("suggest", str(photo))

@@ -1,0 +1,192 @@
+"""`manage.py demo`: everything on a bare machine, and what it says when it cannot start."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
+
+from socialsongs.site import demo, embedded
+from socialsongs.site.embedded import EmbeddedServerError, die_with_parent
+
+from .processes import ROOT, wait_until
+
+# What the tests tell Django; the demo is to find its own way.
+TOLD = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SECURE_SSL", "STATIC_ROOT", "MEDIA_ROOT")
+
+
+@pytest.fixture
+def var():
+    """An empty folder that PostgreSQL's user may enter, too: pytest's own are closed to others."""
+    folder = Path(tempfile.mkdtemp(prefix="socialsongs-demo-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Demo:
+    """A demo that is ready, from outside."""
+
+    def __init__(self, process, site, log):
+        self.process, self.site, self.log = process, site, log
+        self.token = re.search(r"Authorization: Token ([0-9a-f]{40})", log.read_text())[1]
+        self.children = psutil.Process(process.pid).children(recursive=True)
+
+    def call(self, path, **files):
+        body = encode_multipart(BOUNDARY, files) if files else None
+        headers = {"Authorization": f"Token {self.token}", "Content-Type": MULTIPART_CONTENT}
+        request = urllib.request.Request(f"{self.site}/api/v1{path}", body, headers)
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return json.load(response)
+
+    def post(self, photo):
+        post = self.call("/posts", photos=SimpleUploadedFile("photo.png", photo))
+        path = f"/posts/{post['id']}"
+        wait_until(lambda: self.call(path)["state"] not in ("queued", "analysing"), self.log)
+        return path
+
+    def nothing_is_left(self):
+        assert len(self.children) > 6  # web, worker, reconciler and servers, with their own children
+        wait_until(lambda: not any(lives(child) for child in self.children), self.log, 30)
+
+
+def lives(process):
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+@contextmanager
+def started(var, port, log):
+    environment = {key: value for key, value in os.environ.items() if key not in TOLD} | {"VAR_DIR": str(var)}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "demo", "--port", str(port)],
+            cwd=ROOT, env=environment, stdout=output, stderr=output, preexec_fn=die_with_parent,
+        )  # fmt: skip
+    try:
+        wait_until(lambda: "SocialSongs is ready" in log.read_text() or process.poll() is not None, log, 150)
+        assert process.poll() is None, log.read_text()
+        yield Demo(process, f"http://127.0.0.1:{port}", log)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+# The real thing, with the release that ships
+
+
+@pytest.mark.worker
+def test_posts_outlive_a_kill_and_ctrl_c_ends_all_of_it(var, port, photo_bytes, tmp_path):
+    with started(var, port, tmp_path / "first.log") as running:
+        with urllib.request.urlopen(f"{running.site}/", timeout=20) as page:
+            assert page.url == f"{running.site}/accounts/login/?next=/"
+        path = running.post(photo_bytes("PNG"))
+        post = running.call(path)
+        assert post["state"] == "ready"
+        assert [suggestion["rank"] for suggestion in post["suggestions"]] == list(range(1, 11))
+        running.process.kill()
+        running.nothing_is_left()
+    with started(var, port, tmp_path / "second.log") as running:
+        assert running.call(path) == post
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(30) == 0, running.log.read_text()
+        running.nothing_is_left()
+
+
+# What stops a start
+
+
+def refusal(var, port):
+    """How `manage.py demo` ends, and what it says; with the servers of the tests."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "demo", "--port", str(port)],
+        cwd=ROOT, env={**os.environ, "VAR_DIR": str(var)}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+def test_a_taken_port_is_named_with_a_way_out(port, tmp_path):
+    with socket.create_server(("127.0.0.1", port)):
+        code, said = refusal(tmp_path, port)
+    assert code == 1
+    assert f"Port {port} of 127.0.0.1 cannot be used: Address already in use." in said
+    assert f"make demo PORT={port + 1}" in said
+
+
+def test_a_second_demo_is_told_where_the_first_one_runs(port, tmp_path):
+    with demo.only_one(tmp_path, "http://first.example"):
+        code, said = refusal(tmp_path, port)
+    assert code == 1
+    assert f"A demo is running already: process {os.getpid()}, http://first.example. Stop it with Ctrl-C" in said
+
+
+def test_a_killed_holder_leaves_no_lock(tmp_path):
+    code = "import sys, time; from pathlib import Path; from socialsongs.site.demo import only_one\n"
+    code += "with only_one(Path(sys.argv[1]), 'http://killed.example'): print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with (
+            pytest.raises(demo.DemoError, match=f"process {holder.pid}"),
+            demo.only_one(tmp_path, "http://next.example"),
+        ):
+            pass
+        holder.kill()
+    with demo.only_one(tmp_path, "http://next.example"):
+        assert "killed" not in (tmp_path / "demo.lock").read_text()
+
+
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    demo.check_disk(tmp_path)
+    monkeypatch.setattr(demo, "MIN_FREE_BYTES", 2**60)
+    with pytest.raises(demo.DemoError, match=rf"Only \d+ MB are free where {tmp_path} is; {2**40} MB are needed"):
+        demo.check_disk(tmp_path)
+
+
+def test_the_passwords_are_made_once_and_nobody_else_reads_them(tmp_path):
+    made = demo.passwords(tmp_path)
+    assert set(made) == {"staff", "poster"}
+    assert len(set(made.values())) == 2
+    assert demo.passwords(tmp_path) == made
+    assert (tmp_path / "demo.json").stat().st_mode & 0o777 == 0o600
+
+
+# The servers that it brings
+
+
+def test_the_servers_need_room_and_say_what_to_do(var, monkeypatch):
+    monkeypatch.setattr(embedded.shutil, "disk_usage", lambda path: SimpleNamespace(free=5 * 2**20))
+    with pytest.raises(EmbeddedServerError, match=r"Only 5 MB are free.*Free some space"), embedded.running(var):
+        pass
+    assert not list(var.rglob("PG_VERSION"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_somebody_else_is_refused(var):
+    (var / "sockets").mkdir()
+    os.chown(var / "sockets", 12345, 12345)
+    with (
+        pytest.raises(EmbeddedServerError, match=r"sockets belongs to another user \(uid 12345\)"),
+        embedded.running(var),
+    ):
+        pass
