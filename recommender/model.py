@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from .images import Preprocessing, batch
-from .lyrics import LyricEncoder, read_lyric
+from .lyrics import Lyric, LyricEncoder, read_lyric
 from .matcher import Matcher
 from .tagger import Box, Tagger, region_box
 
@@ -27,6 +27,7 @@ SHOWN_SCORE = 0.15
 SHOWN_TAGS = 15
 REASONS = 4
 SONGS_AT_ONCE = 256
+WORDS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,17 @@ class Network(nn.Module):
         self.reference = nn.Buffer(torch.zeros(references, dim))
 
 
+def _alike_in_length(lyrics: Sequence[Lyric]) -> list[list[int]]:
+    """Rows of the lyrics that have words, in groups of which little is padding."""
+    lengths = {row: sum(map(len, lyric.lines)) for row, lyric in enumerate(lyrics) if lyric.lines}
+    groups: list[list[int]] = []
+    for row in sorted(lengths, key=lengths.__getitem__):
+        if not groups or (len(groups[-1]) + 1) * lengths[row] > WORDS_AT_ONCE:
+            groups.append([])
+        groups[-1].append(row)
+    return groups
+
+
 class Image2Song:
     """A release that is ready to use on one device; made by ``recommender.release.load_release``."""
 
@@ -127,19 +139,14 @@ class Image2Song:
     def encode(self, lyrics: Sequence[str]) -> list[EncodedLyric | None]:
         """Read lyrics; None for one without a single word."""
         read = [read_lyric(text) for text in lyrics]
-        filled = [lyric for lyric in read if lyric.lines]
-        if not filled:
-            return [None] * len(read)
-        encoded = self.network.lyrics(filled)
-        stored = []
-        for lyric, states, pooled in zip(filled, encoded.states.split(encoded.lines), encoded.pooled, strict=True):
-            kept = states.half()
-            mean = self._scores(self.network.reference, [kept]).mean()
-            stored.append(
-                EncodedLyric(kept.cpu().numpy(), lyric.offsets, pooled.float().cpu().numpy(), round(float(mean), 6))
-            )
-        following = iter(stored)
-        return [next(following) if lyric.lines else None for lyric in read]
+        stored: dict[int, EncodedLyric] = {}
+        for rows in _alike_in_length(read):
+            encoded = self.network.lyrics([read[row] for row in rows])
+            for row, states, pooled in zip(rows, encoded.states.split(encoded.lines), encoded.pooled, strict=True):
+                kept = states.half()
+                mean = round(float(self._scores(self.network.reference, [kept]).mean()), 6)
+                stored[row] = EncodedLyric(kept.cpu().numpy(), read[row].offsets, pooled.float().cpu().numpy(), mean)
+        return [stored.get(row) for row in range(len(read))]
 
     @torch.inference_mode()
     def query(self, embedding: Vector) -> Vector:

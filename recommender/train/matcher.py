@@ -6,7 +6,8 @@ r"""Train the lyric encoder, the photo's vector, the tag attention and the relev
 No (photo, song) pairs are needed: a sentence encoder says how well the photos' captions fit a lyric's stanzas, or the
 photos that a described song goes with, and the network learns to say the same from the photo itself (weak
 supervision). In three steps, each from the last one's result: lyrics into the teacher's space, photos into it, then
-both together. ``--songs`` are never trained on: they make the development figure.
+both together. ``--songs`` are never trained on: they make the development figure. The same command goes on after the
+last step that was finished.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,10 +121,21 @@ def train(config: Config) -> None:
     )
     network.tagger.load_state_dict(seen.tagger)
     begin(network, tags, space, config)
-    distil_lyrics(network.lyrics, [*lessons.described, *lessons.others, *spoken], lessons.own, config, log)
-    place_photos(network.matcher, seen, views, split, config, log)
     check = development(photos, tags, lessons.own, split, config)
-    match(network, seen, views, lessons, split, check, config, log)
+    lyrics = [*lessons.described, *lessons.others, *spoken]
+    steps: dict[str, Callable[[], None]] = {
+        "lyrics": lambda: distil_lyrics(network.lyrics, lyrics, lessons.own, config, log),
+        "photos": lambda: place_photos(network.matcher, seen, views, split, config, log),
+        "match": lambda: match(network, seen, views, lessons, split, check, config, log),
+    }
+    for name, learn in steps.items():
+        done = config.out / f"{name}.pt"
+        if done.exists():
+            network.load_state_dict(torch.load(done, weights_only=True))
+            continue
+        torch.manual_seed(config.seed)
+        learn()
+        torch.save(network.state_dict(), done)
 
     network.eval()
     with torch.inference_mode():
