@@ -50,7 +50,7 @@ class TagAttention(nn.Module):
         self._begin_as_dot_product()
 
     @torch.no_grad()
-    def _begin_as_dot_product(self, sharpness: float = 8.0, step: float = 0.5, bias: float = 0.6) -> None:
+    def _begin_as_dot_product(self, sharpness: float = 3.0, step: float = 0.5, bias: float = 0.6) -> None:
         """Pairs of units whose second-order terms add up to sharpness * <g, v>: a start from which training moves."""
         dim = self.from_line.in_features
         half = self.from_line.out_features // 2
@@ -77,11 +77,14 @@ class Matcher(nn.Module):
         self.photo = PhotoEncoder(tags, dim)
         self.attention = TagAttention(dim)
         self.agreement = nn.Linear(dim, 1, bias=False)
-        self.mlp = nn.Sequential(nn.Linear(3 * dim, hidden), nn.GELU(), nn.Linear(hidden, 1))
+        last = nn.Linear(hidden, 1)
+        self.mlp = nn.Sequential(nn.Linear(3 * dim, hidden), nn.GELU(), last)
         self.stage_one = nn.Linear(dim, dim, bias=False)
         self.photo_mean = nn.Buffer(torch.zeros(dim))
         with torch.no_grad():
             self.agreement.weight.fill_(8.0)
+            last.weight.zero_()  # begin with the agreement alone
+            last.bias.zero_()
             self.stage_one.weight.copy_(torch.eye(dim) * 8.0)
 
     def forward(self, photos: Tensor, states: Tensor, mask: Tensor) -> Tensor:

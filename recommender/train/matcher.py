@@ -56,18 +56,19 @@ class Config:
     references: int = 128
     lyric_epochs: int = 6
     photo_epochs: int = 25
-    match_steps: int = 1500
+    match_steps: int = 300
     # A batch of the last step: photos, described songs (each with a caption in a photo's place), other songs.
     photos_at_once: int = 32
-    described_at_once: int = 40
-    others_at_once: int = 16
-    longest: int = 40  # lines of a song in the last step
+    described_at_once: int = 32
+    others_at_once: int = 12
+    longest: int = 32  # lines of a song in the last step
     held_out: int = 10  # one described song of so many
-    teacher_temperature: float = 0.6
+    teacher_temperature: float = 1.5
     caption_noise: float = 0.5
-    lyric_rate: float = 3e-4
-    photo_rate: float = 1e-4
-    match_rate: float = 1e-3
+    # The attention starts as a dot product of terms that cancel each other: large steps would destroy it.
+    photo_rate: float = 5e-5
+    attention_rate: float = 1e-6
+    match_rate: float = 3e-4
     seed: int = 0
     device: str = "cpu"
 
@@ -305,22 +306,24 @@ def match(
     matcher = network.matcher
     others = [song for song in lessons.others if len(song.lyric.lines) <= config.longest]
     songs = [*lessons.described, *others]
-    with torch.inference_mode():
+    network.eval()
+    with torch.no_grad():
+        encoded = [network.lyrics([song.lyric]) for song in track(songs, "states")]
         reference = views[split["train"][torch.randperm(len(split["train"]))[:1024]]]
         means, deviations = relevance_scale(reference, songs)
         center_photos(matcher, seen, split["train"])
     log.write("match", 0, development_figures(network, seen, lessons, check))
 
+    rates = {"photo": config.photo_rate, "attention": config.attention_rate}
     groups: list[dict[str, Any]] = [
-        {"params": list(network.lyrics.parameters()), "lr": config.lyric_rate},
-        {"params": list(matcher.photo.parameters()), "lr": config.photo_rate},
-        {"params": [value for name, value in matcher.named_parameters() if not name.startswith("photo.")]},
+        {"params": list(part.parameters()), "lr": rates.get(name, config.match_rate)}
+        for name, part in matcher.named_children()
     ]
-    optimizer = torch.optim.AdamW(groups, config.match_rate, weight_decay=1e-3)
-    rates = [config.lyric_rate, config.photo_rate, config.match_rate]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=config.match_steps + 1)
+    optimizer = torch.optim.AdamW(groups, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, [group["lr"] for group in groups], total_steps=config.match_steps + 1
+    )
     for step in track(range(1, config.match_steps + 1), "matching"):
-        network.lyrics.train()
         matcher.train()
         places = torch.cat(
             [
@@ -339,18 +342,18 @@ def match(
         photos = matcher.photo(seen.scores[chosen], seen.features[chosen])
         noise = torch.randn_like(told) * config.caption_noise / config.dim**0.5
         looks = torch.cat([photos, nn.functional.normalize(told + noise, dim=1)])
-        encoded = network.lyrics([song.lyric for song in batch])
-        states, mask = pad(encoded.states.split(encoded.lines))
+        states, mask = pad([encoded[i].states for i in places.tolist()])
+        pooled = torch.cat([encoded[i].pooled for i in places.tolist()])
         scores = without_means(matcher(looks, states, mask))
-        first = without_means(matcher.query(looks) @ encoded.pooled.T)
+        first = without_means(matcher.query(looks) @ pooled.T)
         loss = listwise(scores, target) + 0.5 * listwise(scores.T, target.T) + 0.5 * listwise(first, target)
         loss = loss + (1 - (photos * views[chosen]).sum(1)).mean()
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(matcher.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        if step % 250 == 0 or step == config.match_steps:
+        if step % 100 == 0 or step == config.match_steps:
             figures = development_figures(network, seen, lessons, check)
             log.write("match", step, {"loss": loss.item(), **figures})
     center_photos(matcher, seen, split["train"])
