@@ -124,7 +124,7 @@ def test_the_command_prints_a_table_and_json(judged, releases, capsys):
     assert set(found) == {"model", "stage one alone", "BM25, tags as query", "random"}
     for figures in found.values():
         low, high = figures["interval"]
-        assert 0 <= low <= high <= 1
+        assert low <= figures["nDCG@10"] <= high
     assert found["model"]["lead"] == 0
 
 

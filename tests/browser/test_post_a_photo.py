@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from django.core.management import call_command
 
 from socialsongs import dispatch
 from socialsongs.models import Feedback, Post, SongEmbedding, State
-from socialsongs.site.processes import WORKER
+from socialsongs.site.demo import answers
+from socialsongs.site.processes import WEB, WORKER
 
 from ..processes import process, wait_until
 
@@ -50,14 +52,25 @@ def worker(tmp_path):
 
 
 @pytest.fixture
-def page(browser, live_server, alice):
+def site(tmp_path, db):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = "{}:{}".format(*probe.getsockname())
+    log = tmp_path / "web.log"
+    with process([*WEB, address], log):
+        wait_until(lambda: answers(f"http://{address}"), log)
+        yield f"http://{address}"
+
+
+@pytest.fixture
+def page(browser, site, alice):
     alice.set_password("correct horse")
     alice.save()
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     problems = []
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.goto(live_server.url)
+    page.goto(site)
     page.get_by_label("Name").fill("alice")
     page.get_by_label("Password").fill("correct horse")
     page.get_by_role("button", name="Log in").click()
@@ -130,12 +143,12 @@ def test_a_refused_photo_says_why_and_stays(page, tmp_path):
     assert not Post.objects.exists()
 
 
-def test_a_failed_photo_says_why_and_what_to_do(page, alice, upload, live_server):
+def test_a_failed_photo_says_why_and_what_to_do(page, alice, upload, site):
     from socialsongs.services.posts import create_post
 
     post, _ = create_post(owner=alice, uploads=[upload()])
     Post.objects.update(state=State.FAILED, reason="photo_unreadable")
-    page.goto(f"{live_server.url}/posts/{post.pk}")
+    page.goto(f"{site}/posts/{post.pk}")
     expect(page.get_by_role("alert")).to_contain_text("could not be read")
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("status")).to_contain_text("in the queue")
