@@ -120,9 +120,10 @@ def main() -> None:
         first = found["suggestions"][0]["song"]["title"] if found["suggestions"] else ""
         table.add_row(photo.name, f"{found['upload_s']:.2f}", f"{found['ready_s']:.2f}", found["state"], first)
     console.print(table)
-    console.print(Table("process", "MiB", title="largest resident set"))
+    sizes = Table("process", "largest resident set, MiB")
     for name, size in resident.items():
-        console.print(f"{name:12s} {size:6.0f} MiB")
+        sizes.add_row(name, f"{size:.0f}")
+    console.print(sizes)
     ready = sorted(found["ready_s"] for found in posts)
     figures = {
         "first_start_s": round(start_s, 1),

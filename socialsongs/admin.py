@@ -118,15 +118,15 @@ class SongAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         url = reverse("socialsongs:song-preview", args=[song.pk]) if song.preview_file else song.preview_url
         return format_html('<audio controls preload="none" src="{}"></audio>', url) if url else "no preview"
 
-    @admin.action(description="Publish")
+    @admin.action(description="Publish", permissions=["change"])
     def publish(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
         self._set(request, queryset, Song.Status.PUBLISHED)
 
-    @admin.action(description="Retire")
+    @admin.action(description="Retire", permissions=["change"])
     def retire(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
         self._set(request, queryset, Song.Status.RETIRED)
 
-    @admin.action(description="Back to draft")
+    @admin.action(description="Back to draft", permissions=["change"])
     def to_draft(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
         self._set(request, queryset, Song.Status.DRAFT)
 
@@ -205,7 +205,10 @@ class PostAdmin(ReadOnly):
             ),
         )
 
-    @admin.action(description="Try again (failed posts)")
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("socialsongs.change_post")
+
+    @admin.action(description="Try again (failed posts)", permissions=["retry"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Post]) -> None:
         failed = queryset.filter(state=State.FAILED)
         for post in failed:

@@ -1,8 +1,10 @@
 """Curation, as staff."""
 
 import pytest
+from django.contrib.auth.models import Permission
 
 from socialsongs.models import Post, Song, SongEmbedding, State
+from socialsongs.services.posts import create_post
 
 pytestmark = pytest.mark.django_db
 SONGS = "/admin/socialsongs/song/"
@@ -75,3 +77,30 @@ def test_every_list_opens(desk, ready_post, model):
 def test_a_release_shows_its_coverage(desk, release, make_song):
     make_song()
     assert "0 of 1" in desk.get(f"/admin/socialsongs/modelrelease/{release.pk}/change/").content.decode()
+
+
+def test_deleting_a_post_or_its_owner_removes_the_files(
+    desk, ready_post, alice, upload, django_capture_on_commit_callbacks
+):
+    other, _ = create_post(owner=alice, uploads=[upload()])
+    first, second = (post.photos.get().image for post in (ready_post, other))
+    with django_capture_on_commit_callbacks(execute=True):
+        desk.post(f"/admin/socialsongs/post/{ready_post.pk}/delete/", {"post": "yes"})
+    assert not first.storage.exists(first.name)
+    assert second.storage.exists(second.name)
+    with django_capture_on_commit_callbacks(execute=True):
+        alice.delete()
+    assert not second.storage.exists(second.name)
+
+
+def test_who_may_only_look_changes_nothing(client, bob, release, make_song, ready_post):
+    bob.is_staff = True
+    bob.save()
+    bob.user_permissions.set(Permission.objects.filter(codename__in=["view_song", "view_post"]))
+    client.force_login(bob)
+    song = make_song()
+    client.post(SONGS, {"action": "retire", "_selected_action": [str(song.pk)]})
+    assert Song.objects.get(pk=song.pk).status == "published"
+    Post.objects.update(state=State.FAILED)
+    client.post("/admin/socialsongs/post/", {"action": "retry", "_selected_action": [str(ready_post.pk)]})
+    assert Post.objects.get().state == State.FAILED

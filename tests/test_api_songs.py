@@ -65,3 +65,14 @@ def test_the_preview_is_a_file_or_an_address(api_of, alice, make_song):
 
 def test_it_asks_for_a_login(api_of):
     problem(api_of(None).get(URL), 401, "not_authenticated")
+
+
+@pytest.mark.parametrize("query", ["songs?genre=%00", "songs?language=a%00", "songs?q=%00", "songs?cursor=cD0lMDA="])
+def test_null_characters_are_no_server_error(alice, api_of, query):
+    assert api_of(alice).get(f"/api/v1/{query}").status_code in (200, 400, 404)
+
+
+@pytest.mark.parametrize("cursor", ["cD1ub3RhZGF0ZQ==", "nonsense", "cD0yMDI2LTEzLTQx"])
+def test_a_made_up_cursor_is_not_found(alice, api_of, cursor):
+    answer = api_of(alice).get(f"/api/v1/posts?cursor={cursor}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.utils.dateparse import parse_datetime
 from drf_spectacular.openapi import AutoSchema
-from rest_framework.pagination import CursorPagination
+from rest_framework.exceptions import NotFound
+from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -59,6 +61,22 @@ class Newest(CursorPagination):
     max_page_size = 100
     page_size_query_param = "page_size"
 
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        """DRF hands whatever the cursor says on to the database."""
+        cursor: Cursor | None = super().decode_cursor(request)
+        if cursor is not None and cursor.position is not None and not self.is_position(str(cursor.position)):
+            raise NotFound(self.invalid_cursor_message)
+        return cursor
+
+    def is_position(self, text: str) -> bool:
+        try:
+            return parse_datetime(text) is not None
+        except ValueError:
+            return False
+
 
 class ByTitle(Newest):
     ordering = ("title", "id")
+
+    def is_position(self, text: str) -> bool:
+        return "\0" not in text

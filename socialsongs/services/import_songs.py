@@ -21,8 +21,6 @@ FIELDS = (
     "title", "artist", "album", "lyrics", "synced_lyrics", "language", "genre", "moods", "themes", "explicit", "year",
     "preview_url", "preview_start_ms", "artwork_url", "isrc", "musicbrainz_id", "licence", "markets", "popularity",
 )  # fmt: skip
-# The source's own name for the row: unique there, so the database decides that, not full_clean.
-UNCHECKED = ["source", "source_id"]
 BATCH = 500
 
 
@@ -62,19 +60,25 @@ def _read(lines: Iterable[str], *, source: str, status: str) -> Iterator[tuple[i
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
+        if "\0" in line or r"\u0000" in line:
+            raise CatalogueError(f"Line {number} holds a null character, which no text may.")
         try:
-            row = json.loads(line)
-        except ValueError as error:
+            row = json.loads(line, parse_constant=_refuse)
+        except (ValueError, RecursionError) as error:
             raise CatalogueError(f"Line {number} is not JSON: {error}.") from error
         if not isinstance(row, dict):
             raise CatalogueError(f"Line {number} is not a JSON object.")
         song = _song(row, source=source, status=status)
         try:
-            song.clean_fields(exclude=UNCHECKED)
+            song.clean_fields()
         except ValidationError as error:
             wrong = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items())
             raise CatalogueError(f"Line {number} ({song.title!r}): {wrong}") from error
         yield number, song
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
 def _song(row: dict[str, Any], *, source: str, status: str) -> Song:

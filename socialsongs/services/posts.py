@@ -120,9 +120,5 @@ def retry_post(*, post: Post) -> None:
 
 
 def delete_post(*, post: Post) -> None:
-    """Remove a post with its analysis, suggestions and feedback, and its files after the commit."""
-    files = [(photo.image.storage, str(photo.image.name)) for photo in post.photos.all()]
-    with transaction.atomic():
-        post.delete()
-        for storage, name in files:
-            transaction.on_commit(lambda storage=storage, name=name: storage.delete(name), robust=True)  # type: ignore[misc]
+    """Remove a post with its analysis, suggestions and feedback; its files follow (``socialsongs.files``)."""
+    post.delete()

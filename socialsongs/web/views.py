@@ -58,7 +58,7 @@ def _form(**more: Any) -> dict[str, Any]:
 
 def _upload(request: HttpRequest) -> HttpResponse:
     visibility = request.POST.get("visibility", Post.Visibility.PRIVATE)
-    caption = request.POST.get("caption", "").strip()
+    caption = request.POST.get("caption", "").replace("\0", "").strip()
     try:
         uploads = list(request.FILES.getlist("photos"))
         if name := request.POST.get("sample"):
@@ -141,7 +141,7 @@ def _found(post: Post) -> dict[str, Any]:
             "song": suggestion.song,
             "line": excerpt(suggestion=suggestion),
             "reasons": [by_name.get(reason["tag"], {"name": reason["tag"]}) for reason in suggestion.reasons],
-            "clip_seconds": (suggestion.clip_start_ms or suggestion.song.preview_start_ms) / 1000,
+            "clip_seconds": max(0, (suggestion.clip_start_ms or 0) - suggestion.song.preview_start_ms) / 1000,
         }
         for suggestion in suggestions(post=post)
     ]
