@@ -34,7 +34,7 @@ SAMPLES = {
     )],
     "sklearn": ["datasets/images/china.jpg", "datasets/images/flower.jpg"],
 }  # fmt: skip
-START_SECONDS, POST_SECONDS, POLL_SECONDS = 300, 60, 0.02
+POST_SECONDS, POLL_SECONDS = 60, 0.02
 MIB = 1024 * 1024
 
 

@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import tomllib
@@ -16,7 +15,7 @@ from packaging.specifiers import SpecifierSet
 from socialsongs.conf import Config
 from socialsongs.site.processes import BEAT, WEB, WORKER
 
-from .processes import ROOT, process, wait_until
+from .processes import ROOT, free_port, process, wait_until
 
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -105,9 +104,3 @@ def healthy(port):
     _, _, *arguments = SERVICES["web"]["healthcheck"]["test"]
     check = [argument.replace(":8000/", f":{port}/") for argument in arguments]
     return subprocess.run([sys.executable, *check], capture_output=True, check=False).returncode == 0
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -22,7 +22,7 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from socialsongs.site import demo, embedded
 from socialsongs.site.embedded import EmbeddedServerError, die_with_parent
 
-from .processes import ROOT, wait_until
+from .processes import ROOT, free_port, wait_until
 
 # What the tests tell Django; the demo is to find its own way.
 TOLD = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SECURE_SSL", "STATIC_ROOT", "MEDIA_ROOT")
@@ -39,9 +39,7 @@ def var():
 
 @pytest.fixture
 def port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_port()
 
 
 class Demo:

@@ -19,7 +19,8 @@ from PIL import Image
 
 from socialsongs.site.embedded import die_with_parent
 
-ROOT = Path(__file__).resolve().parents[1]
+from .processes import ROOT, free_port
+
 pytestmark = pytest.mark.worker
 
 SETTINGS = """
@@ -217,7 +218,7 @@ def test_a_blank_project_gets_songs(host):
 
     logs = {name: folder / f"{name}.log" for name in ("web", "worker", "beat")}
     celery = [str(binaries / "celery"), "-A", "workers.celery", "worker", "-P", "solo"]
-    port = _free_port()
+    port = free_port()
     commands = {
         "web": [python, "-m", "django", "runserver", "--noreload", f"127.0.0.1:{port}"],
         "worker": [*celery, "-Q", "interactive,bulk", "-n", "h1"],
@@ -251,12 +252,6 @@ def test_a_blank_project_gets_songs(host):
     assert len(post["suggestions"]) == 3
     assert all(suggestion["line"]["text"] for suggestion in post["suggestions"])
     assert list((folder / "vault").rglob("*.jpg"))
-
-
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _listens(port):

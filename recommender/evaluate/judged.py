@@ -100,11 +100,11 @@ def _figures(scores: Array, reference: Array, truth: Array) -> dict[str, Any]:
     found, best = graded_figures(scores, truth), graded_figures(reference, truth)
 
     def ndcg(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> float:
-        return float(np.nanmean(_resampled(scores, truth, rows, columns).ndcg))
+        return float(np.mean(_resampled(scores, truth, rows, columns).ndcg))
 
     def lead(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> float:
         ours = _resampled(reference, truth, rows, columns).ndcg
-        return float(np.nanmean(ours - _resampled(scores, truth, rows, columns).ndcg))
+        return float(np.mean(ours - _resampled(scores, truth, rows, columns).ndcg))
 
     size = truth.shape
     return {

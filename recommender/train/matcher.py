@@ -25,14 +25,15 @@ import torch
 from rich.progress import track
 from torch import Tensor, nn
 
+from ..evaluate.metrics import pair_figures
 from ..images import Preprocessing
-from ..lyrics import LyricEncoder
+from ..lyrics import Encoded, LyricEncoder, read_lyric
 from ..matcher import Matcher
 from ..model import Network
 from ..release import save_release
 from .data import Photo, TagSpec, read_photos, read_tags, tag_targets
-from .songs import Song, caption_songs, mean_views, pad, read_rows, read_songs, relevance, relevance_scale, stanzas_of
-from .tagger import Log, TwoHeads, texts_of
+from .songs import Song, pad, read_rows, read_songs, relevance, relevance_scale, stanzas_of
+from .tagger import Log, TwoHeads, recall, texts_of
 from .teacher import Space, embed, known_words
 
 
@@ -105,7 +106,7 @@ def train(config: Config) -> None:
     described = read_rows(config.described)
     stanzas = embed([text for row in others for text in stanzas_of(row["lyrics"])], config.out)
     space = Space.fit(captions, stanzas, config.dim)
-    views = mean_views(captions, [len(part) for part in texts], space)
+    views = space.of_photos(captions, [len(part) for part in texts])
     lessons = Lessons(
         described=read_songs([row for i, row in enumerate(described) if i % config.held_out], space, config.out),
         unseen=read_songs(described[:: config.held_out], space, config.out),
@@ -181,7 +182,7 @@ def spoken_photos(
     """The captions of each training photo, as a lyric."""
     parts = space.of_captions(captions).split([len(part) for part in texts])
     told = [i for i, photo in enumerate(photos) if photo.captions and photo.split == "train"]
-    return caption_songs([texts[i] for i in told], [parts[i] for i in told])
+    return [Song(read_lyric("\n".join(texts[i])), parts[i], parts[i]) for i in told]
 
 
 def vocabulary(songs: Sequence[Song], config: Config) -> list[str]:
@@ -285,8 +286,8 @@ def place_photos(
             with torch.inference_mode():
                 vectors = matcher.photo(seen.scores[split["dev"]], seen.features[split["dev"]])
             near = vectors @ views[split["dev"]].T
-            recall = ((near > near.diag()[:, None]).sum(1) < 10).float().mean().item()
-            log.write("photos", epoch + 1, {"view cosine": near.diag().mean().item(), "view recall@10": recall})
+            figures = {"view cosine": near.diag().mean().item(), "view recall@10": recall(near, 10)}
+            log.write("photos", epoch + 1, figures)
 
 
 # Photos and lyrics together
@@ -403,21 +404,19 @@ def development_figures(network: Network, seen: Seen, lessons: Lessons, check: C
     photos = network.matcher.photo(seen.scores[check.photos], seen.features[check.photos])
     told = torch.cat([song.views for song in lessons.unseen])
     belongs = torch.arange(len(lessons.unseen)).repeat_interleave(torch.tensor([len(s.views) for s in lessons.unseen]))
-    spoken = score_songs(network, told, lessons.unseen)
-    place = (spoken > spoken.gather(1, belongs[:, None])).sum(1)
+    spoken = attended(network, told, network.lyrics([song.lyric for song in lessons.unseen]))
+    own = network.lyrics([song.lyric for song in lessons.own])
+    first = without_means(network.matcher.query(photos) @ own.pooled.T)
     return {
-        "theme nDCG@10": ndcg(score_songs(network, photos, lessons.own), check.grades),
-        "theme nDCG@10, stage one": ndcg(score_songs(network, photos, lessons.own, stage_one=True), check.grades),
-        "caption recall@5": float((place < 5).float().mean()),
+        "theme nDCG@10": ndcg(attended(network, photos, own), check.grades),
+        "theme nDCG@10, stage one": ndcg(first, check.grades),
+        "caption recall@5": pair_figures(spoken.numpy(), belongs.numpy())["R@5"],
     }
 
 
-def score_songs(network: Network, photos: Tensor, songs: Sequence[Song], *, stage_one: bool = False) -> Tensor:
+def attended(network: Network, photos: Tensor, songs: Encoded) -> Tensor:
     """(B, N) relevances, each song's mean over these photos removed."""
-    encoded = network.lyrics([song.lyric for song in songs])
-    if stage_one:
-        return without_means(network.matcher.query(photos) @ encoded.pooled.T)
-    states, mask = pad(encoded.states.split(encoded.lines))
+    states, mask = pad(songs.states.split(songs.lines))
     return without_means(torch.cat([network.matcher(part, states, mask) for part in photos.split(16)]))
 
 

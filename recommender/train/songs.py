@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -82,15 +81,6 @@ def _views(texts: Sequence[Sequence[str]], space: Space, mean: Tensor, cache: Pa
     return list(vectors.split([len(part) for part in texts]))
 
 
-def caption_songs(captions: Sequence[Sequence[str]], vectors: Sequence[Tensor]) -> list[Song]:
-    """Captions as lyrics in plain modern English, one line each."""
-    return [
-        Song(read_lyric("\n".join(texts)), views, views)
-        for texts, views in zip(captions, vectors, strict=True)
-        if texts
-    ]
-
-
 def relevance(photos: Tensor, songs: Sequence[Song]) -> Tensor:
     """What the teacher thinks of (B, D) photos and N songs: the mean of the best two cosines, (B, N)."""
     padded, mask = pad([song.views for song in songs])
@@ -113,9 +103,3 @@ def pad(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     padded = nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
     lengths = torch.tensor([len(part) for part in parts])
     return padded, torch.arange(padded.shape[1])[None] < lengths[:, None]
-
-
-def mean_views(vectors: np.ndarray, counts: Sequence[int], space: Space) -> Tensor:
-    """The teacher's view of each photo: the mean of its texts', (N, D)."""
-    parts = torch.from_numpy(vectors.astype(np.float32)).split(list(counts))
-    return space.of_captions(torch.stack([part.mean(0) for part in parts]).numpy().astype(np.float16))

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.models import mobilenet_v2
 
+from ..evaluate.metrics import average_precision
 from ..tagger import FEATURES, Tagger
 from .data import Photo, Pixels, read_photos, read_tags, tag_targets
 from .teacher import Space, embed
@@ -153,8 +154,7 @@ def caption_views(photos: list[Photo], config: Config) -> Tensor:
     """The teacher's view of each photo: the mean of its captions', or of its labels in a sentence, (N, D)."""
     vectors = embed([text for photo in photos for text in texts_of(photo)], config.out)
     space = Space.fit(vectors, vectors, config.dim)
-    parts = torch.from_numpy(vectors.astype(np.float32)).split([len(texts_of(photo)) for photo in photos])
-    return space.of_captions(torch.stack([part.mean(0) for part in parts]).numpy().astype(np.float16))
+    return space.of_photos(vectors, [len(texts_of(photo)) for photo in photos])
 
 
 def texts_of(photo: Photo) -> list[str]:
@@ -242,18 +242,22 @@ def evaluate_heads(model: TwoHeads, features: Tensor, lesson: Lesson) -> dict[st
     precisions = []
     for column in range(truth.shape[1]):
         rated = known[:, column]
-        hits = truth[rated, column][logits[rated, column].argsort(descending=True)].float()
-        if hits.sum() >= 10:
-            precisions.append(float((hits.cumsum(0) / torch.arange(1, len(hits) + 1) * hits).sum() / hits.sum()))
+        if truth[rated, column].sum() >= 10:
+            precisions.append(average_precision(logits[rated, column].numpy(), truth[rated, column].numpy()))
     views = lesson.views[lesson.dev]
     near = nn.functional.normalize(model.view(x), dim=1) @ views.T
-    place = (near > near.diag()[:, None]).sum(1)
     return {
         "mAP": float(np.mean(precisions)),
         "tags": len(precisions),
         "view cosine": float(near.diag().mean()),
-        "view recall@10": float((place < 10).float().mean()),
+        "view recall@10": recall(near, 10),
     }
+
+
+def recall(near: Tensor, depth: int) -> float:
+    """How often the own view is among the nearest, from cosines (N, N). Photos of the same labels share a view: a tie
+    is no miss."""
+    return float(((near > near.diag()[:, None]).sum(1) < depth).float().mean())
 
 
 class Log:

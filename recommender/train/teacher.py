@@ -73,6 +73,11 @@ class Space:
     def of_captions(self, vectors: NDArray[np.float16]) -> Tensor:
         return self.cut(vectors, self.captions)
 
+    def of_photos(self, vectors: NDArray[np.float16], counts: Sequence[int]) -> Tensor:
+        """The view of each photo, the mean of its texts', (N, D); ``counts``: how many vectors are each one's."""
+        parts = torch.from_numpy(vectors.astype(np.float32)).split(list(counts))
+        return self.of_captions(torch.stack([part.mean(0) for part in parts]).numpy().astype(np.float16))
+
     def cut(self, vectors: NDArray[np.float16], mean: Tensor) -> Tensor:
         """Unit vectors (n, D) of teacher vectors (n, WIDTH); ``mean``: that of their kind of text."""
         return torch.nn.functional.normalize((torch.from_numpy(vectors.astype(np.float32)) - mean) @ self.basis, dim=1)

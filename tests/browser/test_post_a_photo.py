@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from socialsongs.models import Feedback, Post, SongEmbedding, State
 from socialsongs.site.demo import answers
 from socialsongs.site.processes import WEB, WORKER
 
-from ..processes import process, wait_until
+from ..processes import free_port, process, wait_until
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -53,9 +52,7 @@ def worker(tmp_path):
 
 @pytest.fixture
 def site(tmp_path, db):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = "{}:{}".format(*probe.getsockname())
+    address = f"127.0.0.1:{free_port()}"
     log = tmp_path / "web.log"
     with process([*WEB, address], log):
         wait_until(lambda: answers(f"http://{address}"), log)
