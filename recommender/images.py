@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import torch
 from PIL import Image, ImageOps
@@ -24,6 +25,11 @@ class Preprocessing:
     size: int = 224
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    @classmethod
+    def of(cls, card: Mapping[str, Any]) -> Preprocessing:
+        """From the card's entry, which may say more."""
+        return cls(**{name: card[name] for name in ("size", "mean", "std") if name in card})
 
     def __call__(self, photo: Image.Image) -> Tensor:
         square = photo.resize((self.size, self.size), Image.Resampling.BILINEAR, reducing_gap=3.0)

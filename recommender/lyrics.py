@@ -1,4 +1,4 @@
-"""The second part of the model: a bidirectional LSTM that reads a lyric and keeps a state for each line.
+"""The second part of the model: a bidirectional recurrent network that reads a lyric and keeps a state for each line.
 
 lyric  h_1..h_n = BiLSTM(w_1..w_n);  g_i = learned pooling of the states of line i's words;  l0 pools the g_i.
 """
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 MAX_WORDS = 5000
-MAX_LINES = 400  # the tag attention's memory grows with the lines
+MAX_LINES = 1000  # the tag attention's memory grows with the lines
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
@@ -93,18 +93,30 @@ class Encoded(NamedTuple):
     pooled: Tensor  # (N, D) l0, the lyric without a photo
 
 
-class LyricEncoder(nn.Module):
-    """``dim`` D numbers for words and line states, ``hidden`` units in each direction of the LSTM."""
+CELLS: dict[str, type[nn.LSTM] | type[nn.GRU] | None] = {"lstm": nn.LSTM, "gru": nn.GRU, "none": None}
 
-    def __init__(self, vocabulary: Sequence[str], buckets: int = 16384, dim: int = 128, hidden: int = 128) -> None:
+
+class LyricEncoder(nn.Module):
+    """``dim`` D numbers for words and line states, ``hidden`` units H in each direction of the recurrent ``cell``.
+
+    Without a cell ("none") a line is the bag of its words.
+    """
+
+    def __init__(
+        self, vocabulary: Sequence[str], buckets: int = 16384, dim: int = 128, hidden: int = 128, cell: str = "lstm"
+    ) -> None:
         super().__init__()
         self.words = WordVectors(vocabulary, buckets, dim)
         self.dropout = nn.Dropout(0.2)
-        # Two directions apart instead of one packed sequence, whose backward pass takes ten times as long.
-        self.onward = nn.LSTM(dim, hidden, batch_first=True)
-        self.homeward = nn.LSTM(dim, hidden, batch_first=True)
-        self.word_weight = nn.Sequential(nn.Linear(2 * hidden + dim, 64), nn.Tanh(), nn.Linear(64, 1))
-        self.to_state = nn.Linear(2 * hidden + dim, dim)
+        made = CELLS[cell]
+        self.recurrent = made is not None
+        if made is not None:
+            # Two directions apart instead of one packed sequence, whose backward pass takes ten times as long.
+            self.onward = made(dim, hidden, batch_first=True)
+            self.homeward = made(dim, hidden, batch_first=True)
+        read = dim + 2 * hidden * self.recurrent
+        self.word_weight = nn.Sequential(nn.Linear(read, 64), nn.Tanh(), nn.Linear(64, 1))
+        self.to_state = nn.Linear(read, dim)
         self.line_weight = nn.Sequential(nn.Linear(dim, 64), nn.Tanh(), nn.Linear(64, 1))
 
     def forward(self, lyrics: Sequence[Lyric]) -> Encoded:
@@ -120,9 +132,10 @@ class LyricEncoder(nn.Module):
         """Line states (sum of m, D) and each word's share in its line (sum of n,)."""
         device = self.to_state.weight.device
         flat = [word for lyric in lyrics for line in lyric.lines for word in line]
-        vectors = self.dropout(self.words(flat))  # (sum n, D)
-        lengths = [sum(map(len, lyric.lines)) for lyric in lyrics]
-        read = torch.cat([self.hidden(vectors, lengths), vectors], 1)  # (sum n, 2H + D)
+        read = self.dropout(self.words(flat))  # (sum n, D)
+        if self.recurrent:
+            lengths = [sum(map(len, lyric.lines)) for lyric in lyrics]
+            read = torch.cat([self.hidden(read, lengths), read], 1)  # (sum n, 2H + D)
         line_sizes = [len(line) for lyric in lyrics for line in lyric.lines]
         line = torch.repeat_interleave(torch.arange(len(line_sizes)), torch.tensor(line_sizes)).to(device)
         weights = segment_softmax(self.word_weight(read).squeeze(1), line, len(line_sizes))  # (sum n,)

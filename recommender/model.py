@@ -5,7 +5,8 @@ All arrays are numpy, D is ``dim``. Nothing here depends on which photos or song
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from .backbones import BACKBONES
 from .images import Preprocessing, batch
+from .language import foreign
 from .lyrics import Lyric, LyricEncoder, read_lyric
 from .matcher import Matcher
 from .tagger import Box, Tagger, region_box
@@ -32,7 +35,8 @@ WORDS_AT_ONCE = 8192
 
 @dataclass(frozen=True)
 class Tag:
-    """``kind``: object, attribute, action or scene. ``box``: x0, y0, x1, y1 as fractions of the photo."""
+    """``kind``: object, attribute, action or scene. ``score``: probability that somebody who describes the photo names
+    it, calibrated where the card says so. ``box``: x0, y0, x1, y1 as fractions of the photo."""
 
     name: str
     kind: str
@@ -42,10 +46,16 @@ class Tag:
 
 @dataclass(frozen=True)
 class PhotoView:
-    """What the model sees in a photo: tags, best first (perhaps none), and v, (D,)."""
+    """What the model sees in a photo: tags, best first (perhaps none), and v, (D,); or what a text says."""
 
     tags: list[Tag]
     embedding: Vector
+    is_text: bool = False
+
+    @property
+    def certainty(self) -> float:
+        """Of what there is to see, 0 to 1."""
+        return 1.0 if self.is_text else max((tag.score for tag in self.tags), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,23 @@ class EncodedLyric:
     line_offsets: list[int]
     stage_one: Vector
     mean_score: float
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A lyric that is not encoded; ``reason``: "no_lyrics" (not a word in it) or "unsupported_language"."""
+
+    reason: str
+    language: str = ""
+
+
+@dataclass(frozen=True)
+class AttendedLine:
+    """A line's share of the attention, its place in ``lyrics.split("\\n")``, and each word's share of the line's."""
+
+    line: int
+    weight: float
+    words: list[tuple[str, float]]
 
 
 @dataclass(frozen=True)
@@ -82,15 +109,20 @@ class Network(nn.Module):
     def __init__(self, *, tags: int, vocabulary: Sequence[str], references: int, architecture: dict[str, Any]) -> None:
         super().__init__()
         dim = architecture["dim"]
-        self.tagger = Tagger(tags, architecture["sharpness"])
-        self.lyrics = LyricEncoder(vocabulary, architecture["buckets"], dim, architecture["hidden"])
-        self.matcher = Matcher(tags, dim)
+        backbone = architecture["backbone"]
+        self.tagger = Tagger(tags, architecture["sharpness"], backbone)
+        self.lyrics = LyricEncoder(
+            vocabulary, architecture["buckets"], dim, architecture["hidden"], architecture["cell"]
+        )
+        self.matcher = Matcher(tags, BACKBONES[backbone], dim, architecture["attention"])
         self.reference = nn.Buffer(torch.zeros(references, dim))
+        # A tag's score is sigmoid(slope * logit + shift), (2, T).
+        self.calibration = nn.Buffer(torch.stack([torch.ones(tags), torch.zeros(tags)]))
 
 
-def _alike_in_length(lyrics: Sequence[Lyric]) -> list[list[int]]:
-    """Rows of the lyrics that have words, in groups of which little is padding."""
-    lengths = {row: sum(map(len, lyric.lines)) for row, lyric in enumerate(lyrics) if lyric.lines}
+def _alike_in_length(lyrics: Mapping[int, Lyric]) -> list[list[int]]:
+    """The rows in groups of which little is padding."""
+    lengths = {row: sum(map(len, lyric.lines)) for row, lyric in lyrics.items()}
     groups: list[list[int]] = []
     for row in sorted(lengths, key=lengths.__getitem__):
         if not groups or (len(groups[-1]) + 1) * lengths[row] > WORDS_AT_ONCE:
@@ -109,7 +141,7 @@ class Image2Song:
         self.device = torch.device(device)
         self.dim: int = card["architecture"]["dim"]
         self.tags: list[tuple[str, str]] = [(tag["name"], tag["kind"]) for tag in card["tags"]]
-        self.preprocessing = Preprocessing(**card["preprocessing"])
+        self.preprocessing = Preprocessing.of(card["preprocessing"])
         self.network = network.eval().to(self.device)
 
     @torch.inference_mode()
@@ -119,8 +151,9 @@ class Image2Song:
             return []
         pixels = batch(list(photos), self.preprocessing).to(self.device, memory_format=torch.channels_last)
         seen = self.network.tagger(pixels)
-        scores = seen.logits.sigmoid()
-        vectors = self.network.matcher.photo(scores, seen.features)
+        vectors = self.network.matcher.photo(seen.logits.sigmoid(), seen.features)
+        slope, shift = self.network.calibration
+        scores = (slope * seen.logits + shift).sigmoid()
         regions = seen.regions.float().cpu().numpy()
         return [
             PhotoView(self._tags(scores[row].float().cpu().numpy(), regions[row]), vectors[row].float().cpu().numpy())
@@ -136,17 +169,28 @@ class Image2Song:
         return Tag(name, kind, round(score, 4), region_box(regions))
 
     @torch.inference_mode()
-    def encode(self, lyrics: Sequence[str]) -> list[EncodedLyric | None]:
-        """Read lyrics; None for one without a single word."""
+    def encode(self, lyrics: Sequence[str]) -> list[EncodedLyric | Unreadable]:
+        """Read lyrics; those without a word or in another language than English are named instead."""
         read = [read_lyric(text) for text in lyrics]
-        stored: dict[int, EncodedLyric] = {}
-        for rows in _alike_in_length(read):
+        stored: dict[int, EncodedLyric | Unreadable] = {
+            row: refused for row, lyric in enumerate(read) if (refused := self._refuse(lyric))
+        }
+        for rows in _alike_in_length({row: lyric for row, lyric in enumerate(read) if row not in stored}):
             encoded = self.network.lyrics([read[row] for row in rows])
             for row, states, pooled in zip(rows, encoded.states.split(encoded.lines), encoded.pooled, strict=True):
-                kept = states.half()
-                mean = round(float(self._scores(self.network.reference, [kept]).mean()), 6)
-                stored[row] = EncodedLyric(kept.cpu().numpy(), read[row].offsets, pooled.float().cpu().numpy(), mean)
-        return [stored.get(row) for row in range(len(read))]
+                kept, first = states.half().cpu().numpy(), pooled.half().float()  # as precise as they are stored
+                scores = self.network.matcher(self.network.reference, *self._padded([kept]), first[None])
+                mean = round(float(scores.mean()), 6)
+                stored[row] = EncodedLyric(kept, read[row].offsets, first.cpu().numpy(), mean)
+        return [stored[row] for row in range(len(read))]
+
+    def _refuse(self, lyric: Lyric) -> Unreadable | None:
+        words = [word for line in lyric.lines for word in line]
+        if not words:
+            return Unreadable("no_lyrics")
+        met = self.network.lyrics.words.index
+        language = foreign(words, known=sum(word in met for word in words) / len(words))
+        return Unreadable("unsupported_language", language) if language else None
 
     @torch.inference_mode()
     def query(self, embedding: Vector) -> Vector:
@@ -160,17 +204,49 @@ class Image2Song:
         photo = self._tensor(embedding)[None]
         scores = [np.zeros(0, np.float32)]
         for start in range(0, len(songs), SONGS_AT_ONCE):
-            states = [self._tensor(song.line_states) for song in songs[start : start + SONGS_AT_ONCE]]
-            scores.append(self._scores(photo, states)[0].cpu().numpy())
+            part = songs[start : start + SONGS_AT_ONCE]
+            pooled = self._tensor(np.stack([song.stage_one for song in part]))
+            states = self._padded([song.line_states for song in part])
+            scores.append(self.network.matcher(photo, *states, pooled)[0].cpu().numpy())
         means = np.array([song.mean_score for song in songs], np.float32)
         return np.concatenate(scores) - means
+
+    def confidence(self, view: PhotoView, relevance: float) -> float:
+        """Probability that a song of this relevance fits the photo, logistic in relevance and certainty; as measured
+        by the release's training. Below ``no_match`` a suggestion is a guess."""
+        fitted = self.card["confidence"]
+        logit = fitted["offset"] + fitted["relevance"] * relevance + fitted["certainty"] * view.certainty
+        return 1 / (1 + math.exp(-max(-50.0, min(50.0, logit))))
+
+    @property
+    def no_match(self) -> float:
+        threshold: float = self.card["confidence"]["threshold"]
+        return threshold
+
+    @torch.inference_mode()
+    def attend(self, embedding: Vector, lyrics: str) -> list[AttendedLine]:
+        """Where in a lyric the photo v (D,) looks, line by line and word by word; both kinds of shares add up to 1."""
+        lyric = read_lyric(lyrics)
+        if not lyric.lines:
+            return []
+        states, shares = self.network.lyrics.words_and_lines([lyric])
+        weights = self._weigh(embedding, states).tolist()
+        by_line = shares.split([len(line) for line in lyric.lines])
+        return [
+            AttendedLine(offset, weight, list(zip(words, part.tolist(), strict=True)))
+            for offset, weight, words, part in zip(lyric.offsets, weights, lyric.lines, by_line, strict=True)
+        ]
+
+    def _weigh(self, embedding: Vector, states: Tensor) -> Tensor:
+        """The photo's attention to each line, (m,)."""
+        mask = torch.ones(1, len(states), dtype=torch.bool, device=self.device)
+        return self.network.matcher.weigh(self._tensor(embedding)[None], states[None], mask)[0, 0]
 
     @torch.inference_mode()
     def explain(self, tags: Sequence[Tag], embedding: Vector, song: EncodedLyric) -> Explanation:
         """Which line the photo attends to most, and which of its tags agree with what was attended to."""
         states = self._tensor(song.line_states)
-        mask = torch.ones(1, len(states), dtype=torch.bool, device=self.device)
-        weights = self.network.matcher.attention(self._tensor(embedding)[None], states[None], mask)[0, 0]  # (m,)
+        weights = self._weigh(embedding, states)
         attended = nn.functional.normalize(weights @ states, dim=0)
         every = self.network.matcher.photo.tag_vectors.weight
         rows = {name: row for row, (name, _) in enumerate(self.tags)}
@@ -195,15 +271,16 @@ class Image2Song:
         if not lyric.lines:
             raise ValueError("The text has no words.")
         vector = nn.functional.normalize(self.network.lyrics([lyric]).pooled[0], dim=0)
-        return PhotoView([], vector.float().cpu().numpy())
+        return PhotoView([], vector.float().cpu().numpy(), is_text=True)
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.array(array, np.float32)).to(self.device)
 
-    def _scores(self, photos: Tensor, songs: Sequence[Tensor]) -> Tensor:
-        """(B, D) photos and N songs of (m, D) states each: relevance (B, N)."""
-        padded = nn.utils.rnn.pad_sequence([states.float() for states in songs], batch_first=True)
-        lengths = torch.tensor([len(states) for states in songs], device=self.device)
-        mask = torch.arange(padded.shape[1], device=self.device)[None] < lengths[:, None]
-        relevance: Tensor = self.network.matcher(photos, padded, mask)
-        return relevance
+    def _padded(self, songs: Sequence[NDArray[np.float16]]) -> tuple[Tensor, Tensor]:
+        """N songs of (m, D) states each as (N, longest m, D), and where the lines are."""
+        lengths = [len(states) for states in songs]
+        padded = np.zeros((len(songs), max(lengths), self.dim), np.float32)
+        for row, states in zip(padded, songs, strict=True):
+            row[: len(states)] = states
+        mask = np.arange(padded.shape[1])[None] < np.array(lengths)[:, None]
+        return torch.from_numpy(padded).to(self.device), torch.from_numpy(mask).to(self.device)

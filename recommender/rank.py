@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .images import PhotoError, load_photo
-from .model import EncodedLyric, Image2Song, PhotoView
+from .model import EncodedLyric, Image2Song, PhotoView, Unreadable
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 ENCODE_AT_ONCE = 32
@@ -98,13 +98,13 @@ def find_photos(folder: Path) -> dict[str, Path]:
 def rank_by_relevance(model: Image2Song, songs: Sequence[CatalogueSong]) -> Callable[[PhotoView], Scores]:
     """Read all lyrics once; returns the function from a photo to the relevance of each song, (N,).
 
-    Songs without lyrics score minus infinity.
+    Songs without lyrics, or with lyrics in a language that is not supported, score minus infinity.
     """
-    encoded: list[EncodedLyric | None] = []
+    encoded: list[EncodedLyric | Unreadable] = []
     for start in range(0, len(songs), ENCODE_AT_ONCE):
         encoded += model.encode([song.lyrics for song in songs[start : start + ENCODE_AT_ONCE]])
-    filled = [lyric for lyric in encoded if lyric is not None]
-    readable = np.array([lyric is not None for lyric in encoded])
+    filled = [lyric for lyric in encoded if isinstance(lyric, EncodedLyric)]
+    readable = np.array([isinstance(lyric, EncodedLyric) for lyric in encoded])
 
     def score(view: PhotoView) -> Scores:
         scores = np.full(len(songs), -np.inf, np.float32)

@@ -1,4 +1,4 @@
-"""A release: weights (safetensors, half precision), card.json with everything else, and the SHA-256 that ties them.
+"""A release: weights (safetensors; half precision, word tables int8), card.json with the rest, and a SHA-256.
 
 releases/<name>/model.safetensors
 releases/<name>/card.json      name, sha256, architecture, preprocessing, tags, how it was trained, figures
@@ -20,7 +20,10 @@ from .model import Image2Song, Network
 RELEASES = Path(__file__).parent / "releases"
 DEFAULT = "starter"
 WEIGHTS, CARD = "model.safetensors", "card.json"
-REQUIRED = ("name", "sha256", "architecture", "preprocessing", "tags")
+REQUIRED = ("name", "sha256", "architecture", "preprocessing", "confidence", "tags")
+# Looked up row by row: kept as int8 with a scale for each row.
+TABLES = ("lyrics.words.known.weight", "lyrics.words.ngrams.weight")
+SCALE = ".scale"
 
 
 class ReleaseError(Exception):
@@ -66,6 +69,8 @@ def load_release(name: str | None = None, *, folder: Path | None = None, device:
         )
     try:
         tensors = {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
+        for table in TABLES:
+            tensors[table] = tensors[table].float() * tensors.pop(table + SCALE)[:, None]
         vocabulary = bytes(tensors.pop("vocabulary").tolist()).decode().split("\n")
         network = Network(
             tags=len(card["tags"]),
@@ -89,6 +94,11 @@ def save_release(network: Network, card: dict[str, Any], folder: Path) -> Path:
         key: (value.half() if value.is_floating_point() else value).contiguous()
         for key, value in network.cpu().state_dict().items()
     }
+    for table in TABLES:
+        rows = network.state_dict()[table]
+        scale = (rows.abs().amax(1) / 127).clamp(min=1e-6).half()
+        tensors[table] = (rows / scale[:, None].float()).round().clamp(-127, 127).to(torch.int8)
+        tensors[table + SCALE] = scale
     words = "\n".join(network.lyrics.words.index)
     tensors["vocabulary"] = torch.frombuffer(bytearray(words.encode()), dtype=torch.uint8)
     save_file(tensors, target / WEIGHTS)

@@ -1,6 +1,6 @@
 """The first part of the model: a CNN that tags the regions of a photo.
 
-tags  P_r = sigmoid(CNN(x)_r) for each region r, pooled over the regions by a smooth maximum of the logits.
+tags  z_r = W f_r + context(f) for each region r, f the mean of all f_r;  z pools the z_r;  p = sigmoid(z)
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torchvision.models import mobilenet_v2
 
-FEATURES = 1280
+from .backbones import BACKBONES, feature_maps
 
 Box = tuple[float, float, float, float]
 
@@ -22,26 +21,34 @@ Box = tuple[float, float, float, float]
 class Tagged(NamedTuple):
     regions: Tensor  # (B, T, H, W) logit of each tag in each region
     logits: Tensor  # (B, T) logit of each tag in the photo
-    features: Tensor  # (B, FEATURES) mean of the last feature map
+    features: Tensor  # (B, F) mean of the last feature map
 
 
 class Tagger(nn.Module):
-    """MobileNetV2, fully convolutional, and one linear tag classifier shared by all regions.
+    """A convolutional backbone, one linear tag classifier shared by all regions, and what the whole photo makes likely.
 
     ``sharpness`` g pools the logits z_r as log(mean(exp(g z_r))) / g: at 0 their mean, towards infinity
     their maximum. Noisy-or adds up the doubts of 49 regions; this does not.
     """
 
-    def __init__(self, tags: int, sharpness: float = 0.0) -> None:
+    def __init__(self, tags: int, sharpness: float = 0.0, backbone: str = "mobilenet_v2", hidden: int = 512) -> None:
         super().__init__()
-        self.backbone = mobilenet_v2().features
-        self.classifier = nn.Conv2d(FEATURES, tags, 1)
+        features = BACKBONES[backbone]
+        self.backbone = feature_maps(backbone)
+        self.classifier = nn.Conv2d(features, tags, 1)
+        last = nn.Linear(hidden, tags, bias=False)
+        self.context = nn.Sequential(nn.Dropout(0.2), nn.Linear(features, hidden), nn.GELU(), nn.Dropout(0.5), last)
+        nn.init.zeros_(last.weight)
         self.sharpness = sharpness
 
     def forward(self, photos: Tensor) -> Tagged:  # (B, 3, S, S)
-        maps = self.backbone(photos)  # (B, FEATURES, H, W)
-        regions = self.classifier(maps)  # (B, T, H, W)
-        return Tagged(regions, pool(regions, self.sharpness), maps.mean((2, 3)))
+        return self.read(self.backbone(photos))
+
+    def read(self, maps: Tensor) -> Tagged:
+        """From the backbone's last feature map, (B, F, H, W); a pooled feature is a map of one region."""
+        features = maps.mean((2, 3))
+        regions = self.classifier(maps) + self.context(features)[:, :, None, None]  # (B, T, H, W)
+        return Tagged(regions, pool(regions, self.sharpness), features)
 
 
 def pool(regions: Tensor, sharpness: float) -> Tensor:
