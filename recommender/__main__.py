@@ -6,30 +6,35 @@ import argparse
 import sys
 from pathlib import Path
 
+from .evaluate import command as evaluation
 from .rank import InputError, run
 from .release import ReleaseError, load_release
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 done but for photos that could not be read (named on stderr), 2 wrong input."""
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--photos", type=Path, required=True, help="folder with jpg, jpeg, png, webp")
-    shared.add_argument("--songs", type=Path, required=True, help="JSON Lines with id, title, artist, lyrics")
-    shared.add_argument("--release", help="name of a release (default: the one that ships)")
-    shared.add_argument("--releases", type=Path, help="folder with releases (default: those that ship)")
-    shared.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... or auto")
+    release = argparse.ArgumentParser(add_help=False)
+    release.add_argument("--release", help="name of a release (default: the one that ships)")
+    release.add_argument("--releases", type=Path, help="folder with releases (default: those that ship)")
+    release.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... or auto")
     parser = argparse.ArgumentParser(prog="python -m recommender", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (
         ("rank", "rank a JSONL catalogue for every photo of a folder"),
         ("bm25", "the same with the photo's tags as a BM25 query over the lyrics: the baseline"),
     ):
-        command = commands.add_parser(name, help=text, parents=[shared])
+        command = commands.add_parser(name, help=text, parents=[release])
+        command.add_argument("--photos", type=Path, required=True, help="folder with jpg, jpeg, png, webp")
+        command.add_argument("--songs", type=Path, required=True, help="JSON Lines with id, title, artist, lyrics")
         command.add_argument("--out", type=Path, required=True, help="run file to write, one JSON line per photo")
-    command = commands.add_parser("evaluate", help="the model beside its baselines, on judged photos", parents=[shared])
-    command.add_argument(
-        "--labels", type=Path, required=True, help="JSON Lines with id, main, side, mood of each photo"
+    command = commands.add_parser(
+        "evaluate",
+        help="the model beside its baselines and without its parts",
+        parents=[release],
+        description=evaluation.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    evaluation.add_arguments(command)
     commands.add_parser("train", help="train a part: tagger or matcher (see docs/model.md)", add_help=False)
 
     given, rest = parser.parse_known_args(arguments)
@@ -40,12 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
     if rest:
         parser.error(f"unrecognised arguments: {' '.join(rest)}")
     try:
-        model = load_release(given.release, folder=given.releases, device=given.device)
         if given.command == "evaluate":
-            from .evaluate.judged import evaluate, report
-
-            report(evaluate(model, photos=given.photos, labels=given.labels, songs=given.songs))
-            return 0
+            return evaluation.run(given)
+        model = load_release(given.release, folder=given.releases, device=given.device)
         if given.command == "bm25":
             from .evaluate.bm25 import rank_by_tags
 

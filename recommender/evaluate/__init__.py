@@ -1,1 +1,1 @@
-"""What the model is compared with."""
+"""How good a release is, beside baselines and without its parts; ``command.py`` is the entry."""

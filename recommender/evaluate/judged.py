@@ -1,4 +1,4 @@
-"""Rank a judged catalogue for judged photos and say how good the order is: the model beside its baselines.
+"""A judged set: photos and songs with labels, and how well rankings follow them.
 
 photos.jsonl, songs.jsonl   {"id", "main": [..], "side": [..], "mood": [..]}; songs also title, artist, lyrics.
 A photo without a song that shares a main label cannot be answered and does not count; nor does "keep": false.
@@ -7,64 +7,128 @@ A photo without a song that shares a main label cannot be answered and does not 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
+import torch
+from PIL import Image
+from torch import Tensor
 
-from ..images import PhotoError, load_photo
-from ..model import Image2Song, PhotoView
-from ..rank import CatalogueSong, InputError, Ranker, Scores, find_photos, rank_by_relevance, read_catalogue
-from .bm25 import rank_by_tags
-from .metrics import RELEVANT, Array, Figures, Labels, graded_figures, grades, interval
+from ..images import PhotoError, batch, load_photo
+from ..model import EncodedLyric, Image2Song, PhotoView, Tag
+from ..rank import CatalogueSong, InputError, Ranker, find_photos, read_catalogue
+from .metrics import RELEVANT, Array, Labels, Resampling, graded_figures, grades
 
-
-def rank_by_stage_one(model: Image2Song, songs: Sequence[CatalogueSong]) -> Callable[[PhotoView], Scores]:
-    """The inner product that the database finds the candidates by."""
-    encoded = model.encode([song.lyrics for song in songs])
-
-    def score(view: PhotoView) -> Scores:
-        query = model.query(view.embedding)
-        return np.array([-np.inf if song is None else song.stage_one @ query for song in encoded], np.float32)
-
-    return score
+SEEN_TAGS = 10
 
 
-def rank_at_random(model: Image2Song, songs: Sequence[CatalogueSong]) -> Callable[[PhotoView], Scores]:
-    rng = np.random.default_rng(0)
-    return lambda view: rng.random(len(songs), np.float32)
+def _tag(model: Image2Song, tag: int, scores: np.ndarray) -> Tag:
+    name, kind = model.tags[tag]
+    return Tag(name, kind, float(scores[tag]), (0.0, 0.0, 1.0, 1.0))
 
 
-RANKERS: dict[str, Ranker] = {
-    "model": rank_by_relevance,
-    "stage one alone": rank_by_stage_one,
-    "BM25, tags as query": rank_by_tags,
-    "random": rank_at_random,
-}
+@dataclass(frozen=True)
+class Looked:
+    """What the tagger says of photos: tag logits (P, T) and pooled features (P, F)."""
+
+    logits: Tensor
+    features: Tensor
+
+    @torch.inference_mode()
+    def vectors(self, model: Image2Song) -> list[np.ndarray]:
+        """v of each photo by the model's photo encoder, (D,)."""
+        vectors = model.network.matcher.photo(self.logits.sigmoid(), self.features)
+        return list(vectors.float().cpu().numpy())
+
+    @torch.inference_mode()
+    def views(self, model: Image2Song) -> list[PhotoView]:
+        """Each photo with its ten most certain tags, however uncertain: what a baseline gets to read."""
+        slope, shift = model.network.calibration
+        scores = (slope * self.logits + shift).sigmoid().cpu().numpy()
+        views = []
+        for row, vector in zip(scores, self.vectors(model), strict=True):
+            best = np.argsort(-row, kind="stable")[:SEEN_TAGS]
+            views.append(PhotoView([_tag(model, tag, row) for tag in best.tolist()], vector))
+        return views
 
 
-def evaluate(model: Image2Song, *, photos: Path, labels: Path, songs: Path) -> dict[str, dict[str, Any]]:
-    """Figures of each ranker by name, with 95 % intervals, and the model's lead over it. Raises InputError."""
+@torch.inference_mode()
+def look(model: Image2Song, photos: Sequence[Image.Image]) -> Looked:
+    """One photo at a time: the sums inside a larger batch may be rounded otherwise."""
+    seen = [model.network.tagger(batch([photo], model.preprocessing).to(model.device)) for photo in photos]
+    return Looked(torch.cat([part.logits for part in seen]), torch.cat([part.features for part in seen]))
+
+
+@dataclass(frozen=True)
+class JudgedSet:
+    """``truth``: the grade 0 to 5 of each song for each answerable photo, (P, S)."""
+
+    ids: list[str]
+    looked: Looked
+    songs: list[CatalogueSong]
+    truth: Array
+
+    @cached_property
+    def resampling(self) -> Resampling:
+        return Resampling(*self.truth.shape)
+
+    def scores(self, model: Image2Song, ranker: Ranker) -> Array:
+        """(P, S) by any ranking function."""
+        score = ranker(model, self.songs)
+        return np.stack([score(view) for view in self.looked.views(model)]).astype(np.float64)
+
+    def relevance(self, model: Image2Song) -> Array:
+        """(P, S), the model's own; songs that it cannot read come last."""
+        encoded = model.encode([song.lyrics for song in self.songs])
+        filled = [song for song in encoded if isinstance(song, EncodedLyric)]
+        readable = [isinstance(song, EncodedLyric) for song in encoded]
+        scores = np.full(self.truth.shape, -np.inf)
+        scores[:, readable] = [model.relevance(vector, filled) for vector in self.looked.vectors(model)]
+        return scores
+
+    def popularity(self) -> Array:
+        """The same order for every photo: the songs' mean grade over the other photos. An oracle without eyes."""
+        scores: Array = (self.truth.sum(0, keepdims=True) - self.truth) / max(1, len(self.truth) - 1)
+        return scores
+
+    def part(self, rows: Sequence[int]) -> JudgedSet:
+        """Some of the photos alone."""
+        chosen = list(rows)
+        looked = Looked(self.looked.logits[chosen], self.looked.features[chosen])
+        return replace(self, ids=[self.ids[row] for row in chosen], looked=looked, truth=self.truth[chosen])
+
+    def sources(self) -> dict[str, list[int]]:
+        """Rows by what stands before the first underscore of an id, if that tells a few sources apart."""
+        found: dict[str, list[int]] = {}
+        for row, name in enumerate(self.ids):
+            source, underscore, _ = name.partition("_")
+            found.setdefault(source if underscore else "", []).append(row)
+        return found if 1 < len(found) <= 5 else {}
+
+
+def read_judged(model: Image2Song, *, photos: Path, labels: Path, songs: Path) -> JudgedSet:
+    """Raises InputError."""
     catalogue = read_catalogue(songs)
-    song_labels = _read_labels(songs)
+    song_labels = {label.id: label for label in _read_labels(songs)}
+    catalogue = [song for song in catalogue if song.id in song_labels]
     photo_labels = _read_labels(labels)
-    truth = grades(photo_labels, song_labels)
-    answerable = truth.max(1) >= RELEVANT
-    asked = [label for label, keep in zip(photo_labels, answerable, strict=True) if keep]
-    truth = truth[answerable]
+    truth = grades(photo_labels, [song_labels[song.id] for song in catalogue])
+    answerable = truth.max(1, initial=0) >= RELEVANT
+    asked = [label.id for label, keep in zip(photo_labels, answerable, strict=True) if keep]
     if not asked:
         raise InputError(f"{labels}: no photo shares a main label with a song of {songs}")
-    views = _look(model, [label.id for label in asked], photos)
-    scores = {}
-    for name, ranker in RANKERS.items():
-        score = ranker(model, catalogue)
-        scores[name] = np.stack([score(view) for view in views]).astype(np.float64)
-    return {name: _figures(found, scores["model"], truth) for name, found in scores.items()}
+    files = find_photos(photos)
+    if missing := [name for name in asked if name not in files]:
+        raise InputError(f"{photos}: {len(missing)} labelled photos are not there, such as {missing[0]}")
+    try:
+        looked = look(model, [load_photo(files[name]) for name in asked])
+    except PhotoError as error:
+        raise InputError(f"{photos}: {error}") from error
+    return JudgedSet(asked, looked, catalogue, truth[answerable])
 
 
 def _read_labels(path: Path) -> list[Labels]:
@@ -86,53 +150,35 @@ def _read_labels(path: Path) -> list[Labels]:
     return found
 
 
-def _look(model: Image2Song, ids: Sequence[str], folder: Path) -> list[PhotoView]:
-    files = find_photos(folder)
-    if missing := [name for name in ids if name not in files]:
-        raise InputError(f"{folder}: {len(missing)} labelled photos are not there, such as {missing[0]}")
-    try:
-        return [model.analyse([load_photo(files[name])])[0] for name in ids]
-    except PhotoError as error:
-        raise InputError(f"{folder}: {error}") from error
+def compare(scores: Mapping[str, Array], truth: Array, resampling: Resampling) -> dict[str, dict[str, Any]]:
+    """Figures of each ranking (P, S) by name with 95 % intervals, and the first one's lead over it."""
+    reference = next(iter(scores))
+    points = {name: graded_figures(found, truth) for name, found in scores.items()}
+    draws = resampling.ndcg(scores, truth)
+    result = {}
+    for name, found in scores.items():
+        point = points[name]
+        lead = float(points[reference].ndcg.mean() - point.ndcg.mean())
+        result[name] = {
+            "nDCG@10": round(float(point.ndcg.mean()), 4),
+            "interval": resampling.interval(draws[name], float(point.ndcg.mean())),
+            "P@5": round(float(point.precision.mean()), 4),
+            "MRR": round(float(point.reciprocal.mean()), 4),
+            "Med r": float(np.median(point.rank)),
+            "first songs": len(set(found.argmax(1).tolist())),
+            "lead": round(lead, 4),
+            "lead interval": resampling.interval(draws[reference] - draws[name], lead),
+        }
+    return result
 
 
-def _figures(scores: Array, reference: Array, truth: Array) -> dict[str, Any]:
-    found, best = graded_figures(scores, truth), graded_figures(reference, truth)
-
-    def ndcg(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> float:
-        return float(np.mean(_resampled(scores, truth, rows, columns).ndcg))
-
-    def lead(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> float:
-        ours = _resampled(reference, truth, rows, columns).ndcg
-        return float(np.mean(ours - _resampled(scores, truth, rows, columns).ndcg))
-
-    size = truth.shape
-    return {
-        "nDCG@10": round(float(found.ndcg.mean()), 4),
-        "interval": [round(end, 4) for end in interval(ndcg, *size)],
-        "P@5": round(float(found.precision.mean()), 4),
-        "MRR": round(float(found.reciprocal.mean()), 4),
-        "Med r": float(np.median(found.rank)),
-        "first songs": len(set(scores.argmax(1).tolist())),
-        "lead": round(float((best.ndcg - found.ndcg).mean()), 4),
-        "lead interval": [round(end, 4) for end in interval(lead, *size)],
-    }
+def song2image(scores: Array) -> Array:
+    """The reverse task: for each song the photos, (S, P), from relevances (P, S), each photo's mean removed."""
+    finite = np.where(np.isfinite(scores), scores, np.nan)
+    turned: Array = (scores - np.nanmean(finite, axis=1, keepdims=True)).T
+    return turned
 
 
-def _resampled(scores: Array, truth: Array, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Figures:
-    chosen = np.ix_(rows, columns)
-    return graded_figures(scores[chosen], truth[chosen])
-
-
-def report(figures: dict[str, dict[str, Any]]) -> None:
-    """A table, and the figures as one line of JSON."""
-    table = Table("ranking", "nDCG@10", "95 %", "P@5", "MRR", "Med r", "first songs", "the model's lead")
-    for name, found in figures.items():
-        low, high = found["interval"]
-        lead = "" if name == "model" else "{:+.3f} [{:+.3f} {:+.3f}]".format(found["lead"], *found["lead interval"])
-        table.add_row(
-            name, f"{found['nDCG@10']:.3f}", f"{low:.3f} {high:.3f}", f"{found['P@5']:.3f}", f"{found['MRR']:.3f}",
-            f"{found['Med r']:.0f}", str(found["first songs"]), lead,
-        )  # fmt: skip
-    Console(file=sys.stdout).print(table)
-    print(json.dumps(figures))
+def songs_with_photos(truth: Array) -> list[int]:
+    """The songs that song2image can be asked for: with a photo that shares a main label."""
+    return [int(column) for column in np.flatnonzero(truth.max(0) >= RELEVANT)]

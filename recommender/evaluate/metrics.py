@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -79,16 +79,28 @@ def pair_figures(scores: Array, partner: NDArray[np.int64]) -> dict[str, float]:
     }
 
 
-def interval(values: Callable[[NDArray[np.int64], NDArray[np.int64]], float], photos: int, songs: int,
-             draws: int = 1000, seed: int = 0) -> tuple[float, float]:  # fmt: skip
-    """95 % bootstrap interval of a figure of (rows of photos, rows of songs), both drawn with replacement.
+class Resampling:
+    """Photos and songs drawn with replacement, the same draws for every ranking (paired bootstrap)."""
 
-    A song that is drawn twice makes the figure a little higher; the interval is moved back by that much.
-    """
-    rng = np.random.default_rng(seed)
-    found = np.array([values(rng.integers(photos, size=photos), rng.integers(songs, size=songs)) for _ in range(draws)])
-    low, high = np.quantile(found, [0.025, 0.975]) + values(np.arange(photos), np.arange(songs)) - found.mean()
-    return float(low), float(high)
+    def __init__(self, photos: int, songs: int, draws: int = 1000, seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        self.drawn = [(rng.integers(photos, size=photos), rng.integers(songs, size=songs)) for _ in range(draws)]
+
+    def ndcg(self, scores: Mapping[str, Array], truth: Array) -> dict[str, Array]:
+        """nDCG@10 of each ranking (P, S) in every draw, (draws,)."""
+        found: dict[str, list[float]] = {name: [] for name in scores}
+        for rows, columns in self.drawn:
+            chosen = np.ix_(rows, columns)
+            drawn = truth[chosen]
+            for name, whole in scores.items():
+                found[name].append(float(graded_figures(whole[chosen], drawn).ndcg.mean()))
+        return {name: np.array(values) for name, values in found.items()}
+
+    @staticmethod
+    def interval(draws: Array, value: float) -> list[float]:
+        """95 %, around the value without resampling: a song that is drawn twice makes nDCG a little higher."""
+        low, high = np.quantile(draws, [0.025, 0.975]) + value - draws.mean()
+        return [round(float(low), 4), round(float(high), 4)]
 
 
 def average_precision(scores: Array, truth: NDArray[np.bool_]) -> float:

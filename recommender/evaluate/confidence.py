@@ -1,0 +1,48 @@
+"""Does the model know when nothing fits? Photos without their songs, and pictures that show nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..model import SHOWN_SCORE, EncodedLyric, Image2Song, PhotoView
+from .judged import JudgedSet, look
+from .metrics import RELEVANT, Array
+from .textures import textures
+
+
+def confidence_figures(model: Image2Song, judged: JudgedSet, scores: Array, each: int = 20) -> dict[str, float]:
+    """Rates from the relevances (P, S) of a judged set, and of ``each`` textures of every kind.
+
+    false silent: photos that songs fit, and yet the first is below the threshold. false confident: photos whose
+    matching songs are taken away, and yet the first of the others is above it; so, too, for textures.
+    """
+    views = [_shown(view) for view in judged.looked.views(model)]
+    fits = judged.truth >= RELEVANT
+    first = _confidence(model, views, scores.max(1))
+    without = _confidence(model, views, np.where(fits, -np.inf, scores).max(1))
+    pictures = look(model, textures(each, seed=1))
+    songs = [song for song in model.encode([song.lyrics for song in judged.songs]) if isinstance(song, EncodedLyric)]
+    best = np.array([model.relevance(vector, songs).max() for vector in pictures.vectors(model)])
+    empty = _confidence(model, [_shown(view) for view in pictures.views(model)], best)
+    right = np.take_along_axis(fits, scores.argmax(1)[:, None], 1)[:, 0]
+    silent = first < model.no_match
+    return {
+        "threshold": round(model.no_match, 4),
+        "false silent": round(float(silent.mean()), 4),
+        "false confident": round(float((without >= model.no_match).mean()), 4),
+        "false confident, textures": round(float((empty >= model.no_match).mean()), 4),
+        "first song fits": round(float(right.mean()), 4),
+        "first song fits, where confident": round(float(right[~silent].mean()) if (~silent).any() else 0.0, 4),
+        "mean confidence": round(float(first.mean()), 4),
+    }
+
+
+def _shown(view: PhotoView) -> PhotoView:
+    return replace(view, tags=[tag for tag in view.tags if tag.score >= SHOWN_SCORE])
+
+
+def _confidence(model: Image2Song, views: Sequence[PhotoView], relevance: Array) -> Array:
+    return np.array([model.confidence(view, float(best)) for view, best in zip(views, relevance, strict=True)])
