@@ -1,4 +1,4 @@
-"""``python -m recommender train tagger|matcher``."""
+"""``python -m recommender train tagger|matcher``; ``train matcher --pairs`` learns from (image, song) pairs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import sys
 
 def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in ("tagger", "matcher"):
-        print("usage: python -m recommender train {tagger,matcher} [--help]", file=sys.stderr)
+        print("usage: python -m recommender train {tagger,matcher,matcher --pairs} [--help]", file=sys.stderr)
         return 2
     if arguments[0] == "tagger":
         from . import tagger as part
+    elif any(argument.partition("=")[0] == "--pairs" for argument in arguments):
+        from . import pairs as part  # type: ignore[no-redef]
     else:
         from . import matcher as part  # type: ignore[no-redef]
     return part.main(arguments[1:])

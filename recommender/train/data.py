@@ -42,7 +42,7 @@ class TagSpec:
 class Photo:
     path: Path
     source: str  # photos of one source were labelled alike
-    split: str  # train or dev
+    split: str  # train, dev or test
     captions: tuple[str, ...] = ()
     labels: frozenset[str] = frozenset()
 
@@ -65,24 +65,7 @@ def read_tags(path: Path = TAGS) -> list[TagSpec]:
 
 def read_photos(captions: Path, labels: Path, exclude: Sequence[Path] = ()) -> list[Photo]:
     """All photos with their split; the captions' test split and near-duplicates of excluded photos are left out."""
-    photos = []
-    for line in (captions / "captions.jsonl").read_text().splitlines():
-        row = json.loads(line)
-        if row["split"] != "test":
-            photos.append(
-                Photo(captions / "images" / row["image"], "captions", row["split"], captions=tuple(row["captions"]))
-            )
-    for line in (labels / "labels.jsonl").read_text().splitlines():
-        row = json.loads(line)
-        share = int(hashlib.sha256(row["file"].encode()).hexdigest(), 16) % 10
-        photos.append(
-            Photo(
-                labels / row["file"],
-                row["file"].split("/")[0],
-                "train" if share else "dev",
-                labels=frozenset(row["labels"]),
-            )
-        )
+    photos = [photo for photo in read_captioned(captions) if photo.split != "test"] + read_labelled(labels)
     if not exclude:
         return photos
     forbidden = np.array(
@@ -91,6 +74,26 @@ def read_photos(captions: Path, labels: Path, exclude: Sequence[Path] = ()) -> l
     return [
         photo for photo in photos if int(np.bitwise_count(forbidden ^ np.uint64(difference_hash(photo.path))).min()) > 5
     ]
+
+
+def read_captioned(folder: Path) -> list[Photo]:
+    """All of them, with the split that the file says: train, dev or test."""
+    rows = [json.loads(line) for line in (folder / "captions.jsonl").read_text().splitlines()]
+    return [
+        Photo(folder / "images" / row["image"], "captions", row["split"], captions=tuple(row["captions"]))
+        for row in rows
+    ]
+
+
+def read_labelled(folder: Path) -> list[Photo]:
+    """A tenth, by the hash of the file's name, is dev."""
+    photos = []
+    for line in (folder / "labels.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        share = int(hashlib.sha256(row["file"].encode()).hexdigest(), 16) % 10
+        source, labels = row["file"].split("/")[0], frozenset(row["labels"])
+        photos.append(Photo(folder / row["file"], source, "train" if share else "dev", labels=labels))
+    return photos
 
 
 def difference_hash(path: Path) -> int:
@@ -110,7 +113,7 @@ def tag_targets(photos: Sequence[Photo], tags: Sequence[TagSpec], classes: Tenso
     captioned = torch.tensor([bool(photo.captions) for photo in photos])[:, None]
     has_words = torch.tensor([bool(tag.words) for tag in tags])
     has_labels = torch.tensor([bool(tag.labels) for tag in tags])
-    targets = (0.6 * _said(photos, tags)).clamp(max=1.0)
+    targets = (0.6 * times_said(photos, tags)).clamp(max=1.0)
     labelled = torch.tensor([[bool(tag.labels & photo.labels) for tag in tags] for photo in photos])
     targets[labelled] = 1.0
 
@@ -130,7 +133,7 @@ def tag_targets(photos: Sequence[Photo], tags: Sequence[TagSpec], classes: Tenso
     return targets, weights
 
 
-def _said(photos: Sequence[Photo], tags: Sequence[TagSpec]) -> Tensor:
+def times_said(photos: Sequence[Photo], tags: Sequence[TagSpec]) -> Tensor:
     """In how many of its captions each photo is said to show each tag, (N, T)."""
     columns: dict[str, list[int]] = {}
     for column, tag in enumerate(tags):

@@ -25,15 +25,20 @@ import torch
 from rich.progress import track
 from torch import Tensor, nn
 
-from ..evaluate.metrics import pair_figures
+from ..backbones import BACKBONES
+from ..evaluate.calibration import cross_fitted_error, fit_calibration
 from ..images import Preprocessing
-from ..lyrics import Encoded, LyricEncoder, read_lyric
+from ..lyrics import CELLS, LyricEncoder, read_lyric
 from ..matcher import Matcher
-from ..model import Network
+from ..model import Image2Song, Network
 from ..release import save_release
+from ..tagger import Tagger
+from .confidence import fit_confidence
 from .data import Photo, TagSpec, read_photos, read_tags, tag_targets
+from .development import Check, development, development_figures, without_means
+from .run import Log, first_alone, join, rank, same_everywhere, step
 from .songs import Song, pad, read_rows, read_songs, relevance, relevance_scale, stanzas_of
-from .tagger import Log, TwoHeads, recall, texts_of
+from .tagger import recall, texts_of
 from .teacher import Space, embed, known_words
 
 
@@ -52,24 +57,27 @@ class Config:
     hidden: int = 128
     buckets: int = 16384
     sharpness: float = 0.0
-    rarest_word: int = 3
+    rarest_word: int = 3  # of the songs without captions
+    cell: str = "lstm"
+    attention: bool = True  # off: lines count alike, for the ablation
     most_others: int = 1500  # of the songs without captions
+    evoked: float = 0.5  # share of what a described song's photos show in its lines' targets
     references: int = 128
     lyric_epochs: int = 6
     photo_epochs: int = 25
-    match_steps: int = 300
+    match_steps: int = 600
     # A batch of the last step: photos, described songs (each with a caption in a photo's place), other songs.
     photos_at_once: int = 32
     described_at_once: int = 32
     others_at_once: int = 12
     longest: int = 32  # lines of a song in the last step
     held_out: int = 10  # one described song of so many
-    teacher_temperature: float = 1.5
+    teacher_temperature: float = 1.0
     caption_noise: float = 0.5
-    # The attention starts as a dot product of terms that cancel each other: large steps would destroy it.
     photo_rate: float = 5e-5
-    attention_rate: float = 1e-6
+    lyric_rate: float = 5e-5
     match_rate: float = 3e-4
+    backbone: str = "mobilenet_v2"
     seed: int = 0
     device: str = "cpu"
 
@@ -81,24 +89,94 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--lyrics", type=Path, nargs="+", required=True, help="JSON Lines with `lyrics`")
     parser.add_argument("--exclude", type=Path, nargs="*", default=[], help="folders of photos to keep unseen")
     parser.add_argument("--name", default=Config.name, help="name of the release")
+    parser.add_argument("--cell", choices=sorted(CELLS), default=Config.cell, help="recurrent cell; none: bag of words")
+    parser.add_argument("--attention", action=argparse.BooleanOptionalAction, default=Config.attention)
+    parser.add_argument("--backbone", choices=sorted(BACKBONES), default=Config.backbone, help="of the tagger")
     for name in ("lyric-epochs", "photo-epochs", "match-steps", "seed"):
         parser.add_argument(f"--{name}", type=int, default=getattr(Config, name.replace("-", "_")))
-    parser.add_argument("--device", default=Config.device)
+    parser.add_argument("--device", default=Config.device, help="cpu, cuda or auto")
     train(Config(**vars(parser.parse_args(arguments))))
     return 0
 
 
 def train(config: Config) -> None:
+    device = join(config.device)
     torch.manual_seed(config.seed)
     config.out.mkdir(parents=True, exist_ok=True)
     log = Log(config.out / "matcher.csv")
-    photos = read_photos(config.captions, config.labels, config.exclude)
     tags = read_tags()
-    seen = look_at(tags, config)
-    split = {
-        name: torch.tensor([i for i, photo in enumerate(photos) if photo.split == name]) for name in ("train", "dev")
+    with first_alone():
+        lessons, space = prepare(tags, config, device)
+    network = Network(
+        tags=len(tags),
+        vocabulary=vocabulary(lessons, config),
+        references=config.references,
+        architecture=architecture(config),
+    )
+    network.tagger.load_state_dict(lessons.seen.tagger)
+    with first_alone():
+        begin(network, tags, space, config)
+    network.to(device)
+    steps: dict[str, Callable[[], None]] = {
+        "lyrics": lambda: distil_lyrics(network.lyrics, lessons, config, log),
+        "photos": lambda: place_photos(network.matcher, lessons, config, log),
+        "match": lambda: match(network, lessons, config, log),
     }
+    for name, learn in steps.items():
+        done = config.out / f"{name}.pt"
+        if done.exists():
+            network.load_state_dict(torch.load(done, weights_only=True, map_location=device))
+            continue
+        same_everywhere(network)
+        torch.manual_seed(config.seed + rank())
+        learn()
+        if rank() == 0:
+            torch.save(network.state_dict(), done)
 
+    if rank() == 0:
+        save_release(network, finish(network, tags, lessons, config, log), config.out)
+        log.plot()
+
+
+# What is known before training
+
+
+@dataclass
+class Seen:
+    """What the tuned tagger sees in every photo: tag logits (N, T), pooled features (N, F)."""
+
+    logits: Tensor
+    features: Tensor
+    tagger: dict[str, Tensor]
+
+    def place(self, matcher: Matcher, rows: Tensor) -> Tensor:
+        """v of some photos, (n, D)."""
+        vectors: Tensor = matcher.photo(self.logits[rows].sigmoid(), self.features[rows])
+        return vectors
+
+
+@dataclass
+class Lessons:
+    """All photos with the teacher's view of each, (N, D), and which are learned from; all songs."""
+
+    seen: Seen
+    views: Tensor
+    train: Tensor
+    dev: Tensor
+    described: list[Song]  # with captions of photos that go with them
+    others: list[Song]
+    spoken: list[Song]
+    check: Check
+    shown: Tensor  # (dev, T) is the tag in the held-out photo?
+    rated: Tensor  # (dev, T) is that known?
+
+    @property
+    def lyrics(self) -> list[Song]:
+        return [*self.described, *self.others, *self.spoken]
+
+
+def prepare(tags: Sequence[TagSpec], config: Config, device: torch.device) -> tuple[Lessons, Space]:
+    photos = read_photos(config.captions, config.labels, config.exclude)
     texts = [texts_of(photo) for photo in photos]
     captions = embed([text for part in texts for text in part], config.tagger)
     others = [row for path in config.lyrics for row in read_rows(path)]
@@ -106,74 +184,42 @@ def train(config: Config) -> None:
     described = read_rows(config.described)
     stanzas = embed([text for row in others for text in stanzas_of(row["lyrics"])], config.out)
     space = Space.fit(captions, stanzas, config.dim)
-    views = space.of_photos(captions, [len(part) for part in texts])
-    lessons = Lessons(
-        described=read_songs([row for i, row in enumerate(described) if i % config.held_out], space, config.out),
-        unseen=read_songs(described[:: config.held_out], space, config.out),
-        others=read_songs(others, space, config.out),
-        own=read_songs(read_rows(config.songs), space, config.out),
-    )
-    spoken = spoken_photos(photos, captions, texts, space)
 
-    network = Network(
-        tags=len(tags),
-        vocabulary=vocabulary([*lessons.described, *lessons.others, *spoken], config),
-        references=config.references,
-        architecture=architecture(config),
-    )
-    network.tagger.load_state_dict(seen.tagger)
-    begin(network, tags, space, config)
-    check = development(photos, tags, lessons.own, split, config)
-    lyrics = [*lessons.described, *lessons.others, *spoken]
-    steps: dict[str, Callable[[], None]] = {
-        "lyrics": lambda: distil_lyrics(network.lyrics, lyrics, lessons.own, config, log),
-        "photos": lambda: place_photos(network.matcher, seen, views, split, config, log),
-        "match": lambda: match(network, seen, views, lessons, split, check, config, log),
+    def songs(rows: Sequence[dict[str, Any]]) -> list[Song]:
+        return [song.to(device) for song in read_songs(rows, space, config.out, config.evoked)]
+
+    views = space.of_photos(captions, [len(part) for part in texts]).to(device)
+    split = {
+        name: torch.tensor([i for i, photo in enumerate(photos) if photo.split == name]) for name in ("train", "dev")
     }
-    for name, learn in steps.items():
-        done = config.out / f"{name}.pt"
-        if done.exists():
-            network.load_state_dict(torch.load(done, weights_only=True))
-            continue
-        torch.manual_seed(config.seed)
-        learn()
-        torch.save(network.state_dict(), done)
-
-    network.eval()
-    with torch.inference_mode():
-        chosen = split["train"][torch.randperm(len(split["train"]))[: config.references]]
-        network.reference.copy_(network.matcher.photo(seen.scores[chosen], seen.features[chosen]))
-    save_release(network, card(config, tags, log), config.out)
-
-
-# What is known before training
-
-
-@dataclass
-class Lessons:
-    described: list[Song]  # with captions of photos that go with them
-    unseen: list[Song]  # the same, held out
-    others: list[Song]
-    own: list[Song]  # with themes, held out
-
-
-@dataclass
-class Seen:
-    """What the tuned tagger sees in every photo: tag scores (N, T), pooled features (N, FEATURES)."""
-
-    scores: Tensor
-    features: Tensor
-    tagger: dict[str, Tensor]
+    held_out = [photos[row] for row in split["dev"].tolist()]
+    classes = torch.from_numpy(np.load(config.tagger / "start.npz")["classes"]).float()
+    targets, weights = tag_targets(held_out, tags, classes[split["dev"]])
+    lessons = Lessons(
+        shown=targets >= 0.5,
+        rated=weights >= 0.3,
+        seen=look_at(tags, config, device),
+        views=views,
+        train=split["train"],
+        dev=split["dev"],
+        described=songs([row for i, row in enumerate(described) if i % config.held_out]),
+        others=songs(others),
+        spoken=[song.to(device) for song in spoken_photos(photos, captions, texts, space)],
+        check=development(
+            photos, tags, views, split["dev"], songs(read_rows(config.songs)), songs(described[:: config.held_out])
+        ),
+    )
+    return lessons, space
 
 
 @torch.inference_mode()
-def look_at(tags: Sequence[TagSpec], config: Config) -> Seen:
+def look_at(tags: Sequence[TagSpec], config: Config, device: torch.device) -> Seen:
     """From what the tagger's training left in its folder."""
-    model = TwoHeads(len(tags), config.dim)
-    model.load_state_dict(torch.load(config.tagger / "tagger.pt", weights_only=True))
-    features = torch.from_numpy(np.load(config.tagger / "tuned.npy")).float()
-    logits = [model.tagger.classifier(part[:, :, None, None]).flatten(1) for part in features.split(1024)]
-    return Seen(torch.cat(logits).sigmoid(), features, model.tagger.state_dict())
+    tagger = Tagger(len(tags), config.sharpness, config.backbone).eval().to(device)
+    tagger.load_state_dict(torch.load(config.tagger / "tagger.pt", weights_only=True, map_location=device))
+    features = torch.from_numpy(np.load(config.tagger / "tuned.npy")).float().to(device)
+    logits = [tagger.read(part[:, :, None, None]).logits for part in features.split(1024)]
+    return Seen(torch.cat(logits), features, tagger.state_dict())
 
 
 def spoken_photos(
@@ -185,9 +231,14 @@ def spoken_photos(
     return [Song(read_lyric("\n".join(texts[i])), parts[i], parts[i]) for i in told]
 
 
-def vocabulary(songs: Sequence[Song], config: Config) -> list[str]:
-    counts = Counter(word for song in songs for line in song.lyric.lines for word in line)
-    return sorted({word for word, count in counts.items() if count >= config.rarest_word} | set(known_words()))
+def vocabulary(lessons: Lessons, config: Config) -> list[str]:
+    """Every word of today's texts, those of old songs that are not rare, and what the teacher reads as one token."""
+    modern, old = (
+        Counter(word for song in songs for line in song.lyric.lines for word in line)
+        for songs in ([*lessons.described, *lessons.spoken], lessons.others)
+    )
+    frequent = {word for word, count in old.items() if count >= config.rarest_word}
+    return sorted(frequent.union(modern, known_words()))
 
 
 def begin(network: Network, tags: Sequence[TagSpec], space: Space, config: Config) -> None:
@@ -214,9 +265,9 @@ def begin(network: Network, tags: Sequence[TagSpec], space: Space, config: Confi
 # Lyrics into the teacher's space
 
 
-def distil_lyrics(
-    encoder: LyricEncoder, songs: Sequence[Song], check: Sequence[Song], config: Config, log: Log
-) -> None:
+def distil_lyrics(encoder: LyricEncoder, lessons: Lessons, config: Config, log: Log) -> None:
+    """Each line state towards the teacher's view of the line, the pooled lyric towards that of the whole song."""
+    songs = lessons.lyrics
     epochs = config.lyric_epochs
     batches = sum(1 for _ in _by_length(songs))
     optimizer = torch.optim.AdamW(encoder.parameters(), 1e-3, weight_decay=1e-5)
@@ -225,15 +276,11 @@ def distil_lyrics(
         encoder.train()
         for batch in track(list(_by_length(songs)), f"lyrics {epoch + 1}/{epochs}"):
             lines, whole = _distances(encoder, batch)
-            loss = lines + 0.3 * whole
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
-            optimizer.step()
+            step(lines + 0.3 * whole, optimizer, limit=1.0)
             schedule.step()
         encoder.eval()
         with torch.inference_mode():
-            lines, whole = _distances(encoder, check)
+            lines, whole = _distances(encoder, lessons.check.own)
         log.write("lyrics", epoch + 1, {"line cosine": 1 - lines.item(), "song cosine": 1 - whole.item()})
 
 
@@ -263,69 +310,61 @@ def _distances(encoder: LyricEncoder, songs: Sequence[Song]) -> tuple[Tensor, Te
 # Photos into the teacher's space
 
 
-def place_photos(
-    matcher: Matcher, seen: Seen, views: Tensor, split: dict[str, Tensor], config: Config, log: Log
-) -> None:
+def place_photos(matcher: Matcher, lessons: Lessons, config: Config, log: Log) -> None:
     """v towards the teacher's view of the captions, and nearer to its own than to other photos'."""
+    seen, views = lessons.seen, lessons.views
     optimizer = torch.optim.AdamW(matcher.photo.parameters(), 1e-3, weight_decay=1e-2)
-    steps = config.photo_epochs * (len(split["train"]) // 256 + 1)
+    steps = config.photo_epochs * (len(lessons.train) // 256 + 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps + 1)
     for epoch in track(range(config.photo_epochs), "photo vectors"):
         matcher.train()
-        for chosen in split["train"][torch.randperm(len(split["train"]))].split(256):
-            vectors = matcher.photo(seen.scores[chosen], seen.features[chosen])
+        for chosen in lessons.train[torch.randperm(len(lessons.train))].split(256):
+            vectors = seen.place(matcher, chosen)
             near = vectors @ views[chosen].T / 0.1
             contrast = nn.functional.cross_entropy(near, torch.softmax(views[chosen] @ views[chosen].T / 0.1, 1))
-            loss = (1 - (vectors * views[chosen]).sum(1)).mean() + 0.1 * contrast
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            step((1 - (vectors * views[chosen]).sum(1)).mean() + 0.1 * contrast, optimizer)
             schedule.step()
         if epoch % 5 == 4:
             matcher.eval()
             with torch.inference_mode():
-                vectors = matcher.photo(seen.scores[split["dev"]], seen.features[split["dev"]])
-            near = vectors @ views[split["dev"]].T
-            figures = {"view cosine": near.diag().mean().item(), "view recall@10": recall(near, 10)}
-            log.write("photos", epoch + 1, figures)
+                vectors = seen.place(matcher, lessons.dev)
+            near = (vectors @ views[lessons.dev].T).cpu()
+            log.write(
+                "photos", epoch + 1, {"view cosine": near.diag().mean().item(), "view recall@10": recall(near, 10)}
+            )
 
 
 # Photos and lyrics together
 
 
-def match(
-    network: Network,
-    seen: Seen,
-    views: Tensor,
-    lessons: Lessons,
-    split: dict[str, Tensor],
-    check: Check,
-    config: Config,
-    log: Log,
-) -> None:
-    """For each photo the relevance over a batch of songs towards the teacher's, and for each song over the photos."""
-    matcher = network.matcher
+def match(network: Network, lessons: Lessons, config: Config, log: Log) -> None:
+    """For each photo the relevance over a batch of songs towards the teacher's, and for each song over the photos.
+
+    The lyric encoder goes on learning, held to what it was distilled to.
+    """
+    matcher, seen, views = network.matcher, lessons.seen, lessons.views
     others = [song for song in lessons.others if len(song.lyric.lines) <= config.longest]
     songs = [*lessons.described, *others]
-    network.eval()
     with torch.no_grad():
-        encoded = [network.lyrics([song.lyric]) for song in track(songs, "states")]
-        reference = views[split["train"][torch.randperm(len(split["train"]))[:1024]]]
+        reference = views[lessons.train[torch.randperm(len(lessons.train))[:1024]]]
         means, deviations = relevance_scale(reference, songs)
-        center_photos(matcher, seen, split["train"])
-    log.write("match", 0, development_figures(network, seen, lessons, check))
+        center_photos(matcher, lessons)
+    log.write("match", 0, development_figures(network, seen.logits, seen.features, lessons.check))
 
-    rates = {"photo": config.photo_rate, "attention": config.attention_rate}
+    rates = {"photo": config.photo_rate}
     groups: list[dict[str, Any]] = [
         {"params": list(part.parameters()), "lr": rates.get(name, config.match_rate)}
         for name, part in matcher.named_children()
     ]
+    # Only described songs pass here: word vectors that they do not use must not decay.
+    groups.append({"params": list(network.lyrics.parameters()), "lr": config.lyric_rate, "weight_decay": 0.0})
     optimizer = torch.optim.AdamW(groups, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, [group["lr"] for group in groups], total_steps=config.match_steps + 1
     )
-    for step in track(range(1, config.match_steps + 1), "matching"):
-        matcher.train()
+    for at in track(range(1, config.match_steps + 1), "matching"):
+        network.train()
+        network.tagger.eval()
         places = torch.cat(
             [
                 torch.randperm(len(lessons.described))[: config.described_at_once],
@@ -333,123 +372,101 @@ def match(
             ]
         )
         batch = [songs[i] for i in places.tolist()]
-        chosen = split["train"][torch.randint(len(split["train"]), (config.photos_at_once,))]
+        chosen = lessons.train[torch.randint(len(lessons.train), (config.photos_at_once,))]
         told = torch.stack(
             [song.views[torch.randint(len(song.views), ())] for song in batch[: config.described_at_once]]
         )
         target = (relevance(torch.cat([views[chosen], told]), batch) - means[places]) / deviations[places]
         target = target / config.teacher_temperature
 
-        photos = matcher.photo(seen.scores[chosen], seen.features[chosen])
+        photos = seen.place(matcher, chosen)
         noise = torch.randn_like(told) * config.caption_noise / config.dim**0.5
         looks = torch.cat([photos, nn.functional.normalize(told + noise, dim=1)])
-        states, mask = pad([encoded[i].states for i in places.tolist()])
-        pooled = torch.cat([encoded[i].pooled for i in places.tolist()])
-        scores = without_means(matcher(looks, states, mask))
-        first = without_means(matcher.query(looks) @ pooled.T)
+        encoded = network.lyrics([song.lyric for song in batch])
+        states, mask = pad(encoded.states.split(encoded.lines))
+        scores = without_means(matcher(looks, states, mask, encoded.pooled))
+        first = without_means(matcher.query(looks) @ encoded.pooled.T)
         loss = listwise(scores, target) + 0.5 * listwise(scores.T, target.T) + 0.5 * listwise(first, target)
         loss = loss + (1 - (photos * views[chosen]).sum(1)).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(matcher.parameters(), 1.0)
-        optimizer.step()
+        line_targets = torch.cat([song.line_targets for song in batch])
+        loss = loss + (1 - nn.functional.cosine_similarity(encoded.states, line_targets)).mean()
+        step(loss, optimizer, limit=1.0)
         schedule.step()
-        if step % 100 == 0 or step == config.match_steps:
-            figures = development_figures(network, seen, lessons, check)
-            log.write("match", step, {"loss": loss.item(), **figures})
-    center_photos(matcher, seen, split["train"])
+        if at % 100 == 0 or at == config.match_steps:
+            figures = development_figures(network, seen.logits, seen.features, lessons.check)
+            log.write("match", at, {"loss": loss.item(), **figures})
+    center_photos(matcher, lessons)
 
 
 @torch.no_grad()
-def center_photos(matcher: Matcher, seen: Seen, rows: Tensor) -> None:
+def center_photos(matcher: Matcher, lessons: Lessons) -> None:
     matcher.eval()
-    matcher.photo_mean.copy_(matcher.photo(seen.scores[rows], seen.features[rows]).mean(0))
-
-
-def without_means(scores: Tensor) -> Tensor:
-    return scores - scores.mean(0, keepdim=True)
+    matcher.photo_mean.copy_(lessons.seen.place(matcher, lessons.train).mean(0))
 
 
 def listwise(scores: Tensor, target: Tensor) -> Tensor:
     return nn.functional.cross_entropy(scores, target.softmax(1))
 
 
-# The development figures: our own songs by theme for held-out photos, held-out described songs for their captions
-
-
-@dataclass
-class Check:
-    photos: Tensor  # (P,) rows of held-out photos
-    grades: Tensor  # (P, own songs): 3 for a main theme that the photo shows, 1 for a side one
-
-
-def development(
-    photos: Sequence[Photo], tags: Sequence[TagSpec], own: Sequence[Song], split: dict[str, Tensor], config: Config
-) -> Check:
-    rows = split["dev"][:: max(1, len(split["dev"]) // 600)]
-    classes = torch.from_numpy(np.load(config.tagger / "start.npz")["classes"][rows]).float()
-    targets, _ = tag_targets([photos[row] for row in rows.tolist()], tags, classes)
-    shown = [{tags[i].name for i in row.nonzero().flatten().tolist()} for row in targets >= 0.6]
-    grades = torch.zeros(len(rows), len(own))
-    for place, names in enumerate(shown):
-        for column, song in enumerate(own):
-            main, side = names.intersection(song.themes), names.intersection(song.side_themes)
-            grades[place, column] = 3.0 if main else float(bool(side))
-    return Check(rows, grades)
+def architecture(config: Config) -> dict[str, Any]:
+    names = ("backbone", "dim", "hidden", "buckets", "sharpness", "cell", "attention")
+    return {name: getattr(config, name) for name in names}
 
 
 @torch.inference_mode()
-def development_figures(network: Network, seen: Seen, lessons: Lessons, check: Check) -> dict[str, float]:
+def finish(network: Network, tags: Sequence[TagSpec], lessons: Lessons, config: Config, log: Log) -> dict[str, Any]:
+    """What the release needs beside weights: reference photos, calibrated tags, confidence. Returns the card."""
     network.eval()
-    photos = network.matcher.photo(seen.scores[check.photos], seen.features[check.photos])
-    told = torch.cat([song.views for song in lessons.unseen])
-    belongs = torch.arange(len(lessons.unseen)).repeat_interleave(torch.tensor([len(s.views) for s in lessons.unseen]))
-    spoken = attended(network, told, network.lyrics([song.lyric for song in lessons.unseen]))
-    own = network.lyrics([song.lyric for song in lessons.own])
-    first = without_means(network.matcher.query(photos) @ own.pooled.T)
-    return {
-        "theme nDCG@10": ndcg(attended(network, photos, own), check.grades),
-        "theme nDCG@10, stage one": ndcg(first, check.grades),
-        "caption recall@5": pair_figures(spoken.numpy(), belongs.numpy())["R@5"],
-    }
+    torch.manual_seed(config.seed)
+    chosen = lessons.train[torch.randperm(len(lessons.train))[: config.references]]
+    network.reference.copy_(lessons.seen.place(network.matcher, chosen))
+    logits = lessons.seen.logits[lessons.dev].cpu().numpy()
+    shown, rated = lessons.shown.numpy(), lessons.rated.numpy()
+    slope, shift, calibrated = fit_calibration(logits, shown, rated)
+    network.calibration.copy_(torch.from_numpy(np.stack([slope, shift])))
+    log.write("calibration", 0, cross_fitted_error(logits, shown, rated, config.seed))
+    made = card(config, tags, calibrated.tolist(), log)
+    model = Image2Song(network=network, card=made, sha256="", device=str(network.reference.device))
+    made["confidence"] = fit_confidence(model, lessons.seen.logits, lessons.seen.features, lessons.check, config.seed)
+    return made
 
 
-def attended(network: Network, photos: Tensor, songs: Encoded) -> Tensor:
-    """(B, N) relevances, each song's mean over these photos removed."""
-    states, mask = pad(songs.states.split(songs.lines))
-    return without_means(torch.cat([network.matcher(part, states, mask) for part in photos.split(16)]))
-
-
-def ndcg(scores: Tensor, truth: Tensor, depth: int = 10) -> float:
-    """Over the photos that have a song of a theme they show."""
-    asked = truth.amax(1) >= 3
-    gains = truth[asked]
-    discount = 1 / torch.log2(torch.arange(2, depth + 2).float())
-    found = gains.gather(1, scores[asked].topk(depth, dim=1).indices) @ discount
-    best = gains.topk(depth, dim=1).values @ discount
-    return float((found / best).mean())
-
-
-def architecture(config: Config) -> dict[str, Any]:
-    return {name: getattr(config, name) for name in ("dim", "hidden", "buckets", "sharpness")}
-
-
-def card(config: Config, tags: Sequence[TagSpec], log: Log) -> dict[str, Any]:
+def card(config: Config, tags: Sequence[TagSpec], calibrated: Sequence[bool], log: Log) -> dict[str, Any]:
     square = Preprocessing()
     return {
         "name": config.name,
         "sha256": "",
         "licence": "Apache-2.0",
-        "description": "Image2song: a CNN tags photo regions, a BiLSTM reads lyrics, tag attention joins them.",
+        "description": "Image2song: a CNN tags photos, a recurrent network reads lyrics, tag attention joins them.",
+        "language": "English lyrics; songs in other languages are flagged as unsupported",
         "architecture": architecture(config),
-        "preprocessing": {"size": square.size, "mean": square.mean, "std": square.std},
+        "preprocessing": {
+            "size": square.size,
+            "mean": square.mean,
+            "std": square.std,
+            "shape": "squashed to a square",
+        },
         "training": {
-            "backbone": "started from an ImageNet MobileNetV2 (Apache-2.0); every weight was trained on",
+            "backbone": f"started from an ImageNet {config.backbone} (Apache-2.0); every weight was trained on",
             "teacher": "all-MiniLM-L6-v2 (sentence embeddings), in training only",
-            "photos": "Flickr8k and labelled photos, research use; not part of this release",
-            "lyrics": "public-domain songbooks, and lyrics with scene descriptions written for this project",
+            "photos": "Flickr8k and labelled photo sets, for research use only; none is part of this release",
+            "lyrics": "public-domain songbooks, and lyrics with photo descriptions written for this project (CC0)",
             "seed": config.seed,
         },
+        "not for": [
+            "statements about people: who they are, what they feel, their origin, faith or health",
+            "moderation, surveillance, advertising by what photos show of their owners",
+            "commercial use without own advice on the training photos' research-only licences",
+        ],
+        "known misses": [
+            "what hardly any training photo shows: microscopes, rockets, screenshots, text in pictures",
+            "moods that only a face or the occasion tells; irony",
+            "small things in crowded photos",
+        ],
         "figures": log.last(),
-        "tags": [{"name": tag.name, "kind": tag.kind} for tag in tags],
+        "confidence": {},
+        "tags": [
+            {"name": tag.name, "kind": tag.kind, "calibrated": known}
+            for tag, known in zip(tags, calibrated, strict=True)
+        ],
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ..lyrics import Lyric, read_lyric
 from .teacher import Space, embed
 
 STANZA_LINES = 4
+CAPTION_SPREAD = 0.1  # of the cosines by which a line picks among the captions
 
 
 @dataclass
@@ -32,6 +33,9 @@ class Song:
     views: Tensor
     themes: tuple[str, ...] = ()
     side_themes: tuple[str, ...] = ()
+
+    def to(self, device: torch.device) -> Song:
+        return replace(self, line_targets=self.line_targets.to(device), views=self.views.to(device))
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -49,8 +53,11 @@ def stanzas_of(lyrics: str) -> list[str]:
     return found
 
 
-def read_songs(rows: Sequence[dict[str, Any]], space: Space, cache: Path) -> list[Song]:
-    """The teacher on every line and stanza (a line is meant as it stands in its stanza), and on the captions."""
+def read_songs(rows: Sequence[dict[str, Any]], space: Space, cache: Path, evoked: float = 0.0) -> list[Song]:
+    """The teacher on every line and stanza (a line is meant as it stands in its stanza), and on the captions.
+
+    ``evoked``: how much of the captions, by how near each is to the line, goes into the line's target.
+    """
     stanzas = [stanzas_of(row["lyrics"]) for row in rows]
     lines = [[line for stanza in song for line in stanza.split("\n")] for song in stanzas]
     captions = [list(row.get("captions", ())) for row in rows]
@@ -62,10 +69,14 @@ def read_songs(rows: Sequence[dict[str, Any]], space: Space, cache: Path) -> lis
         rows, stanzas, stanza_views, line_views, caption_views, strict=True
     ):
         sizes = torch.tensor([stanza.count("\n") + 1 for stanza in song])
+        meant = nn.functional.normalize(own_lines + own_stanzas.repeat_interleave(sizes, 0), dim=1)
+        if len(own_captions):
+            shares = (meant @ own_captions.T / CAPTION_SPREAD).softmax(1)  # (m, s)
+            meant = nn.functional.normalize((1 - evoked) * meant + evoked * shares @ own_captions, dim=1)
         found.append(
             Song(
                 read_lyric("\n".join(song)),
-                nn.functional.normalize(own_lines + own_stanzas.repeat_interleave(sizes, 0), dim=1),
+                meant,
                 own_captions if len(own_captions) else own_stanzas,
                 tuple(row.get("themes", ())),
                 tuple(row.get("side_themes", ())),
@@ -101,5 +112,5 @@ def relevance_scale(photos: Tensor, songs: Sequence[Song], at_once: int = 128) -
 def pad(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """(m, D) tensors as (N, max m, D), and where they are."""
     padded = nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
-    lengths = torch.tensor([len(part) for part in parts])
-    return padded, torch.arange(padded.shape[1])[None] < lengths[:, None]
+    lengths = torch.tensor([len(part) for part in parts], device=padded.device)
+    return padded, torch.arange(padded.shape[1], device=padded.device)[None] < lengths[:, None]

