@@ -56,19 +56,23 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
+# Reasons for which a song has been dealt with and yet cannot be suggested.
+NOT_ENCODED = {"no_lyrics": "No lyrics", "unsupported_language": "Language not supported"}
+
+
 class EncodingFilter(admin.SimpleListFilter):
     title = "encoding (active release)"
     parameter_name = "encoding"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [*State.choices, ("no_lyrics", "No lyrics"), ("missing", "Missing")]
+        return [*State.choices, *NOT_ENCODED.items(), ("missing", "Missing")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Song]) -> QuerySet[Song]:
         rows = SongEmbedding.objects.filter(release__state=ModelRelease.State.ACTIVE)
         if self.value() == "missing":
             return queryset.exclude(pk__in=rows.values("song"))
-        if self.value() == "no_lyrics":
-            return queryset.filter(pk__in=rows.filter(reason="no_lyrics").values("song"))
+        if self.value() in NOT_ENCODED:
+            return queryset.filter(pk__in=rows.filter(reason=self.value()).values("song"))
         if self.value():
             return queryset.filter(pk__in=rows.filter(state=self.value()).values("song"))
         return queryset

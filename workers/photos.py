@@ -19,7 +19,7 @@ from socialsongs.conf import config
 from socialsongs.models import ModelRelease, PhotoAnalysis, PhotoSubject, Post, PostPhoto, RecommendationRequest, State
 
 from .claim import LeaseLost, claim, finish, holding, put_back
-from .suggest import find_songs, save_suggestions
+from .suggest import find_songs, is_confident, save_suggestions
 
 logger = logging.getLogger(__name__)
 
@@ -108,14 +108,21 @@ def _conclude(model: Image2Song, release: ModelRelease, job: Job, views: list[Ph
                 for subject, view in zip(job.subjects, views, strict=True):
                     save_analysis(subject, release, view)
                 for request in post.requests.filter(is_default=True):
-                    save_suggestions(request, find_songs(model, release, views, request.parameters))
-                    finish(request, release=release)
+                    _answer(model, release, request, views)
                 finish(post)
     except LeaseLost as error:
         logger.warning("%s", error)
     except DatabaseError:
         logger.exception("Post %s is put back", post.pk)
         put_back(post, token)
+
+
+def _answer(
+    model: Image2Song, release: ModelRelease, request: RecommendationRequest, views: Sequence[PhotoView]
+) -> None:
+    suggestions = find_songs(model, release, views, request.parameters)
+    save_suggestions(request, suggestions)
+    finish(request, release=release, confident=is_confident(model, suggestions))
 
 
 def save_analysis(subject: PhotoSubject, release: ModelRelease, view: PhotoView) -> None:
@@ -133,8 +140,7 @@ def do_requests(model: Image2Song, release: ModelRelease) -> int:
         try:
             with holding(request, claimed.token):
                 views = stored_views(model, release, request)
-                save_suggestions(request, find_songs(model, release, views, request.parameters))
-                finish(request, release=release)
+                _answer(model, release, request, views)
         except LeaseLost as error:
             logger.warning("%s", error)
         except PermanentFailure as error:

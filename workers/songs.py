@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from django.db import DatabaseError
 
-from recommender.model import EncodedLyric, Image2Song
+from recommender.model import EncodedLyric, Image2Song, Unreadable
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease, SongEmbedding, State
 
@@ -37,7 +37,7 @@ def do_songs(model: Image2Song, release: ModelRelease) -> int:
     return len(claimed.rows)
 
 
-def _encode(model: Image2Song, rows: Sequence[SongEmbedding]) -> list[EncodedLyric | Exception | None]:
+def _encode(model: Image2Song, rows: Sequence[SongEmbedding]) -> list[EncodedLyric | Unreadable | Exception]:
     """One pass for all lyrics; halves when it fails, down to the single song that is to blame."""
     try:
         return list(model.encode([row.song.lyrics for row in rows]))
@@ -48,10 +48,10 @@ def _encode(model: Image2Song, rows: Sequence[SongEmbedding]) -> list[EncodedLyr
         return _encode(model, rows[:middle]) + _encode(model, rows[middle:])
 
 
-def _save(row: SongEmbedding, encoded: EncodedLyric | None) -> None:
-    """Ready either way: a song without a word has been dealt with, too."""
-    if encoded is None:
-        finish(row, reason="no_lyrics", stage_one=None, line_states=None, line_offsets=[], mean_score=0.0)
+def _save(row: SongEmbedding, encoded: EncodedLyric | Unreadable) -> None:
+    """Ready either way: a song that cannot be encoded has been dealt with, too."""
+    if isinstance(encoded, Unreadable):
+        finish(row, reason=encoded.reason, stage_one=None, line_states=None, line_offsets=[], mean_score=0.0)
         return
     finish(
         row,

@@ -54,6 +54,7 @@ def _suggestion(
     # The photo that fits the song best is the one that explains it.
     view = max(views, key=lambda view: float(model.relevance(view.embedding, [encoded])[0])) if views[1:] else views[0]
     explanation = model.explain(view.tags, view.embedding, encoded)
+    confidence = max(model.confidence(view, score) for view in views)
     lines = song.lyrics.split("\n")
     line = lines[explanation.line].strip() if explanation.line < len(lines) else ""
     earlier = sum(other.strip() == line for other in lines[: explanation.line])
@@ -62,11 +63,17 @@ def _suggestion(
         release=release,
         rank=rank,
         score=score,
+        confidence=confidence,
         reasons=[{"tag": reason.tag, "kind": reason.kind, "weight": reason.weight} for reason in explanation.reasons],
         line=line[:500],
         line_index=explanation.line,
         clip_start_ms=start_of(song.synced_lyrics, line, earlier) if song.synced_lyrics else None,
     )
+
+
+def is_confident(model: Image2Song, suggestions: Sequence[Suggestion]) -> bool:
+    """Does the best one fit clearly?"""
+    return bool(suggestions) and (suggestions[0].confidence or 0.0) >= model.no_match
 
 
 def save_suggestions(request: RecommendationRequest, suggestions: list[Suggestion]) -> None:

@@ -65,7 +65,7 @@ class SuggestionSerializer(serializers.ModelSerializer[Suggestion]):
 
     class Meta:
         model = Suggestion
-        fields = ["rank", "score", "song", "line", "reasons", "clip_start_ms", "release"]
+        fields = ["rank", "score", "confidence", "song", "line", "reasons", "clip_start_ms", "release"]
 
     @extend_schema_field(LineSerializer(allow_null=True))
     def get_line(self, suggestion: Suggestion) -> dict[str, Any] | None:
@@ -122,12 +122,21 @@ class PostSummarySerializer(serializers.ModelSerializer[Post]):
 
 class PostSerializer(PostSummarySerializer):
     photos = PhotoSerializer(many=True)
+    confident = serializers.SerializerMethodField(
+        help_text="False: no song fits clearly, the suggestions are the nearest ones. Null as suggestions are."
+    )
     suggestions = serializers.SerializerMethodField(
         help_text="Best first. Null until the post is ready, and for anyone but its owner and staff."
     )
 
     class Meta(PostSummarySerializer.Meta):
-        fields = [*PostSummarySerializer.Meta.fields, "photos", "suggestions"]
+        fields = [*PostSummarySerializer.Meta.fields, "photos", "confident", "suggestions"]
+
+    @extend_schema_field(serializers.BooleanField(allow_null=True))
+    def get_confident(self, post: Post) -> bool | None:
+        if not self.context["manages"] or post.state != State.READY:
+            return None
+        return post_selectors.is_confident(post=post)
 
     @extend_schema_field(SuggestionSerializer(many=True, allow_null=True))
     def get_suggestions(self, post: Post) -> list[Any] | None:

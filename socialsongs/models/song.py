@@ -103,9 +103,9 @@ class Song(models.Model):
 class SongEmbedding(Claimable):
     """One song as one release sees it; also the bulk lane's unit of work.
 
-    queued: not (or no longer) encoded. ready: searchable, or, with ``reason`` "no_lyrics", processed
-    and nothing to encode. failed: see ``reason``. The filter columns are copies of the song's, so that
-    the vector query needs no join; ``services.sync_embeddings`` alone writes them.
+    queued: not (or no longer) encoded. ready: searchable, or, with ``reason`` "no_lyrics" or
+    "unsupported_language", processed and nothing to encode. failed: see ``reason``. The filter columns are
+    copies of the song's, so that the vector query needs no join; ``services.sync_embeddings`` alone writes them.
     """
 
     song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="embeddings")

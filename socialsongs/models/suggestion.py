@@ -27,6 +27,9 @@ class RecommendationRequest(Claimable):
     text = models.CharField(max_length=500, blank=True, default="")
     parameters = models.JSONField(default=dict, blank=True)
     is_default = models.BooleanField(default=False, editable=False)
+    confident = models.BooleanField(
+        null=True, editable=False, help_text="Answered: does a song fit clearly, or are these the nearest ones?"
+    )
     release = models.ForeignKey(ModelRelease, on_delete=models.PROTECT, null=True, blank=True, related_name="requests")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -60,6 +63,7 @@ class Suggestion(models.Model):
     release = models.ForeignKey(ModelRelease, on_delete=models.PROTECT, related_name="suggestions")
     rank = models.PositiveSmallIntegerField(help_text="1 is best.")
     score = models.FloatField(help_text="Relevance, the song's mean over reference photos removed.")
+    confidence = models.FloatField(null=True, help_text="Probability that the song fits, 0 to 1, by the release.")
     propensity = models.FloatField(default=1.0, help_text="Probability with which this song got this rank.")
     # [{"tag", "kind", "weight"}]: the photo's tags that speak for this song, strongest first
     reasons = models.JSONField(default=list)

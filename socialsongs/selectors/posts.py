@@ -50,6 +50,11 @@ def suggestions(*, post: Post) -> QuerySet[Suggestion]:
     )
 
 
+def is_confident(*, post: Post) -> bool | None:
+    """Does a song fit the post clearly? None: not answered yet."""
+    return post.requests.filter(is_default=True).values_list("confident", flat=True).first()
+
+
 def analysis(*, photo: PostPhoto) -> PhotoAnalysis | None:
     """What the newest release that looked at the photo saw; None: not processed yet."""
     return PhotoAnalysis.objects.filter(subject__in=photo.subjects.all()).order_by("-created_at", "-pk").first()

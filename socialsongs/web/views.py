@@ -20,7 +20,7 @@ from .. import reasons
 from ..conf import MIB, config
 from ..errors import NotRetryable, NotSuggested, SocialSongsError, UnknownSong
 from ..models import Feedback, Post, State
-from ..selectors.posts import analysis, excerpt, manages_post, own_posts, suggestions, visible_posts
+from ..selectors.posts import analysis, excerpt, is_confident, manages_post, own_posts, suggestions, visible_posts
 from ..services.feedback import choose_song, clear_choice, record_feedback
 from ..services.posts import create_post, delete_post, retry_post
 from .samples import sample_photos
@@ -145,7 +145,12 @@ def _found(post: Post) -> dict[str, Any]:
         }
         for suggestion in suggestions(post=post)
     ]
-    return {"cards": cards, "tags": list({tag["name"]: tag for tag in reversed(seen)}.values())[::-1]}
+    confident = is_confident(post=post) is not False  # answers from before releases knew count as they did
+    return {
+        "cards": cards,
+        "confident": confident,
+        "tags": list({tag["name"]: tag for tag in reversed(seen)}.values())[::-1],
+    }
 
 
 def _own(request: HttpRequest, post_id: uuid.UUID) -> Post:

@@ -20,7 +20,7 @@ from socialsongs.models import ModelRelease, SongEmbedding, State, Suggestion
 from socialsongs.selectors.catalogue import active_release
 from workers.engine import model_of
 from workers.songs import do_songs
-from workers.suggest import find_songs
+from workers.suggest import find_songs, is_confident
 
 
 class Command(BaseCommand):
@@ -50,10 +50,11 @@ class Command(BaseCommand):
                 unread += 1
                 continue
             suggestions = find_songs(model, release, [view], {"limit": limit})
+            confident = is_confident(model, suggestions)
             if json:
-                found.append(_as_json(path, view, suggestions))
+                found.append(_as_json(path, view, suggestions, confident))
             else:
-                _print(path, view, suggestions)
+                _print(path, view, suggestions, confident)
         if json:
             self.stdout.write(_dump(found))
         if unread:
@@ -68,14 +69,16 @@ def _encode_what_waits(release: ModelRelease) -> None:
             return
 
 
-def _as_json(path: Path, view: PhotoView, suggestions: list[Suggestion]) -> dict[str, Any]:
+def _as_json(path: Path, view: PhotoView, suggestions: list[Suggestion], confident: bool) -> dict[str, Any]:
     return {
         "photo": str(path),
         "tags": [{"name": tag.name, "kind": tag.kind, "score": tag.score, "box": tag.box} for tag in view.tags],
+        "confident": confident,
         "suggestions": [
             {
                 "rank": suggestion.rank,
                 "score": round(suggestion.score, 4),
+                "confidence": round(suggestion.confidence or 0.0, 4),
                 "song": {
                     "id": str(suggestion.song.pk),
                     "title": suggestion.song.title,
@@ -93,16 +96,17 @@ def _dump(found: list[dict[str, Any]]) -> str:
     return jsonlib.dumps(found, indent=2, ensure_ascii=False)
 
 
-def _print(path: Path, view: PhotoView, suggestions: list[Suggestion]) -> None:
+def _print(path: Path, view: PhotoView, suggestions: list[Suggestion], confident: bool) -> None:
     console = Console()
     tags = ", ".join(f"{tag.name} {tag.score:.2f}" for tag in view.tags) or "nothing it knows"
-    table = Table("", "song", "line", "because of", "score", title=Text(path.name), caption=Text(f"seen: {tags}"))
+    title = path.name if confident else f"{path.name}: no confident match, the nearest songs"
+    table = Table("", "song", "line", "because of", "fits", title=Text(title), caption=Text(f"seen: {tags}"))
     for suggestion in suggestions:
         table.add_row(
             str(suggestion.rank),
             Text(f"{suggestion.song.title}\n{suggestion.song.artist}"),
             Text(suggestion.line),
             Text(", ".join(reason["tag"] for reason in suggestion.reasons)),
-            f"{suggestion.score:.2f}",
+            f"{suggestion.confidence or 0.0:.0%}",
         )
     console.print(table)
