@@ -8,7 +8,7 @@ help:  ## list the targets
 
 setup: $(READY)  ## make the virtual environment .venv and install the pinned requirements
 
-$(READY): requirements.txt tests/requirements.txt
+$(READY): requirements.txt recommender/train/requirements.txt tests/requirements.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: $(PYTHON) was not found (or: make PYTHON=/path/to/python3.11)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt

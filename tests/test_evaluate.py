@@ -2,20 +2,25 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from recommender.__main__ import main
+from recommender.evaluate.ablations import ablations
+from recommender.evaluate.command import evaluate_judged
+from recommender.evaluate.judged import read_judged
 from recommender.evaluate.metrics import (
     Labels,
+    Resampling,
     average_precision,
     grade,
     graded_figures,
-    interval,
     pair_figures,
 )
+from recommender.release import load_release
 
 
 def labels(main=(), side=(), mood=()):
@@ -88,12 +93,20 @@ def test_average_precision():
     assert math.isnan(average_precision(np.array([1.0]), np.array([False])))
 
 
-def test_an_interval_holds_the_mean_and_shrinks_with_more_photos():
-    values = np.random.default_rng(1).normal(5, 1, 400)
-    low, high = interval(lambda photos, songs: values[photos].mean(), 400, 3)
-    wide = interval(lambda photos, songs: values[:25][photos].mean(), 25, 3)
-    assert low < values.mean() < high
-    assert high - low < (wide[1] - wide[0]) / 2
+def test_an_interval_is_moved_to_the_value_without_resampling():
+    draws = np.linspace(0.2, 0.6, 1001)
+    assert Resampling.interval(draws, 0.3) == [0.11, 0.49]  # 95 % of a width of .4, around .3 instead of .4
+
+
+def test_resampled_rankings_share_their_draws_and_spread_less_with_more_photos():
+    rng = np.random.default_rng(1)
+    truth = rng.choice([0.0, 3.0], size=(200, 20), p=[0.8, 0.2])
+    scores = truth + rng.normal(0, 3, truth.shape)
+    many = Resampling(200, 20, draws=200).ndcg({"a": scores, "b": scores * 2}, truth)
+    few = Resampling(20, 20, draws=200).ndcg({"a": scores[:20]}, truth[:20])
+    assert (many["a"] == many["b"]).all()
+    assert many["a"].std() < few["a"].std()
+    assert abs(many["a"].mean() - graded_figures(scores, truth).ndcg.mean()) < 0.1
 
 
 @pytest.fixture
@@ -111,21 +124,96 @@ def judged(tmp_path):
     return tmp_path
 
 
-def run(folder, releases):
+def run(folder, releases, *more):
     arguments = ["--photos", folder / "photos", "--labels", folder / "labels.jsonl", "--songs", folder / "songs.jsonl"]
-    return main(["evaluate", *map(str, arguments), "--release", "small", "--releases", str(releases)])
+    return main(["evaluate", *map(str, arguments), "--release", "small", "--releases", str(releases), *more])
 
 
-def test_the_command_prints_a_table_and_json(judged, releases, capsys):
-    assert run(judged, releases) == 0
-    *table, last = capsys.readouterr().out.strip().split("\n")
+@pytest.fixture
+def captions(judged):
+    """Photos of a training, and what people said of the judged ones."""
+    folder = judged / "captions"
+    (folder / "images").mkdir(parents=True)
+    rows = [{"image": f"{name}.png", "split": "test", "captions": [f"a {name}"]} for name in ("sea", "snow", "dog")]
+    for number in range(4):
+        Image.radial_gradient("L").rotate(number).convert("RGB").save(folder / "images" / f"{number}.png")
+        rows.append({"image": f"{number}.png", "split": "train", "captions": ["a road", "a tree"]})
+    for name in ("sea", "snow", "dog"):
+        shutil.copy(judged / "photos" / f"{name}.png", folder / "images")
+    (folder / "captions.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return folder
+
+
+def test_the_command_prints_tables_and_json(judged, releases, captions, capsys):
+    assert run(judged, releases, "--beside", "small") == 0
+    *tables, last = capsys.readouterr().out.strip().split("\n")
     found = json.loads(last)
-    assert "BM25" in "".join(table)
-    assert set(found) == {"model", "stage one alone", "BM25, tags as query", "random"}
-    for figures in found.values():
+    assert "BM25" in "".join(tables)
+    expected = {"model", "stage one alone", "BM25, tags as query", "mean word vectors", "popularity (oracle)", "random"}
+    assert expected <= set(found["image2song"])
+    for figures in found["image2song"].values():
         low, high = figures["interval"]
         assert low <= figures["nDCG@10"] <= high
-    assert found["model"]["lead"] == 0
+    assert found["image2song"]["model"]["lead"] == 0
+    assert found["ablations"]["small"]["lead"] == 0
+    assert {"no attention (mean of the lines)", "no MLP (cosine of v and l(v))", "no attributes"} <= set(
+        found["ablations"]
+    )
+    assert set(found["song2image"]) == set(found["image2song"]) - {"popularity (oracle)"}
+    assert 0 <= found["confidence"]["false silent"] <= 1
+
+
+def test_an_oracle_of_popularity_knows_the_other_photos_alone(judged, releases):
+    found = read_judged(load_release("small", folder=releases), **paths(judged))
+    assert found.truth.tolist() == [[3.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 3.0]]
+    assert found.popularity().tolist() == [[0.0, 1.5, 1.5], [1.5, 0.0, 1.5], [1.5, 1.5, 0.0]]
+
+
+def test_an_ablation_changes_its_part_alone(judged, releases):
+    model = load_release("small", folder=releases)
+    found = read_judged(model, **paths(judged))
+    before = found.relevance(model)
+    for name, without in ablations(model, found):
+        assert np.abs(without - before).max() > 1e-4, name
+    assert (found.relevance(model) == before).all()
+
+
+def test_tables_are_put_where_the_document_has_a_place(judged, releases, tmp_path, capsys):
+    document = tmp_path / "page.md"
+    names = ["image2song", "song2image", "ablations", "tags", "confidence"]
+    document.write_text(
+        "Before\n" + "".join(f"<!-- figures: {n} -->\nstale\n<!-- /figures -->\n" for n in names) + "After"
+    )
+    assert run(judged, releases, "--write", str(document)) == 0
+    text = document.read_text()
+    assert text.startswith("Before")
+    assert text.endswith("After")
+    assert "stale" not in text
+    assert "| stage one alone |" in text
+    assert (tmp_path / "page-rankings.png").exists()
+    assert (tmp_path / "page-tags.png").exists()
+    document.write_text("nothing")
+    assert run(judged, releases, "--write", str(document)) == 2
+    assert "no place for 'image2song'" in capsys.readouterr().err
+
+
+def test_the_sentence_encoder_is_compared_on_tags_and_on_captions(judged, releases, captions, capsys):
+    model = load_release("small", folder=releases)
+    found = evaluate_judged(model, read_judged(model, **paths(judged)), captions)
+    assert {"sentence encoder on ten tags", "sentence encoder on ten tags, means removed"} <= set(found["image2song"])
+    human = found["captions"]["human captions through the sentence encoder, means removed"]
+    assert human["nDCG@10"] == 1.0  # the captions name the songs' themes
+
+
+def test_it_rejects_half_a_judged_set(judged, releases, capsys):
+    assert main(["evaluate", "--photos", str(judged), "--release", "small", "--releases", str(releases)]) == 2
+    assert "--labels" in capsys.readouterr().err
+    assert main(["evaluate", "--release", "small", "--releases", str(releases)]) == 2
+    assert "Nothing to evaluate" in capsys.readouterr().err
+
+
+def paths(folder):
+    return {"photos": folder / "photos", "labels": folder / "labels.jsonl", "songs": folder / "songs.jsonl"}
 
 
 @pytest.mark.parametrize(

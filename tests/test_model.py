@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from recommender import lyrics as reading
 from recommender.lyrics import read_lyric, segment_softmax
-from recommender.model import REASONS, SHOWN_SCORE, SONGS_AT_ONCE, Tag
+from recommender.model import REASONS, SHOWN_SCORE, SONGS_AT_ONCE, PhotoView, Tag, Unreadable
 from recommender.release import load_release
 from recommender.tagger import pool, region_box
 
@@ -147,9 +147,9 @@ def test_what_is_stored_of_a_song_has_its_shapes(encoded):
 
 def test_songs_without_words_leave_a_gap(model, encoded):
     first, gap, second, last = model.encode([LYRICS[0], "?!", LYRICS[1], ""])
-    assert (gap, last) == (None, None)
+    assert gap == last == Unreadable("no_lyrics")
     assert (first.line_offsets, second.line_offsets) == (encoded[0].line_offsets, encoded[1].line_offsets)
-    assert model.encode(["", "?!"]) == [None, None]
+    assert model.encode(["", "?!"]) == [Unreadable("no_lyrics")] * 2
 
 
 def test_many_songs_have_the_relevance_they_have_one_by_one(model, views, encoded):
@@ -174,10 +174,10 @@ def test_relevance_is_zero_on_average_over_the_reference_photos(model, encoded):
 def test_stored_states_give_nearly_the_relevance_of_full_ones(model, views, encoded):
     stored, full = [], []
     for text, song in zip(LYRICS, encoded, strict=True):
-        states = model.network.lyrics([read_lyric(text)]).states
+        states, _, pooled = model.network.lyrics([read_lyric(text)])
         mask = torch.ones(1, len(states), dtype=torch.bool)
         photo = torch.from_numpy(views[0].embedding)[None]
-        full.append(model.network.matcher(photo, states[None], mask).item() - song.mean_score)
+        full.append(model.network.matcher(photo, states[None], mask, pooled).item() - song.mean_score)
         stored.append(model.relevance(views[0].embedding, [song]).item())
     assert np.abs(np.subtract(stored, full)).max() < 0.01 * np.ptp(full)
 
@@ -208,6 +208,7 @@ def test_a_photo_looks_the_same_alone_and_in_a_batch(model, views):
 def test_a_photo_with_nothing_certain_has_no_tags_and_yet_a_vector(releases):
     model = load_release("small", folder=releases)
     model.network.tagger.classifier.bias.fill_(-200)
+    assert PhotoView([], np.zeros(128)).certainty == 0
     (view,) = model.analyse([Image.new("RGB", (64, 64), "teal")])
     assert view.tags == []
     assert np.linalg.norm(view.embedding) == pytest.approx(1, abs=1e-5)
@@ -239,6 +240,52 @@ def test_the_line_that_fits_is_the_one_most_like_the_photo(model, views, encoded
     for states, line in (([photo, -photo], 3), ([-photo, photo], 7)):
         song = replace(encoded[0], line_states=np.array(states, np.float16), line_offsets=[3, 7])
         assert model.explain([], photo, song).line == line
+
+
+def test_the_attention_comes_back_by_line_and_word(model, views):
+    lines = model.attend(views[0].embedding, LYRICS[0])
+    assert [line.line for line in lines] == [0, 1, 3, 4]
+    assert sum(line.weight for line in lines) == pytest.approx(1, abs=1e-5)
+    assert [word for word, _ in lines[0].words] == ["the", "gulls", "go", "home"]
+    for line in lines:
+        assert sum(share for _, share in line.words) == pytest.approx(1, abs=1e-5)
+    told = model.explain([], views[0].embedding, model.encode([LYRICS[0]])[0])
+    assert told.line == max(lines, key=lambda line: line.weight).line
+    assert model.attend(views[0].embedding, "?!") == []
+
+
+def test_without_attention_all_lines_count_alike(releases, views):
+    model = load_release("small", folder=releases)
+    model.network.matcher.attends = False
+    assert [line.weight for line in model.attend(views[0].embedding, LYRICS[0])] == pytest.approx([0.25] * 4)
+
+
+def test_confidence_grows_with_relevance_and_certainty(model):
+    blind, sure = PhotoView([], np.zeros(128)), PhotoView([Tag("dog", "object", 0.9, (0, 0, 1, 1))], np.zeros(128))
+    assert model.confidence(blind, 0.0) == pytest.approx(1 / (1 + math.exp(2)))  # the card's offset is -2
+    assert model.confidence(sure, 0.0) == pytest.approx(1 / (1 + math.exp(2 - 2 * 0.9)))
+    assert model.confidence(sure, 3.0) > model.confidence(sure, 0.0) > model.confidence(blind, 0.0)
+    assert 0 <= model.confidence(blind, -1e9) < model.no_match < model.confidence(blind, 1e9) <= 1
+    assert model.view_text("a dog").certainty == 1
+
+
+@torch.no_grad()
+def test_scores_are_calibrated_and_the_vector_is_not(releases, views):
+    model = load_release("small", folder=releases)
+    model.network.calibration.copy_(torch.stack([torch.full((12,), 0.0), torch.full((12,), 1.0)]))
+    (view,) = model.analyse([Image.linear_gradient("L").convert("RGB")])
+    assert {tag.score for tag in view.tags} == {round(1 / (1 + math.exp(-1)), 4)}
+    np.testing.assert_allclose(view.embedding, views[1].embedding, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "none"])
+@torch.inference_mode()
+def test_a_line_is_read_in_its_song_unless_words_are_a_bag(cell):
+    torch.manual_seed(1)
+    encoder = reading.LyricEncoder(WORDS, buckets=64, dim=16, hidden=8, cell=cell).eval()
+    alone = encoder([read_lyric("the sea")]).states[0]
+    after = encoder([read_lyric("we dance all night\nthe sea")]).states[1]
+    assert torch.allclose(alone, after) is (cell == "none")
 
 
 def test_a_text_can_stand_in_for_a_photo(model, encoded):

@@ -60,7 +60,7 @@ def test_half_precision_hardly_changes_the_scores(model):
 
 def test_the_weights_are_on_disk_in_half_precision_and_in_memory_in_full(releases, model):
     stored = load_file(releases / "small" / WEIGHTS)
-    assert {tensor.dtype for tensor in stored.values()} == {torch.float16, torch.int64, torch.uint8}
+    assert {tensor.dtype for tensor in stored.values()} == {torch.float16, torch.int64, torch.uint8, torch.int8}
     assert {weight.dtype for weight in model.network.parameters()} == {torch.float32}
 
 

@@ -1,0 +1,38 @@
+"""The vocabulary of tags that ships."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from recommender.train.data import read_tags
+
+TAGS = read_tags()
+# What a photo must not be said to tell of people: origin, faith, health, body, orientation. ("black" and "white" are
+# colours, "church" is a building.)
+FORBIDDEN = [
+    "african", "asian", "arab", "european", "indian", "chinese", "mexican", "latino", "hispanic", "caucasian",
+    "ethnic", "race", "racial", "negro", "gypsy", "christian", "muslim", "islamic", "jewish", "hindu", "buddhist",
+    "catholic", "religious", "nun", "monk", "priest", "rabbi", "imam", "praying", "prayer", "hijab", "turban",
+    "disabled", "wheelchair", "blind", "deaf", "sick", "ill", "patient", "crutches", "bandaged", "injured",
+    "pregnant", "autistic", "crazy", "fat", "thin", "skinny", "obese", "overweight", "slim", "chubby", "bald",
+    "muscular", "ugly", "beautiful", "sexy", "hot", "naked", "nude", "gay", "lesbian", "queer", "transgender",
+    "straight", "homeless", "poor", "rich", "criminal", "drunk", "refugee", "immigrant", "foreigner",
+]  # fmt: skip
+
+
+def test_there_are_many_of_each_of_the_four_kinds():
+    kinds = Counter(tag.kind for tag in TAGS)
+    assert set(kinds) == {"object", "attribute", "action", "scene"}
+    assert sum(kinds.values()) == len({tag.name for tag in TAGS}) >= 700
+    assert min(kinds.values()) >= 100
+
+
+@pytest.mark.parametrize("word", FORBIDDEN)
+def test_no_tag_says_what_is_sensitive_of_people(word):
+    harmless = {"hot dog", "hot air balloon", "hot spring", "race car", "race", "dog race"}
+    assert not [tag.name for tag in TAGS if re.search(rf"\b{word}\b", tag.name) and tag.name not in harmless]
+
+
+def test_every_tag_can_be_learned_from_something():
+    assert not [tag.name for tag in TAGS if not (tag.words or tag.labels or tag.classes)]
