@@ -418,7 +418,8 @@ def finish(network: Network, tags: Sequence[TagSpec], lessons: Lessons, config: 
     """What the release needs beside weights: reference photos, calibrated tags, confidence. Returns the card."""
     network.eval()
     torch.manual_seed(config.seed)
-    chosen = lessons.train[torch.randperm(len(lessons.train))[: config.references]]
+    order = torch.randperm(len(lessons.train)).repeat(config.references // len(lessons.train) + 1)
+    chosen = lessons.train[order[: config.references]]
     network.reference.copy_(lessons.seen.place(network.matcher, chosen))
     logits = lessons.seen.logits[lessons.dev].cpu().numpy()
     shown, rated = lessons.shown.numpy(), lessons.rated.numpy()

@@ -106,7 +106,7 @@ def relevance_scale(photos: Tensor, songs: Sequence[Song], at_once: int = 128) -
     lie apart, and some songs are near everything."""
     parts = [relevance(photos, songs[start : start + at_once]) for start in range(0, len(songs), at_once)]
     every = torch.cat(parts, 1)
-    return every.mean(0), every.std(0)
+    return every.mean(0), every.std(0).clamp(min=1e-3)
 
 
 def pad(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
