@@ -13,7 +13,8 @@ from recommender.evaluate.calibration import (
     expected_calibration_error,
     fit_calibration,
 )
-from recommender.evaluate.tagger import evaluate_tagger, label_figures, mean_precision, tagger_sections
+from recommender.evaluate.tagger import evaluate_tagger, label_figures, mean_precision, tagger_sections, tags_of
+from recommender.rank import InputError
 from recommender.release import load_release
 from recommender.tagger import Tagged
 from recommender.train.data import Photo, TagSpec, read_labelled
@@ -110,6 +111,24 @@ def test_labelled_photos_are_measured_within_their_set(redness, tmp_path):
         photos.append(Photo(path, "set", "dev", labels=frozenset({"red"} if number % 2 else {"other"})))
     tags = [tag("red", "red"), *(tag(str(n)) for n in range(len(TAGS) - 1))]
     assert label_figures(redness, tags, photos)["set"] == {"photos": 12, "tags": 1, "mAP": 1.0, "best tag right": 1.0}
+
+
+def test_a_label_that_all_photos_of_a_set_have_tells_nothing(redness, tmp_path):
+    square(40, 40).save(tmp_path / "0.png")
+    photos = [Photo(tmp_path / "0.png", "set", "dev", labels=frozenset({"red"}))] * 6
+    tags = [tag("red", "red"), *(tag(str(n)) for n in range(len(TAGS) - 1))]
+    assert label_figures(redness, tags, photos) == {}
+
+
+def test_tags_are_found_by_name_in_a_release_with_others(model):
+    tags = tags_of(model)
+    assert [tag.name for tag in tags] == list(TAGS)
+    assert "dogs" in tags[1].words
+
+
+def test_a_folder_without_captions_is_named(model, tmp_path):
+    with pytest.raises(InputError, match=r"captions\.jsonl"):
+        evaluate_tagger(model, tmp_path, None, None)
 
 
 def test_only_long_photos_tell_how_to_make_them_square(redness, tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ..images import batch, load_photo
@@ -18,7 +19,7 @@ from .metrics import average_precision
 
 TAGS_PER_PHOTO = 5
 MOST_PHOTOS = 300
-FEWEST_SHOWN = 5
+FEWEST_SHOWN = 5  # held-out photos that show a tag
 
 
 def box_figures(model: Image2Song, photos: Sequence[Path], seed: int = 0) -> dict[str, Any]:
@@ -34,8 +35,9 @@ def box_figures(model: Image2Song, photos: Sequence[Path], seed: int = 0) -> dic
     areas: list[float] = []
     for path in photos[:MOST_PHOTOS]:
         photo = load_photo(path)
-        tags = [tag for tag in model.analyse([photo])[0].tags[:TAGS_PER_PHOTO] if _area(tag.box) < 1]
-        areas += [_area(tag.box) for tag in tags]
+        shown = model.analyse([photo])[0].tags[:TAGS_PER_PHOTO]
+        areas += [_area(tag.box) for tag in shown]
+        tags = [tag for tag in shown if _area(tag.box) < 1]  # a box of the whole photo has no other place
         if not tags:
             continue
         masked = [_masked(photo, tag.box) for tag in tags]
@@ -47,6 +49,8 @@ def box_figures(model: Image2Song, photos: Sequence[Path], seed: int = 0) -> dic
         rows = np.arange(len(tags))
         own.append(logits[0, columns] - logits[1 + rows, columns])
         other.append(logits[0, columns] - logits[1 + len(tags) + rows, columns])
+    if not own:
+        return {"photos": 0, "boxes": len(areas)}
     differences = np.array([float((a - b).mean()) for a, b in zip(own, other, strict=True)])
     drawn = rng.choice(differences, (1000, len(differences))).mean(1)
     return {
@@ -80,7 +84,10 @@ def _masked(photo: Image.Image, box: Box) -> Image.Image:
 
 
 def shape_figures(model: Image2Song, tags: Sequence[TagSpec], photos: Sequence[Photo]) -> dict[str, dict[str, Any]]:
-    """Mean average precision on photos whose one side is a fifth longer than the other, made square in three ways."""
+    """Mean average precision on photos whose one side is a fifth longer than the other, made square in three ways.
+
+    Labels are positive only: a tag's negatives are the other photos of the same set.
+    """
     long = []
     for photo in photos:
         with Image.open(photo.path) as image:
@@ -89,8 +96,11 @@ def shape_figures(model: Image2Song, tags: Sequence[TagSpec], photos: Sequence[P
             long.append(photo)
     if not long:
         return {}
-    truth = np.array([[bool(tag.labels & photo.labels) for tag in tags] for photo in long])
-    columns = np.flatnonzero(truth.sum(0) >= FEWEST_SHOWN)
+    truth = label_truth(long, tags)
+    sources = np.array([photo.source for photo in long])
+    sets = [rows for name in sorted(set(sources)) if len(told_apart(truth[rows := np.flatnonzero(sources == name)]))]
+    if not sets:
+        return {}
     ways: dict[str, Callable[[Image.Image], Image.Image]] = {
         "squashing": lambda photo: photo,
         "letterbox": lambda photo: ImageOps.pad(photo, (max(photo.size),) * 2, color=(124, 116, 104)),
@@ -104,6 +114,24 @@ def shape_figures(model: Image2Song, tags: Sequence[TagSpec], photos: Sequence[P
                 pixels = batch([way(load_photo(photo.path))], model.preprocessing).to(model.device)
                 logits.append(model.network.tagger(pixels).logits[0].cpu().numpy())
         scores = np.array(logits)
-        precision = [average_precision(scores[:, c], truth[:, c]) for c in columns]
-        figures[name] = {"photos": len(long), "tags": len(columns), "mAP": float(np.mean(precision))}
+        precision = [
+            average_precision(scores[rows, c], truth[rows, c]) for rows in sets for c in told_apart(truth[rows])
+        ]
+        photos_used = sum(map(len, sets))
+        figures[name] = {"photos": photos_used, "tags in sets": len(precision), "mAP": float(np.mean(precision))}
     return figures
+
+
+def label_truth(photos: Sequence[Photo], tags: Sequence[TagSpec]) -> NDArray[np.bool_]:
+    """Which tags the labels of each photo say, (N, T)."""
+    return np.array([[bool(tag.labels & photo.labels) for tag in tags] for photo in photos], bool)
+
+
+def told_apart(truth: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The tags that enough photos of a set show, and not all: without negatives the precision is 1 for any tagger."""
+    return np.flatnonzero((truth.sum(0) >= FEWEST_SHOWN) & ~truth.all(0))
+
+
+def mean_precision(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+    """Over the columns that are true somewhere."""
+    return float(np.nanmean([average_precision(scores[:, c], truth[:, c]) for c in np.flatnonzero(truth.any(0))]))

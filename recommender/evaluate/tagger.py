@@ -17,16 +17,15 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from ..backbones import load_backbone
-from ..images import batch, load_photo
+from ..images import PhotoError, batch, load_photo
 from ..model import Image2Song
+from ..rank import InputError
 from ..tagger import pool
 from ..train.data import Photo, TagSpec, read_captioned, read_labelled, read_tags, times_said
-from .boxes import box_figures, shape_figures
-from .metrics import average_precision
+from .boxes import box_figures, label_truth, mean_precision, shape_figures, told_apart
 from .report import Section, figure_section, table_section
 
 FEWEST_TRAINED = 40  # photos of the training that were said to show a tag, or it is not measured
-FEWEST_SHOWN = 5  # held-out photos that show a tag
 AT_ONCE = 32
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -35,8 +34,17 @@ Bools = NDArray[np.bool_]
 def evaluate_tagger(
     model: Image2Song, captions: Path | None, labels: Path | None, weights: Path | None
 ) -> dict[str, dict[str, Any]]:
-    """Tables by name, each of rows of figures."""
-    tags = read_tags()
+    """Tables by name, each of rows of figures. Raises InputError."""
+    try:
+        return _tables(model, captions, labels, weights)
+    except (OSError, PhotoError) as error:
+        raise InputError(f"The tagger's photos or weights cannot be read: {error}") from error
+
+
+def _tables(
+    model: Image2Song, captions: Path | None, labels: Path | None, weights: Path | None
+) -> dict[str, dict[str, Any]]:
+    tags = tags_of(model)
     figures: dict[str, dict[str, Any]] = {}
     if captions:
         photos = read_captioned(captions)
@@ -49,6 +57,13 @@ def evaluate_tagger(
         figures["labels"] = label_figures(model, tags, held_out)
         figures["shape"] = shape_figures(model, tags, held_out)
     return figures
+
+
+def tags_of(model: Image2Song) -> list[TagSpec]:
+    """What is known of the release's tags, in its order; nothing says a tag that this vocabulary lacks."""
+    known = {tag.name: tag for tag in read_tags()}
+    nothing: frozenset[str] = frozenset()
+    return [known.get(name, TagSpec(name, kind, nothing, nothing, ())) for name, kind in model.tags]
 
 
 def tagger_sections(figures: dict[str, dict[str, Any]]) -> list[Section]:
@@ -80,6 +95,8 @@ def caption_figures(
     said = {name: times_said(rows, tags) for name, rows in part.items()}
     kept = ((said["train"] > 0).sum(0) >= FEWEST_TRAINED) & ((said["test"] > 0).sum(0) > 0)
     columns = kept.nonzero().flatten().tolist()
+    if not columns:
+        raise InputError(f"No tag is said of {FEWEST_TRAINED} training photos and of a test photo.")
     truth = (said["test"] > 0).numpy()[:, columns]
     ours = tag_logits(model, part["test"])[:, columns]
     kinds = [tags[column].kind for column in columns]
@@ -140,8 +157,8 @@ def _frozen_head(
 
 
 def label_figures(model: Image2Song, tags: Sequence[TagSpec], photos: Sequence[Photo]) -> dict[str, dict[str, Any]]:
-    """By set: mean average precision of the tags that enough held-out photos of the set have a label of, the others of
-    the set as negatives; and how often the best of these tags is right, where photos have one label."""
+    """By set: mean average precision of the tags that enough held-out photos of the set have a label of, and not all;
+    the others of the set are negatives. And how often the best of these tags is right, over photos that have one."""
     logits = tag_logits(model, photos)
     sets: dict[str, list[int]] = defaultdict(list)
     for row, photo in enumerate(photos):
@@ -149,7 +166,7 @@ def label_figures(model: Image2Song, tags: Sequence[TagSpec], photos: Sequence[P
     figures = {}
     for name, rows in sorted(sets.items()):
         truth = label_truth([photos[row] for row in rows], tags)
-        columns = np.flatnonzero(truth.sum(0) >= FEWEST_SHOWN)
+        columns = told_apart(truth)
         if not len(columns):
             continue
         own, scores = truth[:, columns], logits[rows][:, columns]
@@ -171,6 +188,8 @@ def pooling_figures(model: Image2Song, tags: Sequence[TagSpec], photos: Sequence
     said = times_said(dev, tags) > 0
     kept = ((times_said(trained, tags) > 0).sum(0) >= FEWEST_TRAINED) & (said.sum(0) > 0)
     columns = kept.nonzero().flatten()
+    if not len(columns):
+        return {}
     pools: dict[str, Callable[[Tensor], Tensor]] = {
         "mean": lambda z: pool(z, 0.0),
         "smooth maximum, g = 0.5": lambda z: pool(z, 0.5),
@@ -187,16 +206,6 @@ def pooling_figures(model: Image2Song, tags: Sequence[TagSpec], photos: Sequence
                 found[name].append(pooled(regions).cpu())
     truth = said[:, columns].numpy()
     return {name: {"mAP": mean_precision(torch.cat(parts).double().numpy(), truth)} for name, parts in found.items()}
-
-
-def label_truth(photos: Sequence[Photo], tags: Sequence[TagSpec]) -> Bools:
-    """Which tags the labels of each photo say, (N, T)."""
-    return np.array([[bool(tag.labels & photo.labels) for tag in tags] for photo in photos], bool)
-
-
-def mean_precision(scores: Array, truth: Bools) -> float:
-    """Over the columns that are true somewhere."""
-    return float(np.nanmean([average_precision(scores[:, c], truth[:, c]) for c in np.flatnonzero(truth.any(0))]))
 
 
 @torch.inference_mode()
