@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from .evaluate import command as evaluation
-from .rank import InputError, run
+from .inputs import InputError
+from .rank import run
 from .release import ReleaseError, load_release
 
 

@@ -8,6 +8,8 @@ relevance  s(photo, song) = s0(photo, song) + MLP([v ; l(v) ; v*l(v)])
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -107,3 +109,10 @@ class Matcher(nn.Module):
         """The stage-one vector v' of each photo: (B, D) to (B, D)."""
         vector: Tensor = self.stage_one(photos - self.photo_mean)
         return vector
+
+
+def pad(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """N tensors (m, D) as (N, longest m, D), and where they are, (N, m)."""
+    padded = nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
+    lengths = torch.tensor([len(part) for part in parts], device=padded.device)
+    return padded, torch.arange(padded.shape[1], device=padded.device)[None] < lengths[:, None]

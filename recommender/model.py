@@ -20,7 +20,7 @@ from .backbones import BACKBONES
 from .images import Preprocessing, batch
 from .language import foreign
 from .lyrics import Lyric, LyricEncoder, read_lyric
-from .matcher import Matcher
+from .matcher import Matcher, pad
 from .tagger import Box, Tagger, region_box
 
 Vector = NDArray[np.float32]
@@ -173,7 +173,7 @@ class Image2Song:
         """Read lyrics; those without a word or in another language than English are named instead."""
         read = [read_lyric(text) for text in lyrics]
         stored: dict[int, EncodedLyric | Unreadable] = {
-            row: refused for row, lyric in enumerate(read) if (refused := self._refuse(lyric))
+            row: refused for row, lyric in enumerate(read) if (refused := self._refusal(lyric))
         }
         for rows in _alike_in_length({row: lyric for row, lyric in enumerate(read) if row not in stored}):
             encoded = self.network.lyrics([read[row] for row in rows])
@@ -184,7 +184,11 @@ class Image2Song:
                 stored[row] = EncodedLyric(kept, read[row].offsets, first.cpu().numpy(), mean)
         return [stored[row] for row in range(len(read))]
 
-    def _refuse(self, lyric: Lyric) -> Unreadable | None:
+    def refusal(self, lyrics: str) -> Unreadable | None:
+        """Why these lyrics would not be encoded, if so."""
+        return self._refusal(read_lyric(lyrics))
+
+    def _refusal(self, lyric: Lyric) -> Unreadable | None:
         words = [word for line in lyric.lines for word in line]
         if not words:
             return Unreadable("no_lyrics")
@@ -278,9 +282,4 @@ class Image2Song:
 
     def _padded(self, songs: Sequence[NDArray[np.float16]]) -> tuple[Tensor, Tensor]:
         """N songs of (m, D) states each as (N, longest m, D), and where the lines are."""
-        lengths = [len(states) for states in songs]
-        padded = np.zeros((len(songs), max(lengths), self.dim), np.float32)
-        for row, states in zip(padded, songs, strict=True):
-            row[: len(states)] = states
-        mask = np.arange(padded.shape[1])[None] < np.array(lengths)[:, None]
-        return torch.from_numpy(padded).to(self.device), torch.from_numpy(mask).to(self.device)
+        return pad([self._tensor(states) for states in songs])

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .images import PhotoError, load_photo
+from .inputs import InputError, json_rows
 from .model import EncodedLyric, Image2Song, PhotoView, Unreadable
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -23,10 +24,6 @@ ENCODE_AT_ONCE = 32
 
 
 Scores = NDArray[np.float32]
-
-
-class InputError(Exception):
-    """The catalogue or the photo folder cannot be used; the text names the line or the file."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +41,10 @@ Ranker = Callable[[Image2Song, Sequence[CatalogueSong]], Callable[[PhotoView], S
 def read_catalogue(path: Path) -> list[CatalogueSong]:
     """Songs of a JSON Lines file with at least id, title, artist and lyrics. Raises InputError."""
     songs: dict[str, CatalogueSong] = {}
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {error}") from error
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{path}, line {number}: not JSON ({error})") from error
-        song = _song(row, where=f"{path}, line {number}")
+    for where, row in json_rows(path):
+        song = _song(row, where=where)
         if song.id in songs:
-            raise InputError(f"{path}, line {number}: the id {song.id!r} occurs twice")
+            raise InputError(f"{where}: the id {song.id!r} occurs twice")
         songs[song.id] = song
     if not songs:
         raise InputError(f"{path}: there are no songs")

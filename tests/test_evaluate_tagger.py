@@ -14,7 +14,7 @@ from recommender.evaluate.calibration import (
     fit_calibration,
 )
 from recommender.evaluate.tagger import evaluate_tagger, label_figures, mean_precision, tagger_sections, tags_of
-from recommender.rank import InputError
+from recommender.inputs import InputError
 from recommender.release import load_release
 from recommender.tagger import Tagged
 from recommender.train.data import Photo, TagSpec, read_labelled

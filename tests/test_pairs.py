@@ -18,7 +18,7 @@ from recommender.__main__ import main
 from recommender.evaluate import shuttersong
 from recommender.evaluate.metrics import pair_figures
 from recommender.evaluate.pairs import Pair, distinct, evaluate_pairs, open_images, read_pairs, retrieval
-from recommender.rank import InputError
+from recommender.inputs import InputError
 from recommender.release import load_release, read_card
 from recommender.train.pairs import Config, contrast, pair_loss, prepare, split, train
 from recommender.train.run import Log

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from ..images import load_photo
+from ..inputs import InputError, json_rows
 from ..model import Image2Song, PhotoView
-from ..rank import InputError, Ranker
+from ..rank import Ranker
 from ..release import load_release
 from . import report
 from .ablations import ablations, tag_numbers
@@ -140,11 +141,7 @@ def _training_photos(captions: Path) -> list[tuple[Path, list[str]]]:
 
 
 def _caption_rows(captions: Path) -> list[dict[str, Any]]:
-    path = captions / "captions.jsonl"
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {error}") from error
+    return [row for _, row in json_rows(captions / "captions.jsonl")]
 
 
 def _captioned(judged: JudgedSet, captions: Path) -> dict[int, list[str]]:

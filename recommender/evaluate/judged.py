@@ -6,7 +6,6 @@ A photo without a song that shares a main label cannot be answered and does not 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,8 +18,9 @@ from PIL import Image
 from torch import Tensor
 
 from ..images import PhotoError, batch, load_photo
+from ..inputs import InputError, json_rows
 from ..model import EncodedLyric, Image2Song, PhotoView, Tag
-from ..rank import CatalogueSong, InputError, Ranker, find_photos, read_catalogue
+from ..rank import CatalogueSong, Ranker, find_photos, read_catalogue
 from .metrics import RELEVANT, Array, Labels, Resampling, graded_figures, grades
 
 SEEN_TAGS = 10
@@ -132,21 +132,15 @@ def read_judged(model: Image2Song, *, photos: Path, labels: Path, songs: Path) -
 
 
 def _read_labels(path: Path) -> list[Labels]:
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {error}") from error
     found = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            if row.get("keep", True):
-                parts = (frozenset(row.get(key, ())) for key in ("main", "side", "mood"))
-                found.append(Labels(str(row["id"]), *parts))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{path}, line {number}: no labels ({error!r})") from error
+    for where, row in json_rows(path):
+        if not isinstance(row, dict) or "id" not in row:
+            raise InputError(f"{where}: no labels; give an object with 'id', 'main', 'side', 'mood'")
+        if row.get("keep", True):
+            try:
+                found.append(Labels(str(row["id"]), *(frozenset(row.get(key, ())) for key in ("main", "side", "mood"))))
+            except TypeError as error:
+                raise InputError(f"{where}: 'main', 'side' and 'mood' must be lists of texts ({error})") from error
     return found
 
 

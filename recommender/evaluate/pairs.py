@@ -6,7 +6,6 @@ and perhaps "weight" (a number above 0) and "split" (train, dev or test). Files 
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import sys
@@ -19,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..images import PhotoError, load_photo
+from ..inputs import InputError, json_rows, read_text
 from ..model import EncodedLyric, Image2Song
-from ..rank import InputError
 from .metrics import pair_figures
 
 SPLITS = ("train", "dev", "test")
@@ -40,14 +39,13 @@ class Pair:
 def evaluate_pairs(model: Image2Song, pairs: Sequence[Pair]) -> dict[str, dict[str, float]]:
     """R@1, R@5, R@10, Med r and MRR as "image2song" and as "song2image", see ``retrieval``. The catalogue is the
     distinct lyrics that the model reads, the photos are the distinct images. Raises InputError."""
-    pairs, songs = readable(model, pairs)
+    pairs = readable(model, pairs)
     if not pairs:
         raise InputError("No pair is left to evaluate: give pairs with English lyrics.")
     found = distinct(pairs)
     views = [view for images in at_once(found.images) for view in model.analyse(open_images(images))]
-    return retrieval(
-        model, np.stack([view.embedding for view in views]), [songs[text] for text in found.lyrics], found.together
-    )
+    songs = [song for song in model.encode(found.lyrics) if isinstance(song, EncodedLyric)]
+    return retrieval(model, np.stack([view.embedding for view in views]), songs, found.together)
 
 
 def retrieval(
@@ -93,15 +91,13 @@ def distinct(pairs: Sequence[Pair]) -> Distinct:
     return Distinct(list(images), list(lyrics), rows)
 
 
-def readable(model: Image2Song, pairs: Sequence[Pair]) -> tuple[list[Pair], dict[str, EncodedLyric]]:
-    """The pairs whose lyrics the model reads, and those lyrics encoded; stderr has how many others there are."""
-    texts = distinct(pairs).lyrics
-    encoded = dict(zip(texts, model.encode(texts), strict=True))
-    songs = {text: song for text, song in encoded.items() if isinstance(song, EncodedLyric)}
-    kept = [pair for pair in pairs if pair.lyrics in songs]
+def readable(model: Image2Song, pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs whose lyrics the model reads; stderr has how many others there are."""
+    read = {text for text in distinct(pairs).lyrics if model.refusal(text) is None}
+    kept = [pair for pair in pairs if pair.lyrics in read]
     if len(kept) < len(pairs):
         print(f"{len(pairs) - len(kept)} pairs left out: lyrics without a word or not in English", file=sys.stderr)
-    return kept, songs
+    return kept
 
 
 def open_images(paths: Sequence[Path]) -> list[Image.Image]:
@@ -161,26 +157,3 @@ def _file(name: str, key: str, where: str, folder: Path) -> Path:
     if not os.path.isfile(path):  # unlike Path.is_file, also of names that no file can have
         raise InputError(f"{where}: {key!r} names {name[:200]!r}, but there is no such file in {folder}")
     return path.resolve()
-
-
-def json_rows(path: Path) -> Iterator[tuple[str, object]]:
-    """What each line of a JSON Lines file holds, and where it is. Raises InputError."""
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        where = f"{path}, line {number}"
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{where}: not JSON ({error}); give one JSON object a line") from error
-        yield where, row
-
-
-def read_text(path: Path) -> str:
-    """Raises InputError."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from error
-    except OSError as error:
-        raise InputError(f"{path}: {error}") from error

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ..rank import InputError
+from ..inputs import InputError
 
 
 @dataclass(frozen=True)

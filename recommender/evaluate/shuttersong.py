@@ -19,8 +19,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..rank import InputError
-from .pairs import Pair, json_rows, make_pair, read_text
+from ..inputs import InputError, json_rows, read_text
+from .pairs import Pair, make_pair
 
 MANIFESTS = ("manifest.csv", "manifest.tsv", "manifest.jsonl")
 

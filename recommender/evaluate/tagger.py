@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from ..backbones import load_backbone
 from ..images import PhotoError, batch, load_photo
+from ..inputs import InputError
 from ..model import Image2Song
-from ..rank import InputError
 from ..tagger import pool
 from ..train.data import Photo, TagSpec, read_captioned, read_labelled, read_tags, times_said
 from .boxes import box_figures, label_truth, mean_precision, shape_figures, told_apart

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ..evaluate.judged import Looked, look
 from ..evaluate.textures import textures
+from ..matcher import pad
 from ..model import SHOWN_SCORE, Image2Song
 from .development import Check
-from .songs import pad
 
 Array = NDArray[np.float64]
 CATALOGUES = 10  # random halves of the songs, so that the best song is not always the same
@@ -28,7 +28,7 @@ def fit_confidence(model: Image2Song, logits: Tensor, features: Tensor, check: C
     rng = np.random.default_rng(seed)
     photos = Looked(logits[check.by_theme], features[check.by_theme])
     nothing = look(model, textures(TEXTURES, seed))
-    fits = (check.theme_gains >= 3).numpy()
+    fits = (check.theme_grades >= 2).numpy()
     shown, empty = (_relevance(model, looked, check) for looked in (photos, nothing))  # (P, S), (Q, S)
     certain, uncertain = (_certainty(model, looked) for looked in (photos, nothing))
 

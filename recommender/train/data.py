@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,6 +21,7 @@ from torch.utils.data import Dataset
 from torchvision.models import MobileNet_V2_Weights
 
 from ..images import load_photo
+from ..inputs import json_rows
 from ..lyrics import WORD
 
 TAGS = Path(__file__).with_name("tags.tsv")
@@ -78,18 +78,16 @@ def read_photos(captions: Path, labels: Path, exclude: Sequence[Path] = ()) -> l
 
 def read_captioned(folder: Path) -> list[Photo]:
     """All of them, with the split that the file says: train, dev or test."""
-    rows = [json.loads(line) for line in (folder / "captions.jsonl").read_text().splitlines()]
     return [
         Photo(folder / "images" / row["image"], "captions", row["split"], captions=tuple(row["captions"]))
-        for row in rows
+        for _, row in json_rows(folder / "captions.jsonl")
     ]
 
 
 def read_labelled(folder: Path) -> list[Photo]:
     """A tenth, by the hash of the file's name, is dev."""
     photos = []
-    for line in (folder / "labels.jsonl").read_text().splitlines():
-        row = json.loads(line)
+    for _, row in json_rows(folder / "labels.jsonl"):
         share = int(hashlib.sha256(row["file"].encode()).hexdigest(), 16) % 10
         source, labels = row["file"].split("/")[0], frozenset(row["labels"])
         photos.append(Photo(folder / row["file"], source, "train" if share else "dev", labels=labels))

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..evaluate.metrics import pair_figures
+from ..evaluate.metrics import graded_figures, pair_figures
 from ..lyrics import Encoded
+from ..matcher import pad
 from ..model import Network
 from .data import Photo, TagSpec, tag_targets
-from .songs import Song, pad, relevance, relevance_scale
+from .songs import Song, relevance, relevance_scale
 
 THEME_PHOTOS = 600
 
@@ -27,9 +28,9 @@ class Check:
     own: list[Song]
     unseen: list[Song]
     by_theme: Tensor  # (P,) rows of held-out photos
-    theme_gains: Tensor  # (P, own): 3 for a main theme that the photo shows, 1 for a side one
+    theme_grades: Tensor  # (P, own): 2 for a main theme that the photo shows, 1 for a side one
     told: Tensor  # (Q,) rows of held-out photos with captions
-    evoked_gains: Tensor  # (Q, unseen)
+    evoked_grades: Tensor  # (Q, unseen)
 
 
 def development(
@@ -49,12 +50,12 @@ def development(
     for place, names in enumerate(shown):
         for column, song in enumerate(own):
             main, side = names.intersection(song.themes), names.intersection(song.side_themes)
-            themes[place, column] = 3.0 if main else float(bool(side))
-    asked = themes.amax(1) >= 3
+            themes[place, column] = 2.0 if main else float(bool(side))
+    asked = themes.amax(1) >= 2
     told = torch.tensor([row for row in dev.tolist() if photos[row].captions])
     means, deviations = relevance_scale(views[dev], unseen)
     near = (relevance(views[told], unseen) - means) / deviations
-    return Check(list(own), list(unseen), rows[asked], themes[asked], told, (2 ** near.clamp(0, 5) - 1).cpu())
+    return Check(list(own), list(unseen), rows[asked], themes[asked], told, near.clamp(0, 5).cpu())
 
 
 @torch.inference_mode()
@@ -67,10 +68,10 @@ def development_figures(network: Network, logits: Tensor, features: Tensor, chec
     spoken = torch.cat([song.views for song in check.unseen])
     belongs = torch.arange(len(check.unseen)).repeat_interleave(torch.tensor([len(s.views) for s in check.unseen]))
     return {
-        "theme nDCG@10": ndcg(attended(network, shown, own), check.theme_gains),
-        "theme nDCG@10, stage one": ndcg(at_first(network, shown, own), check.theme_gains),
-        "evoked nDCG@10": ndcg(attended(network, told, unseen), check.evoked_gains),
-        "evoked nDCG@10, stage one": ndcg(at_first(network, told, unseen), check.evoked_gains),
+        "theme nDCG@10": ndcg(attended(network, shown, own), check.theme_grades),
+        "theme nDCG@10, stage one": ndcg(at_first(network, shown, own), check.theme_grades),
+        "evoked nDCG@10": ndcg(attended(network, told, unseen), check.evoked_grades),
+        "evoked nDCG@10, stage one": ndcg(at_first(network, told, unseen), check.evoked_grades),
         **_without_attention(network, shown, own, told, unseen, check),
         "caption recall@5": pair_figures(attended(network, spoken, unseen).numpy(), belongs.numpy())["R@5"],
     }
@@ -81,8 +82,8 @@ def _without_attention(
 ) -> dict[str, float]:
     attends, network.matcher.attends = network.matcher.attends, False
     found = {
-        "theme nDCG@10, lines alike": ndcg(attended(network, shown, own), check.theme_gains),
-        "evoked nDCG@10, lines alike": ndcg(attended(network, told, unseen), check.evoked_gains),
+        "theme nDCG@10, lines alike": ndcg(attended(network, shown, own), check.theme_grades),
+        "evoked nDCG@10, lines alike": ndcg(attended(network, told, unseen), check.evoked_grades),
     }
     network.matcher.attends = attends
     return found
@@ -104,9 +105,5 @@ def without_means(scores: Tensor) -> Tensor:
     return scores - scores.mean(0, keepdim=True)
 
 
-def ndcg(scores: Tensor, gains: Tensor, depth: int = 10) -> float:
-    depth = min(depth, gains.shape[1])
-    discount = 1 / torch.log2(torch.arange(2, depth + 2).float())
-    found = gains.gather(1, scores.topk(depth, dim=1).indices) @ discount
-    best = gains.topk(depth, dim=1).values @ discount
-    return float((found / best).mean())
+def ndcg(scores: Tensor, grades: Tensor) -> float:
+    return float(graded_figures(scores.double().numpy(), grades.double().numpy()).ndcg.mean())

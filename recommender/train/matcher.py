@@ -29,7 +29,7 @@ from ..backbones import BACKBONES
 from ..evaluate.calibration import cross_fitted_error, fit_calibration
 from ..images import Preprocessing
 from ..lyrics import CELLS, LyricEncoder, read_lyric
-from ..matcher import Matcher
+from ..matcher import Matcher, pad
 from ..model import Image2Song, Network
 from ..release import save_release
 from ..tagger import Tagger
@@ -37,7 +37,7 @@ from .confidence import fit_confidence
 from .data import Photo, TagSpec, read_photos, read_tags, tag_targets
 from .development import Check, development, development_figures, without_means
 from .run import Log, first_alone, join, rank, same_everywhere, step
-from .songs import Song, pad, read_rows, read_songs, relevance, relevance_scale, stanzas_of
+from .songs import Song, read_rows, read_songs, relevance, relevance_scale, stanzas_of
 from .tagger import recall, texts_of
 from .teacher import Space, embed, known_words
 

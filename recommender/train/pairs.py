@@ -28,13 +28,13 @@ from torch import Tensor, distributed, nn
 
 from ..evaluate.pairs import Pair, at_once, distinct, open_images, read_pairs, readable, retrieval
 from ..images import batch
+from ..inputs import InputError
 from ..lyrics import Lyric, read_lyric
+from ..matcher import pad
 from ..model import EncodedLyric, Image2Song, Network
-from ..rank import InputError
 from ..release import ReleaseError, load_release, save_release
 from .development import without_means
 from .run import Log, join, processes, rank, same_everywhere, step
-from .songs import pad
 
 CHOSEN_BY = "image2song MRR"
 
@@ -152,7 +152,7 @@ class Lessons:
 
 def prepare(model: Image2Song, config: Config) -> Lessons:
     every = read_pairs(config.pairs)
-    pairs, _ = readable(model, every)
+    pairs = readable(model, every)
     learned, checked = split(pairs, config.held_out)
     found = distinct(learned)
     if len(found.lyrics) < 2:

@@ -6,7 +6,6 @@ described file   JSON Lines with `lyrics` and `captions`: photos that somebody w
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..inputs import json_rows
 from ..lyrics import Lyric, read_lyric
+from ..matcher import pad
 from .teacher import Space, embed
 
 STANZA_LINES = 4
@@ -40,8 +41,7 @@ class Song:
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The JSON objects of a file that have a word in their lyrics."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return [row for row in rows if read_lyric(row["lyrics"]).lines]
+    return [row for _, row in json_rows(path) if read_lyric(row["lyrics"]).lines]
 
 
 def stanzas_of(lyrics: str) -> list[str]:
@@ -107,10 +107,3 @@ def relevance_scale(photos: Tensor, songs: Sequence[Song], at_once: int = 128) -
     parts = [relevance(photos, songs[start : start + at_once]) for start in range(0, len(songs), at_once)]
     every = torch.cat(parts, 1)
     return every.mean(0), every.std(0).clamp(min=1e-3)
-
-
-def pad(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """(m, D) tensors as (N, max m, D), and where they are."""
-    padded = nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
-    lengths = torch.tensor([len(part) for part in parts], device=padded.device)
-    return padded, torch.arange(padded.shape[1], device=padded.device)[None] < lengths[:, None]
