@@ -29,6 +29,21 @@ def test_it_takes_the_oldest_and_counts_the_attempt(posts):
     assert claim(Post.objects.all(), limit=2).rows == []
 
 
+def test_a_row_that_was_tried_before_is_taken_alone(posts):
+    """Its process may have died of it."""
+    killed = claim(Post.objects.all(), limit=3)
+    Post.objects.update(lease_expires_at=Now() - timedelta(seconds=1))
+    for row in killed.rows:
+        again = claim(Post.objects.all(), limit=3)
+        assert [(one.pk, one.attempts) for one in again.rows] == [(row.pk, 2)]
+
+
+def test_rows_that_were_tried_before_hold_up_no_fresh_ones(posts):
+    Post.objects.filter(pk=posts[1].pk).update(attempts=1)
+    taken = [{row.pk for row in claim(Post.objects.all(), limit=3).rows} for _ in range(3)]
+    assert taken == [{posts[0].pk, posts[2].pk}, {posts[1].pk}, set()]
+
+
 def test_a_lease_that_ran_out_is_taken_over_and_the_first_holder_writes_nothing(posts):
     first = claim(Post.objects.all(), limit=1)
     Post.objects.filter(pk=first.rows[0].pk).update(lease_expires_at=Now() - timedelta(seconds=1))

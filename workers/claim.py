@@ -41,12 +41,18 @@ def claimable(queryset: QuerySet[Row]) -> QuerySet[Row]:
 def claim(queryset: QuerySet[Row], *, limit: int) -> Claim[Row]:
     """Take up to ``limit`` rows, oldest first, past those that others are taking at this moment.
 
-    The attempt is counted here, so that a process that dies over a row has used one up.
+    The attempt is counted here, so that a process that dies over a row has used one up. A row that was tried before is
+    taken alone: one that kills its process takes no other with it twice.
     """
     token = uuid.uuid4()
     with transaction.atomic():
         candidates = claimable(queryset).filter(attempts__lt=config().MAX_ATTEMPTS).order_by("queued_at")
-        keys = list(candidates.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)[:limit])
+        free = candidates.select_for_update(skip_locked=True, of=("self",))
+        oldest = list(free.values_list("pk", "attempts")[:1])
+        if oldest and oldest[0][1] == 0:
+            keys = list(free.filter(attempts=0).values_list("pk", flat=True)[:limit])
+        else:
+            keys = [key for key, _ in oldest]
         queryset.model._default_manager.filter(pk__in=keys).update(
             state=State.ANALYSING,
             attempts=F("attempts") + 1,
