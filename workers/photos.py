@@ -34,6 +34,10 @@ class PermanentFailure(Exception):
         self.reason = reason
 
 
+class ReleaseChanged(Exception):
+    """Another release answers by now: what this one found is dropped, the row is taken anew."""
+
+
 @dataclass
 class Job:
     """A post with its decoded photos, or the failure that stopped it."""
@@ -46,7 +50,8 @@ class Job:
 
 def do_posts(model: Image2Song, release: ModelRelease) -> int:
     """Claim a batch of posts and see them through; returns how many were claimed."""
-    photos = Prefetch("photos", PostPhoto.objects.order_by("position").prefetch_related("subjects"))
+    # All that decoding needs: in a thread each query would open a connection of its own.
+    photos = Prefetch("photos", PostPhoto.objects.order_by("position").prefetch_related("subjects__photo"))
     claimed = claim(Post.objects.prefetch_related(photos), limit=config().INTERACTIVE_BATCH)
     if not claimed.rows:
         return 0
@@ -105,6 +110,7 @@ def _conclude(model: Image2Song, release: ModelRelease, job: Job, views: list[Ph
             put_back(post, token)
         else:
             with holding(post, token):
+                _check_active(release)
                 for subject, view in zip(job.subjects, views, strict=True):
                     save_analysis(subject, release, view)
                 for request in post.requests.filter(is_default=True):
@@ -112,9 +118,18 @@ def _conclude(model: Image2Song, release: ModelRelease, job: Job, views: list[Ph
                 finish(post)
     except LeaseLost as error:
         logger.warning("%s", error)
+    except ReleaseChanged as error:
+        logger.warning("Post %s is taken anew: %s", post.pk, error)
+        put_back(post, token, counted=False)
     except DatabaseError:
         logger.exception("Post %s is put back", post.pk)
         put_back(post, token)
+
+
+def _check_active(release: ModelRelease) -> None:
+    """Raises ReleaseChanged."""
+    if not ModelRelease.objects.filter(pk=release.pk, state=ModelRelease.State.ACTIVE).exists():
+        raise ReleaseChanged(f"{release.name} is no longer active")
 
 
 def _answer(
@@ -139,10 +154,14 @@ def do_requests(model: Image2Song, release: ModelRelease) -> int:
     for request in claimed.rows:
         try:
             with holding(request, claimed.token):
+                _check_active(release)
                 views = stored_views(model, release, request)
                 _answer(model, release, request, views)
         except LeaseLost as error:
             logger.warning("%s", error)
+        except ReleaseChanged as error:
+            logger.warning("Request %s is taken anew: %s", request.pk, error)
+            put_back(request, claimed.token, counted=False)
         except PermanentFailure as error:
             with holding(request, claimed.token):
                 finish(request, state=State.FAILED, reason=error.reason)
