@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the checkout need not be installed
 
 from recommender.backbones import feature_maps  # noqa: E402
+from recommender.matcher import pad  # noqa: E402
 from recommender.model import EncodedLyric, Image2Song  # noqa: E402
 from recommender.release import ReleaseError, load_release  # noqa: E402
 from recommender.train.songs import stanzas_of  # noqa: E402
@@ -147,17 +148,13 @@ def time_tagger(model: Image2Song, clock: Clock) -> dict[str, Any]:
 def time_both(model: Image2Song, songs: Sequence[EncodedLyric], clock: Clock, batches: Sequence[int]) -> dict[str, Any]:
     """Photos per second from pixels to the relevance of all songs, by batch size; in bfloat16 on a GPU."""
     on_gpu = model.device.type == "cuda"
-    states = nn.utils.rnn.pad_sequence([torch.from_numpy(song.line_states).float() for song in songs], batch_first=True)
-    lengths = torch.tensor([len(song.line_states) for song in songs])
-    mask = (torch.arange(states.shape[1])[None] < lengths[:, None]).to(model.device)
-    states = states.to(model.device)
-    pooled = torch.from_numpy(np.stack([song.stage_one for song in songs])).to(model.device)
+    states, mask = pad([torch.from_numpy(song.line_states).float().to(model.device) for song in songs])
 
     def rank(pixels: Tensor) -> None:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=on_gpu):
             seen = model.network.tagger(pixels)
             vectors = model.network.matcher.photo(seen.logits.sigmoid(), seen.features)
-            model.network.matcher(vectors, states, mask, pooled)
+            model.network.matcher(vectors, states, mask)
         if on_gpu:
             torch.cuda.synchronize()
 

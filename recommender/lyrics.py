@@ -1,6 +1,7 @@
 """The second part of the model: a bidirectional recurrent network that reads a lyric and keeps a state for each line.
 
-lyric  h_1..h_n = BiLSTM(w_1..w_n);  g_i = learned pooling of the states of line i's words;  l0 pools the g_i.
+lyric  h_1..h_n = BiLSTM(w_1..w_n);  r_i = learned pooling of [h_j ; w_j] over the words of line i;  g_i = W r_i
+l0     = sum_i b_i g_i, to unit length;  b_i = softmax_i(u . tanh(W_h g_i))
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 MAX_WORDS = 5000
+LINE_HIDDEN = 64
 MAX_LINES = 1000  # the tag attention's memory grows with the lines
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
@@ -117,19 +119,26 @@ class LyricEncoder(nn.Module):
         read = dim + 2 * hidden * self.recurrent
         self.word_weight = nn.Sequential(nn.Linear(read, 64), nn.Tanh(), nn.Linear(64, 1))
         self.to_state = nn.Linear(read, dim)
-        self.line_weight = nn.Sequential(nn.Linear(dim, 64), nn.Tanh(), nn.Linear(64, 1))
+        self.line_weight = nn.Sequential(nn.Linear(dim, LINE_HIDDEN), nn.Tanh(), nn.Linear(LINE_HIDDEN, 1))
 
     def forward(self, lyrics: Sequence[Lyric]) -> Encoded:
         """Encode lyrics of at least one word each."""
-        states, _ = self.words_and_lines(lyrics)
-        lines = [len(lyric.lines) for lyric in lyrics]
+        return self.pool(self.state(self.read(lyrics)[0]), [len(lyric.lines) for lyric in lyrics])
+
+    def state(self, read: Tensor) -> Tensor:
+        """(sum of m, 2H + D) to line states (sum of m, D)."""
+        state: Tensor = self.to_state(read)
+        return state
+
+    def pool(self, states: Tensor, lines: list[int]) -> Encoded:
+        """Line states (sum of m, D), of lyrics of so many lines each, and l0 of each."""
         song = torch.repeat_interleave(torch.arange(len(lines)), torch.tensor(lines)).to(states.device)
         weights = segment_softmax(self.line_weight(states).squeeze(1), song, len(lines))  # (sum m,)
         pooled = states.new_zeros(len(lines), states.shape[1]).index_add(0, song, weights[:, None] * states)
-        return Encoded(states, lines, pooled)
+        return Encoded(states, lines, nn.functional.normalize(pooled, dim=1))
 
-    def words_and_lines(self, lyrics: Sequence[Lyric]) -> tuple[Tensor, Tensor]:
-        """Line states (sum of m, D) and each word's share in its line (sum of n,)."""
+    def read(self, lyrics: Sequence[Lyric]) -> tuple[Tensor, Tensor]:
+        """What is read in each line (sum of m, 2H + D), and each word's share in its line (sum of n,)."""
         device = self.to_state.weight.device
         flat = [word for lyric in lyrics for line in lyric.lines for word in line]
         read = self.dropout(self.words(flat))  # (sum n, D)
@@ -140,7 +149,7 @@ class LyricEncoder(nn.Module):
         line = torch.repeat_interleave(torch.arange(len(line_sizes)), torch.tensor(line_sizes)).to(device)
         weights = segment_softmax(self.word_weight(read).squeeze(1), line, len(line_sizes))  # (sum n,)
         pooled = read.new_zeros(len(line_sizes), read.shape[1]).index_add(0, line, weights[:, None] * read)
-        return nn.functional.normalize(self.to_state(pooled), dim=1), weights
+        return pooled, weights
 
     def hidden(self, vectors: Tensor, lengths: list[int]) -> Tensor:
         """What both directions know at each word: (sum n, D) to (sum n, 2H)."""

@@ -1,9 +1,9 @@
 """The third part of the model: the photo's vector, tag attention over a lyric's lines, and the relevance.
 
 tags       v = MLP_v([sum_k p_k e_k / sum_k p_k ; the CNN's pooled feature]) over the k most certain tags
-attention  a_i = softmax_i(<A v, g_i> + u . tanh(W_h g_i + W_v v));  l(v) = sum_i a_i g_i
+attention  a_i = softmax_i(<A v, g_i / |g_i|> + u . tanh(W_h g_i + W_v v));  l(v) = sum_i a_i g_i, to unit length
+relevance  s(photo, song) = <c, v*l(v)> + MLP([v ; l(v) ; v*l(v)])
 stage one  s0(photo, song) = <v', l0>,  v' = W (v - the mean of v over training photos)
-relevance  s(photo, song) = s0(photo, song) + MLP([v ; l(v) ; v*l(v)])
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from .lyrics import LINE_HIDDEN
 
 
 class PhotoEncoder(nn.Module):
@@ -42,11 +44,11 @@ class PhotoEncoder(nn.Module):
 class TagAttention(nn.Module):
     """Attention of the photo over the lines: additive (Bahdanau et al. 2015) beside bilinear (Luong et al. 2015).
 
-    The bilinear term starts as the dot product, ``sharpness`` times, the additive one at zero. Additive alone comes
-    to a dot product only as a difference of large terms, which training tears apart.
+    The additive term starts as the lyric's own pooling, blind to the photo; the bilinear one as ``sharpness`` times the
+    cosine. Additive alone comes to a cosine only as a difference of large terms, which training tears apart.
     """
 
-    def __init__(self, dim: int, hidden: int = 32, sharpness: float = 3.0) -> None:
+    def __init__(self, dim: int, hidden: int = LINE_HIDDEN, sharpness: float = 1.5) -> None:
         super().__init__()
         self.bilinear = nn.Linear(dim, dim, bias=False)
         self.from_line = nn.Linear(dim, hidden)
@@ -54,13 +56,20 @@ class TagAttention(nn.Module):
         self.score = nn.Linear(hidden, 1, bias=False)
         with torch.no_grad():
             self.bilinear.weight.copy_(torch.eye(dim) * sharpness)
-            self.score.weight.zero_()
+            self.from_photo.weight.zero_()
+
+    @torch.no_grad()
+    def begin(self, line_weight: nn.Sequential) -> None:
+        """With the weights by which the lyric encoder pools lines without a photo."""
+        self.from_line.load_state_dict(line_weight[0].state_dict())
+        self.score.load_state_dict({"weight": line_weight[2].state_dict()["weight"]})
 
     def forward(self, photos: Tensor, states: Tensor, mask: Tensor) -> Tensor:
         """Weights (B, N, m) of each line for each photo; (B, D), (N, m, D), (N, m) true where a line is."""
         together = self.from_line(states)[None] + self.from_photo(photos)[:, None, None]  # (B, N, m, H)
         scores = self.score(together.tanh()).squeeze(3)  # (B, N, m)
-        scores = scores + torch.einsum("bd,nmd->bnm", self.bilinear(photos), states)
+        directions = nn.functional.normalize(states, dim=2)
+        scores = scores + torch.einsum("bd,nmd->bnm", self.bilinear(photos), directions)
         weights: Tensor = scores.masked_fill(~mask[None], -torch.inf).softmax(2)
         return weights
 
@@ -79,19 +88,19 @@ class Matcher(nn.Module):
         self.stage_one = nn.Linear(dim, dim, bias=False)
         self.photo_mean = nn.Buffer(torch.zeros(dim))
         with torch.no_grad():
-            self.agreement.weight.fill_(4.0)
+            self.agreement.weight.fill_(8.0)
             last.weight.zero_()  # begin with the agreement alone
             last.bias.zero_()
             self.stage_one.weight.copy_(torch.eye(dim) * 8.0)
 
-    def forward(self, photos: Tensor, states: Tensor, mask: Tensor, pooled: Tensor) -> Tensor:
-        """Relevance (B, N) of each song for each photo; (B, D), (N, m, D), (N, m), l0 (N, D)."""
+    def forward(self, photos: Tensor, states: Tensor, mask: Tensor) -> Tensor:
+        """Relevance (B, N) of each song for each photo; (B, D), (N, m, D), (N, m)."""
         weights = self.weigh(photos, states, mask)  # (B, N, m)
-        attended = self.relate(photos, torch.einsum("bnm,nmd->bnd", weights, states))
-        return attended + self.query(photos) @ pooled.T
+        attended = torch.einsum("bnm,nmd->bnd", weights, states)
+        return self.relate(photos, nn.functional.normalize(attended, dim=2))
 
     def relate(self, photos: Tensor, lyric: Tensor) -> Tensor:
-        """What the attention adds (B, N), from lyrics as the photos read them, (B, N, D)."""
+        """From lyrics as the photos read them, (B, N, D), the relevance (B, N)."""
         photo = photos[:, None].expand_as(lyric)
         product = photo * lyric
         score = self.agreement(product) + self.mlp(torch.cat([photo, lyric, product], 2))

@@ -104,7 +104,13 @@ class Explanation:
 
 
 class Network(nn.Module):
-    """All weights of a release. ``reference`` holds the v of photos over which a song's mean is taken, (R, D)."""
+    """All weights of a release.
+
+    reference (R, D)      v of photos over which a song's mean is taken
+    calibration (2, T)    a tag's score is sigmoid(slope * logit + shift)
+    content               from the pooled feature: is there anything to see in the picture?
+    song_mean (D,), song_covariance (D, D)    of l0, for how far stage one's relevances of a photo lie apart
+    """
 
     def __init__(self, *, tags: int, vocabulary: Sequence[str], references: int, architecture: dict[str, Any]) -> None:
         super().__init__()
@@ -116,8 +122,19 @@ class Network(nn.Module):
         )
         self.matcher = Matcher(tags, BACKBONES[backbone], dim, architecture["attention"])
         self.reference = nn.Buffer(torch.zeros(references, dim))
-        # A tag's score is sigmoid(slope * logit + shift), (2, T).
         self.calibration = nn.Buffer(torch.stack([torch.ones(tags), torch.zeros(tags)]))
+        self.content = nn.Linear(BACKBONES[backbone], 1)
+        self.song_mean = nn.Buffer(torch.zeros(dim))
+        self.song_covariance = nn.Buffer(torch.eye(dim))
+        with torch.no_grad():
+            self.content.weight.zero_()
+            self.content.bias.fill_(1.0)  # until it is fitted, there is
+
+    def scores(self, logits: Tensor, features: Tensor) -> Tensor:
+        """Calibrated scores of the tags, (B, T); all 0 where there is nothing to see."""
+        slope, shift = self.calibration
+        found: Tensor = (slope * logits + shift).sigmoid() * (self.content(features) > 0)
+        return found
 
 
 def _alike_in_length(lyrics: Mapping[int, Lyric]) -> list[list[int]]:
@@ -152,8 +169,7 @@ class Image2Song:
         pixels = batch(list(photos), self.preprocessing).to(self.device, memory_format=torch.channels_last)
         seen = self.network.tagger(pixels)
         vectors = self.network.matcher.photo(seen.logits.sigmoid(), seen.features)
-        slope, shift = self.network.calibration
-        scores = (slope * seen.logits + shift).sigmoid()
+        scores = self.network.scores(seen.logits, seen.features)
         regions = seen.regions.float().cpu().numpy()
         return [
             PhotoView(self._tags(scores[row].float().cpu().numpy(), regions[row]), vectors[row].float().cpu().numpy())
@@ -179,7 +195,7 @@ class Image2Song:
             encoded = self.network.lyrics([read[row] for row in rows])
             for row, states, pooled in zip(rows, encoded.states.split(encoded.lines), encoded.pooled, strict=True):
                 kept, first = states.half().cpu().numpy(), pooled.half().float()  # as precise as they are stored
-                scores = self.network.matcher(self.network.reference, *self._padded([kept]), first[None])
+                scores = self.network.matcher(self.network.reference, *self._padded([kept]))
                 mean = round(float(scores.mean()), 6)
                 stored[row] = EncodedLyric(kept, read[row].offsets, first.cpu().numpy(), mean)
         return [stored[row] for row in range(len(read))]
@@ -209,18 +225,32 @@ class Image2Song:
         scores = [np.zeros(0, np.float32)]
         for start in range(0, len(songs), SONGS_AT_ONCE):
             part = songs[start : start + SONGS_AT_ONCE]
-            pooled = self._tensor(np.stack([song.stage_one for song in part]))
             states = self._padded([song.line_states for song in part])
-            scores.append(self.network.matcher(photo, *states, pooled)[0].cpu().numpy())
+            scores.append(self.network.matcher(photo, *states)[0].cpu().numpy())
         means = np.array([song.mean_score for song in songs], np.float32)
         return np.concatenate(scores) - means
 
     def confidence(self, view: PhotoView, relevance: float) -> float:
-        """Probability that a song of this relevance fits the photo, logistic in relevance and certainty; as measured
-        by the release's training. Below ``no_match`` a suggestion is a guess."""
+        """Probability that a song of this relevance fits the photo; below ``no_match`` a suggestion is a guess.
+
+        Logistic in the song's standing and the photo's certainty, as fitted by the release's training; 0 where nothing
+        was recognised.
+        """
+        if not view.certainty:
+            return 0.0
         fitted = self.card["confidence"]
-        logit = fitted["offset"] + fitted["relevance"] * relevance + fitted["certainty"] * view.certainty
+        standing = self.standing(view.embedding, relevance)
+        logit = fitted["offset"] + fitted["standing"] * standing + fitted["certainty"] * view.certainty
         return 1 / (1 + math.exp(-max(-50.0, min(50.0, logit))))
+
+    @torch.inference_mode()
+    def standing(self, embedding: Vector, relevance: float) -> float:
+        """By how many standard deviations a relevance is above what stage one gives this photo's v (D,) and the songs
+        of the training."""
+        network = self.network
+        query = network.matcher.stage_one(self._tensor(embedding) - network.reference.mean(0))
+        spread = (query @ network.song_covariance @ query).clamp(min=1e-6).sqrt()
+        return float((relevance - query @ network.song_mean) / spread)
 
     @property
     def no_match(self) -> float:
@@ -233,8 +263,8 @@ class Image2Song:
         lyric = read_lyric(lyrics)
         if not lyric.lines:
             return []
-        states, shares = self.network.lyrics.words_and_lines([lyric])
-        weights = self._weigh(embedding, states).tolist()
+        read, shares = self.network.lyrics.read([lyric])
+        weights = self._weigh(embedding, self.network.lyrics.state(read)).tolist()
         by_line = shares.split([len(line) for line in lyric.lines])
         return [
             AttendedLine(offset, weight, list(zip(words, part.tolist(), strict=True)))
@@ -270,11 +300,11 @@ class Image2Song:
 
     @torch.inference_mode()
     def view_text(self, text: str) -> PhotoView:
-        """A sentence in the place of a photo: its line state, in the photos' space. ValueError without a word."""
+        """A sentence in the place of a photo: its l0, which lies in the photos' space. ValueError without a word."""
         lyric = read_lyric(text.replace("\n", " "))
         if not lyric.lines:
             raise ValueError("The text has no words.")
-        vector = nn.functional.normalize(self.network.lyrics([lyric]).pooled[0], dim=0)
+        vector = self.network.lyrics([lyric]).pooled[0]
         return PhotoView([], vector.float().cpu().numpy(), is_text=True)
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:

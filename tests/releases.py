@@ -58,7 +58,7 @@ def card(name: str = "small") -> dict[str, Any]:
             "cell": "lstm",
             "attention": True,
         },
-        "confidence": {"offset": -2.0, "relevance": 1.0, "certainty": 2.0, "threshold": 0.2},
+        "confidence": {"offset": -2.0, "standing": 1.0, "certainty": 2.0, "threshold": 0.2},
         "preprocessing": {"size": 96},
         "tags": [{"name": tag, "kind": kind} for tag, kind in TAGS.items()],
     }

@@ -161,6 +161,7 @@ def test_the_command_prints_tables_and_json(judged, releases, captions, capsys):
     )
     assert set(found["song2image"]) == set(found["image2song"]) - {"popularity (oracle)"}
     assert 0 <= found["confidence"]["false silent"] <= 1
+    assert 0 < found["vocabulary"]["unknown"] < 1  # the small release knows few words
 
 
 def test_an_oracle_of_popularity_knows_the_other_photos_alone(judged, releases):
@@ -180,7 +181,7 @@ def test_an_ablation_changes_its_part_alone(judged, releases):
 
 def test_tables_are_put_where_the_document_has_a_place(judged, releases, tmp_path, capsys):
     document = tmp_path / "page.md"
-    names = ["image2song", "song2image", "ablations", "tags", "confidence"]
+    names = ["image2song", "song2image", "ablations", "tags", "confidence", "vocabulary"]
     document.write_text(
         "Before\n" + "".join(f"<!-- figures: {n} -->\nstale\n<!-- /figures -->\n" for n in names) + "After"
     )

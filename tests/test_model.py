@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 
 from recommender import lyrics as reading
 from recommender.lyrics import read_lyric, segment_softmax
+from recommender.matcher import pad
 from recommender.model import REASONS, SHOWN_SCORE, SONGS_AT_ONCE, PhotoView, Tag, Unreadable
 from recommender.release import load_release
 from recommender.tagger import pool, region_box
@@ -112,9 +113,21 @@ def test_a_lyric_has_the_same_states_alone_and_in_a_batch(model):
 
 @torch.inference_mode()
 def test_the_words_of_a_line_share_one(model):
-    states, shares = model.network.lyrics.words_and_lines([read_lyric(text) for text in LYRICS[:2]])
+    read, shares = model.network.lyrics.read([read_lyric(text) for text in LYRICS[:2]])
     torch.testing.assert_close(torch.stack([part.sum() for part in shares.split([4, 4, 4, 4, 4])]), torch.ones(5))
-    torch.testing.assert_close(states.norm(dim=1), torch.ones(5))
+    assert len(read) == 5
+
+
+@torch.inference_mode()
+def test_attention_begins_as_the_lyrics_own_pooling_where_the_photo_says_nothing(releases):
+    model = load_release("small", folder=releases)
+    lyrics, attention = model.network.lyrics, model.network.matcher.attention
+    attention.begin(lyrics.line_weight)
+    attention.bilinear.weight.zero_()
+    encoded = lyrics([read_lyric(LYRICS[0])])
+    weights = attention(torch.randn(3, 128), *pad([encoded.states]))
+    read = normalize(weights[:, 0] @ encoded.states, dim=1)
+    torch.testing.assert_close(read, encoded.pooled.expand(3, -1))
 
 
 def test_segment_softmax_is_a_softmax_within_each_segment():
@@ -174,10 +187,10 @@ def test_relevance_is_zero_on_average_over_the_reference_photos(model, encoded):
 def test_stored_states_give_nearly_the_relevance_of_full_ones(model, views, encoded):
     stored, full = [], []
     for text, song in zip(LYRICS, encoded, strict=True):
-        states, _, pooled = model.network.lyrics([read_lyric(text)])
+        states, _, _ = model.network.lyrics([read_lyric(text)])
         mask = torch.ones(1, len(states), dtype=torch.bool)
         photo = torch.from_numpy(views[0].embedding)[None]
-        full.append(model.network.matcher(photo, states[None], mask, pooled).item() - song.mean_score)
+        full.append(model.network.matcher(photo, states[None], mask).item() - song.mean_score)
         stored.append(model.relevance(views[0].embedding, [song]).item())
     assert np.abs(np.subtract(stored, full)).max() < 0.01 * np.ptp(full)
 
@@ -261,12 +274,41 @@ def test_without_attention_all_lines_count_alike(releases, views):
 
 
 def test_confidence_grows_with_relevance_and_certainty(model):
-    blind, sure = PhotoView([], np.zeros(128)), PhotoView([Tag("dog", "object", 0.9, (0, 0, 1, 1))], np.zeros(128))
-    assert model.confidence(blind, 0.0) == pytest.approx(1 / (1 + math.exp(2)))  # the card's offset is -2
-    assert model.confidence(sure, 0.0) == pytest.approx(1 / (1 + math.exp(2 - 2 * 0.9)))
-    assert model.confidence(sure, 3.0) > model.confidence(sure, 0.0) > model.confidence(blind, 0.0)
-    assert 0 <= model.confidence(blind, -1e9) < model.no_match < model.confidence(blind, 1e9) <= 1
+    photo = normalize(torch.randn(128), dim=0).numpy()
+    unsure, sure = (PhotoView([Tag("dog", "object", score, (0, 0, 1, 1))], photo) for score in (0.2, 0.9))
+    average = -model.standing(photo, 0.0) / (model.standing(photo, 1.0) - model.standing(photo, 0.0))
+    assert model.confidence(sure, average) == pytest.approx(1 / (1 + math.exp(2 - 2 * 0.9)))  # the card's numbers
+    assert model.confidence(sure, average + 9) > model.confidence(sure, average) > model.confidence(unsure, average)
+    assert 0 <= model.confidence(unsure, -1e9) < model.no_match < model.confidence(unsure, 1e9) <= 1
     assert model.view_text("a dog").certainty == 1
+
+
+def test_without_anything_recognised_there_is_no_confidence(model):
+    assert model.confidence(PhotoView([], np.zeros(128)), 1e9) == 0
+
+
+@torch.no_grad()
+def test_standing_is_in_deviations_of_stage_one_over_the_songs_of_the_training(releases):
+    model = load_release("small", folder=releases)
+    songs = torch.randn(1000, 128) + 0.5
+    model.network.song_mean.copy_(songs.mean(0))
+    model.network.song_covariance.copy_(songs.T.cov(correction=0))
+    photo = normalize(torch.randn(128), dim=0)
+    matcher = model.network.matcher
+    own = matcher.query(photo[None])[0] @ songs.T
+    everybody = (matcher.query(model.network.reference) @ songs.T).mean(0)
+    scores = own - everybody
+    expected = float((2.0 - scores.mean()) / scores.std(correction=0))
+    assert model.standing(photo.numpy(), 2.0) == pytest.approx(expected, rel=1e-3)
+
+
+@torch.no_grad()
+def test_a_picture_that_shows_nothing_has_no_tags(releases):
+    model = load_release("small", folder=releases)
+    photo = Image.linear_gradient("L").convert("RGB")
+    assert model.analyse([photo])[0].tags
+    model.network.content.bias.fill_(-1.0)
+    assert model.analyse([photo])[0].tags == []
 
 
 @torch.no_grad()

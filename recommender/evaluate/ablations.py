@@ -20,7 +20,6 @@ def ablations(model: Image2Song, judged: JudgedSet) -> Iterator[tuple[str, Array
     for name, change in {
         "no attention (mean of the lines)": _no_attention,
         "no MLP (cosine of v and l(v))": _cosine_only,
-        "no l0 in the relevance (attention alone)": _attention_alone,
         "no attributes": _no_attributes,
         "no tags (pooled feature alone)": _no_tags,
     }.items():
@@ -47,11 +46,6 @@ def _copy(model: Image2Song) -> Image2Song:
 
 def _no_attention(model: Image2Song) -> None:
     model.network.matcher.attends = False
-
-
-@torch.no_grad()
-def _attention_alone(model: Image2Song) -> None:
-    model.network.matcher.stage_one.weight.zero_()
 
 
 def _cosine_only(model: Image2Song) -> None:

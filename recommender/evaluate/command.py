@@ -25,7 +25,7 @@ from .ablations import ablations, tag_numbers
 from .baselines import SentenceEncoder, rank_at_random, rank_by_stage_one, rank_by_word_vectors, tag_sentence
 from .bm25 import rank_by_tags
 from .confidence import confidence_figures
-from .judged import JudgedSet, compare, look, read_judged, song2image, songs_with_photos
+from .judged import JudgedSet, compare, look, read_judged, song2image, songs_with_photos, vocabulary_figures
 from .metrics import Array, Resampling, graded_figures
 from .pairs import evaluate_pairs, read_pairs
 
@@ -116,6 +116,7 @@ def evaluate_judged(
         str(number): round(float(graded_figures(found, judged.truth).ndcg.mean()), 4)
         for number, found in tag_numbers(model, judged)
     }
+    figures["vocabulary"] = vocabulary_figures(model, judged.songs)
     figures["confidence"] = confidence_figures(model, judged, relevance)
     return figures
 
@@ -189,4 +190,5 @@ def judged_sections(figures: Mapping[str, Any]) -> list[report.Section]:
     tags = {"nDCG@10": figures["tags"]}
     sections.append(report.table_section("tags", "By number of tags in v", tags, "most certain tags"))
     sections.append(report.figure_section("confidence", "No confident match", figures["confidence"]))
+    sections.append(report.figure_section("vocabulary", "Words of the judged lyrics", figures["vocabulary"]))
     return sections

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..images import PhotoError, batch, load_photo
 from ..inputs import InputError, json_rows
+from ..lyrics import read_lyric
 from ..model import EncodedLyric, Image2Song, PhotoView, Tag
 from ..rank import CatalogueSong, Ranker, find_photos, read_catalogue
 from .metrics import RELEVANT, Array, Labels, Resampling, graded_figures, grades
@@ -47,8 +48,7 @@ class Looked:
     @torch.inference_mode()
     def views(self, model: Image2Song) -> list[PhotoView]:
         """Each photo with its ten most certain tags, however uncertain: what a baseline gets to read."""
-        slope, shift = model.network.calibration
-        scores = (slope * self.logits + shift).sigmoid().cpu().numpy()
+        scores = model.network.scores(self.logits, self.features).cpu().numpy()
         views = []
         for row, vector in zip(scores, self.vectors(model), strict=True):
             best = np.argsort(-row, kind="stable")[:SEEN_TAGS]
@@ -164,6 +164,14 @@ def compare(scores: Mapping[str, Array], truth: Array, resampling: Resampling) -
             "lead interval": resampling.interval(draws[reference] - draws[name], lead),
         }
     return result
+
+
+def vocabulary_figures(model: Image2Song, songs: Sequence[CatalogueSong]) -> dict[str, float]:
+    """How many of the songs' words the model was not trained with: their vectors come from character n-grams."""
+    words = [word for song in songs for line in read_lyric(song.lyrics).lines for word in line]
+    known = model.network.lyrics.words.index
+    unknown = sum(word not in known for word in words)
+    return {"words": len(words), "vocabulary": len(known), "unknown": round(unknown / max(1, len(words)), 4)}
 
 
 def song2image(scores: Array) -> Array:

@@ -43,6 +43,21 @@ def _flat(rng: np.random.Generator) -> Image.Image:
     return Image.new("RGB", (SIDE, SIDE), tuple(rng.integers(0, 256, 3).tolist()))
 
 
+def _rings(rng: np.random.Generator) -> Image.Image:
+    x, y = np.meshgrid(np.arange(SIDE), np.arange(SIDE))
+    distance = np.hypot(x - rng.uniform(0, SIDE), y - rng.uniform(0, SIDE))
+    wave = np.sin(distance * 2 * np.pi / rng.uniform(10, 60))
+    return _stretched(wave[:, :, None] * rng.uniform(-1, 1, 3))
+
+
+def _mosaic(rng: np.random.Generator) -> Image.Image:
+    """Each point has the colour of the nearest of some centres."""
+    centres = rng.uniform(0, SIDE, (int(rng.integers(10, 60)), 2))
+    x, y = np.meshgrid(np.arange(SIDE), np.arange(SIDE))
+    nearest = np.hypot(x[:, :, None] - centres[:, 0], y[:, :, None] - centres[:, 1]).argmin(2)
+    return Image.fromarray(rng.integers(0, 256, (len(centres), 3), dtype=np.uint8)[nearest])
+
+
 def _two_colours(where: NDArray[np.bool_], rng: np.random.Generator) -> Image.Image:
     one, other = rng.integers(0, 256, (2, 3), dtype=np.uint8)
     return Image.fromarray(np.where(where[:, :, None], one, other))
@@ -63,7 +78,12 @@ KINDS: dict[str, Callable[[np.random.Generator], Image.Image]] = {
 }
 
 
-def textures(each: int, seed: int) -> list[Image.Image]:
+# No training sees these.
+UNSEEN: dict[str, Callable[[np.random.Generator], Image.Image]] = {"rings": _rings, "mosaic": _mosaic}
+
+
+def textures(each: int, seed: int, unseen: bool = False) -> list[Image.Image]:
     """``each`` pictures of every kind, the same for the same seed."""
     rng = np.random.default_rng(seed)
-    return [made(rng) for made in KINDS.values() for _ in range(each)]
+    kinds = UNSEEN if unseen else KINDS
+    return [made(rng) for made in kinds.values() for _ in range(each)]

@@ -1,65 +1,105 @@
-"""How sure a suggestion is: fitted on held-out photos and songs, and on pictures that show nothing."""
+"""What a release knows of its own limits: is there anything to see, and how sure is a suggestion?
+
+Fitted on held-out photos and songs, and on pictures that show nothing.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..evaluate.judged import Looked, look
 from ..evaluate.textures import textures
+from ..lyrics import Lyric
 from ..matcher import pad
-from ..model import SHOWN_SCORE, Image2Song
+from ..model import SHOWN_SCORE, Image2Song, Network
 from .development import Check
 
 Array = NDArray[np.float64]
 CATALOGUES = 10  # random halves of the songs, so that the best song is not always the same
-TEXTURES = 10
-SILENT = 0.1  # share of held-out photos, with songs that fit, that the threshold may call hopeless
+TEXTURES = 60
+SILENT = 0.25  # share of held-out photos, with songs that fit, that the threshold may call hopeless
+LOST = 0.002  # share of held-out photos that may be taken for pictures of nothing
+SONGS_AT_ONCE = 32
+
+
+def fit_content(model: Image2Song, features: Tensor, held_out: Tensor, seed: int) -> None:
+    """Logistic regression of photos against textures, from pooled features of photos (N, F).
+
+    Photos are far more varied than textures: the boundary is moved to where hardly any held-out photo is lost.
+    """
+    nothing = look(model, textures(TEXTURES, seed)).features
+    rows = torch.cat([features, nothing])
+    truth = torch.cat([torch.ones(len(features)), torch.zeros(len(nothing))]).to(rows.device)
+    mean, deviation = features.mean(0), features.std(0) + 1e-3
+    fitted = nn.Linear(rows.shape[1], 1).to(rows.device)
+    optimizer = torch.optim.LBFGS(fitted.parameters(), max_iter=100)
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        logits = fitted((rows - mean) / deviation).squeeze(1)
+        found = nn.functional.binary_cross_entropy_with_logits(logits, truth) + 0.01 * fitted.weight.square().sum()
+        found.backward()
+        return found
+
+    with torch.no_grad():
+        fitted.weight.zero_()
+    optimizer.step(loss)
+    content = model.network.content
+    with torch.no_grad():
+        content.weight.copy_(fitted.weight / deviation)
+        content.bias.copy_(fitted.bias - (fitted.weight / deviation) @ mean)
+        content.bias.sub_(content(held_out).flatten().quantile(LOST))
+
+
+@torch.no_grad()
+def note_songs(network: Network, lyrics: Sequence[Lyric]) -> None:
+    """Mean and covariance of l0 over songs of the training."""
+    parts = [lyrics[start : start + SONGS_AT_ONCE] for start in range(0, len(lyrics), SONGS_AT_ONCE)]
+    pooled = torch.cat([network.lyrics(part).pooled for part in parts])
+    network.song_mean.copy_(pooled.mean(0))
+    network.song_covariance.copy_(pooled.T.cov(correction=0))
 
 
 def fit_confidence(model: Image2Song, logits: Tensor, features: Tensor, check: Check, seed: int) -> dict[str, float]:
-    """For the card: P(the first song fits) = sigmoid(offset + relevance * r + certainty * c), and the threshold below
+    """For the card: P(the first song fits) = sigmoid(offset + standing * s + certainty * c), and the threshold below
     which a suggestion is called a guess.
 
     ``logits`` (N, T) and ``features`` (N, F) of all photos.
     """
     rng = np.random.default_rng(seed)
-    photos = Looked(logits[check.by_theme], features[check.by_theme])
-    nothing = look(model, textures(TEXTURES, seed))
+    looked = Looked(logits[check.by_theme], features[check.by_theme])
     fits = (check.theme_grades >= 2).numpy()
-    shown, empty = (_relevance(model, looked, check) for looked in (photos, nothing))  # (P, S), (Q, S)
-    certain, uncertain = (_certainty(model, looked) for looked in (photos, nothing))
-
-    with_songs, textured, right = [], [], []
+    relevance = _relevance(model, looked, check)  # (P, S)
+    best = np.array([view.tags[0].score for view in looked.views(model)])
+    certain = np.where(best >= SHOWN_SCORE, best, 0.0)
+    every = np.arange(len(fits))
+    told, truth = [], []
     for _ in range(CATALOGUES):
-        songs = rng.permutation(fits.shape[1])[: fits.shape[1] // 2]
-        scores = shown[:, songs]
-        first = scores.argmax(1)[:, None]
-        with_songs.append(np.stack([np.take_along_axis(scores, first, 1)[:, 0], certain], 1))
-        right.append(np.take_along_axis(fits[:, songs], first, 1)[:, 0])
-        textured.append(np.stack([empty[:, songs].max(1), uncertain], 1))
-    told = np.concatenate([*with_songs, *textured])
-    truth = np.concatenate([*right, np.zeros(len(told) - sum(map(len, right)))])
-    offset, relevance, certainty = _logistic(told, truth)
-
-    rows = np.concatenate(with_songs)
-    known = 1 / (1 + np.exp(-(offset + relevance * rows[:, 0] + certainty * rows[:, 1])))
-    threshold = np.quantile(known, SILENT)
+        songs = rng.permutation(fits.shape[1])[: max(1, fits.shape[1] // 2)]
+        first = songs[relevance[:, songs].argmax(1)]
+        told.append(np.stack([_standing(model, looked, relevance[every, first]), certain], 1))
+        truth.append(fits[every, first])
+    rows = np.concatenate(told)
+    offset, standing, certainty = _logistic(rows, np.concatenate(truth).astype(float))
+    known = 1 / (1 + np.exp(-(offset + rows @ np.array([standing, certainty]))))
     return {
         "offset": round(offset, 4),
-        "relevance": round(relevance, 4),
+        "standing": round(standing, 4),
         "certainty": round(certainty, 4),
-        "threshold": round(float(threshold), 4),
+        "threshold": round(float(np.quantile(known, SILENT)), 4),
     }
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _relevance(model: Image2Song, looked: Looked, check: Check) -> Array:
     network = model.network
     encoded = network.lyrics([song.lyric for song in check.own])
-    songs = (*pad(encoded.states.split(encoded.lines)), encoded.pooled)
+    songs = pad(encoded.states.split(encoded.lines))
     photos = torch.from_numpy(np.stack(looked.vectors(model))).to(model.device)
     scores = torch.cat([network.matcher(part, *songs) for part in photos.split(16)])
     means = network.matcher(network.reference, *songs).mean(0)
@@ -67,9 +107,10 @@ def _relevance(model: Image2Song, looked: Looked, check: Check) -> Array:
     return found
 
 
-def _certainty(model: Image2Song, looked: Looked) -> Array:
-    best = np.array([view.tags[0].score for view in looked.views(model)])
-    return np.where(best >= SHOWN_SCORE, best, 0.0)
+def _standing(model: Image2Song, looked: Looked, relevance: Array) -> Array:
+    return np.array(
+        [model.standing(vector, float(best)) for vector, best in zip(looked.vectors(model), relevance, strict=True)]
+    )
 
 
 def _logistic(rows: Array, truth: Array, ridge: float = 1e-3) -> list[float]:

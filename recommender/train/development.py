@@ -92,7 +92,7 @@ def _without_attention(
 def attended(network: Network, photos: Tensor, songs: Encoded) -> Tensor:
     """(B, N) relevances, each song's mean over these photos removed."""
     states, mask = pad(songs.states.split(songs.lines))
-    scores = [network.matcher(part, states, mask, songs.pooled) for part in photos.split(16)]
+    scores = [network.matcher(part, states, mask) for part in photos.split(16)]
     return without_means(torch.cat(scores)).cpu()
 
 

@@ -33,7 +33,7 @@ from ..matcher import Matcher, pad
 from ..model import Image2Song, Network
 from ..release import save_release
 from ..tagger import Tagger
-from .confidence import fit_confidence
+from .confidence import fit_confidence, fit_content, note_songs
 from .data import Photo, TagSpec, read_photos, read_tags, tag_targets
 from .development import Check, development, development_figures, without_means
 from .run import Log, first_alone, join, rank, same_everywhere, step
@@ -61,11 +61,12 @@ class Config:
     cell: str = "lstm"
     attention: bool = True  # off: lines count alike, for the ablation
     most_others: int = 1500  # of the songs without captions
-    evoked: float = 0.5  # share of what a described song's photos show in its lines' targets
+    evoked: float = 0.25  # share of what a described song's photos show in its lines' targets
+    whole_weight: float = 0.3  # of the whole song beside its lines
     references: int = 128
     lyric_epochs: int = 6
     photo_epochs: int = 25
-    match_steps: int = 600
+    match_steps: int = 100
     # A batch of the last step: photos, described songs (each with a caption in a photo's place), other songs.
     photos_at_once: int = 32
     described_at_once: int = 32
@@ -266,21 +267,25 @@ def begin(network: Network, tags: Sequence[TagSpec], space: Space, config: Confi
 
 
 def distil_lyrics(encoder: LyricEncoder, lessons: Lessons, config: Config, log: Log) -> None:
-    """Each line state towards the teacher's view of the line, the pooled lyric towards that of the whole song."""
+    """What is read in each line towards the teacher's view of it, by a head that only the training has; the pooled
+    lyric towards the teacher's view of the whole song, which may be in no line of it."""
     songs = lessons.lyrics
+    literal = nn.Linear(encoder.to_state.in_features, config.dim).to(encoder.to_state.weight.device)
+    same_everywhere(literal)
+    learned = [*encoder.parameters(), *literal.parameters()]
     epochs = config.lyric_epochs
     batches = sum(1 for _ in _by_length(songs))
-    optimizer = torch.optim.AdamW(encoder.parameters(), 1e-3, weight_decay=1e-5)
+    optimizer = torch.optim.AdamW(learned, 1e-3, weight_decay=1e-5)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=epochs * batches + 1)
     for epoch in range(epochs):
         encoder.train()
         for batch in track(list(_by_length(songs)), f"lyrics {epoch + 1}/{epochs}"):
-            lines, whole = _distances(encoder, batch)
-            step(lines + 0.3 * whole, optimizer, limit=1.0)
+            lines, whole = _distances(encoder, literal, batch)
+            step(lines + config.whole_weight * whole, optimizer, limit=1.0)
             schedule.step()
         encoder.eval()
         with torch.inference_mode():
-            lines, whole = _distances(encoder, lessons.check.own)
+            lines, whole = _distances(encoder, literal, lessons.check.unseen)
         log.write("lyrics", epoch + 1, {"line cosine": 1 - lines.item(), "song cosine": 1 - whole.item()})
 
 
@@ -300,11 +305,17 @@ def _by_length(songs: Sequence[Song], words: int = 6000) -> Iterator[list[Song]]
         yield batches[place]
 
 
-def _distances(encoder: LyricEncoder, songs: Sequence[Song]) -> tuple[Tensor, Tensor]:
-    encoded = encoder([song.lyric for song in songs])
-    lines = 1 - nn.functional.cosine_similarity(encoded.states, torch.cat([song.line_targets for song in songs]))
+def _distances(encoder: LyricEncoder, literal: nn.Linear, songs: Sequence[Song]) -> tuple[Tensor, Tensor]:
+    read, _ = encoder.read([song.lyric for song in songs])
+    lines = 1 - nn.functional.cosine_similarity(literal(read), torch.cat([song.line_targets for song in songs]))
+    encoded = encoder.pool(encoder.state(read), [len(song.lyric.lines) for song in songs])
+    return lines.mean(), _from_wholes(encoded.pooled, songs)
+
+
+def _from_wholes(pooled: Tensor, songs: Sequence[Song]) -> Tensor:
+    """How far the pooled lyrics are from the teacher's views of the whole songs."""
     wholes = torch.stack([song.views.mean(0) for song in songs])
-    return lines.mean(), (1 - nn.functional.cosine_similarity(encoded.pooled, wholes)).mean()
+    return (1 - nn.functional.cosine_similarity(pooled, wholes)).mean()
 
 
 # Photos into the teacher's space
@@ -349,6 +360,7 @@ def match(network: Network, lessons: Lessons, config: Config, log: Log) -> None:
         reference = views[lessons.train[torch.randperm(len(lessons.train))[:1024]]]
         means, deviations = relevance_scale(reference, songs)
         center_photos(matcher, lessons)
+    matcher.attention.begin(network.lyrics.line_weight)
     log.write("match", 0, development_figures(network, seen.logits, seen.features, lessons.check))
 
     rates = {"photo": config.photo_rate}
@@ -384,12 +396,11 @@ def match(network: Network, lessons: Lessons, config: Config, log: Log) -> None:
         looks = torch.cat([photos, nn.functional.normalize(told + noise, dim=1)])
         encoded = network.lyrics([song.lyric for song in batch])
         states, mask = pad(encoded.states.split(encoded.lines))
-        scores = without_means(matcher(looks, states, mask, encoded.pooled))
+        scores = without_means(matcher(looks, states, mask))
         first = without_means(matcher.query(looks) @ encoded.pooled.T)
         loss = listwise(scores, target) + 0.5 * listwise(scores.T, target.T) + 0.5 * listwise(first, target)
         loss = loss + (1 - (photos * views[chosen]).sum(1)).mean()
-        line_targets = torch.cat([song.line_targets for song in batch])
-        loss = loss + (1 - nn.functional.cosine_similarity(encoded.states, line_targets)).mean()
+        loss = loss + _from_wholes(encoded.pooled, batch)
         step(loss, optimizer, limit=1.0)
         schedule.step()
         if at % 100 == 0 or at == config.match_steps:
@@ -413,10 +424,9 @@ def architecture(config: Config) -> dict[str, Any]:
     return {name: getattr(config, name) for name in names}
 
 
-@torch.inference_mode()
 def finish(network: Network, tags: Sequence[TagSpec], lessons: Lessons, config: Config, log: Log) -> dict[str, Any]:
-    """What the release needs beside weights: reference photos, calibrated tags, confidence. Returns the card."""
-    network.eval()
+    """What is fitted when all is trained: reference photos, calibrated tags, confidence. Returns the card."""
+    network.eval().requires_grad_(False)
     torch.manual_seed(config.seed)
     order = torch.randperm(len(lessons.train)).repeat(config.references // len(lessons.train) + 1)
     chosen = lessons.train[order[: config.references]]
@@ -428,6 +438,9 @@ def finish(network: Network, tags: Sequence[TagSpec], lessons: Lessons, config: 
     log.write("calibration", 0, cross_fitted_error(logits, shown, rated, config.seed))
     made = card(config, tags, calibrated.tolist(), log)
     model = Image2Song(network=network, card=made, sha256="", device=str(network.reference.device))
+    features = lessons.seen.features
+    fit_content(model, features[lessons.train[::5]], features[lessons.dev], config.seed)
+    note_songs(network, [song.lyric for song in lessons.described])
     made["confidence"] = fit_confidence(model, lessons.seen.logits, lessons.seen.features, lessons.check, config.seed)
     return made
 

@@ -33,6 +33,7 @@ from ..lyrics import Lyric, read_lyric
 from ..matcher import pad
 from ..model import EncodedLyric, Image2Song, Network
 from ..release import ReleaseError, load_release, save_release
+from .confidence import note_songs
 from .development import without_means
 from .run import Log, join, processes, rank, same_everywhere, step
 
@@ -108,6 +109,7 @@ def train(config: Config) -> None:
     if rank() == 0:
         best = training.best
         model.network.load_state_dict(best["network"])
+        note_songs(model.network, lessons.songs)
         save_release(model.network, card(model, lessons, best, config), config.out)
         log.plot()
 
@@ -321,7 +323,7 @@ def pair_loss(network: Network, lessons: Lessons, chosen: Tensor) -> Tensor:
     encoded = network.lyrics([lessons.songs[row] for row in songs.tolist()])
     states, mask = pad(encoded.states.split(encoded.lines))
     photos = network.matcher.photo(lessons.looks.scores[image], lessons.looks.features[image])
-    scores = network.matcher(photos, states, mask, encoded.pooled)[:, column]
+    scores = network.matcher(photos, states, mask)[:, column]
     first = (network.matcher.query(photos) @ encoded.pooled.T)[:, column]
     weights = lessons.weights[chosen]
     return contrast(scores, together, weights) + 0.5 * contrast(first, together, weights)
