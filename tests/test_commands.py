@@ -16,6 +16,7 @@ from redis import Redis
 from recommender.release import save_release
 from socialsongs.models import EMBEDDING_DIM, ModelRelease, Song, SongEmbedding, State
 from socialsongs.selectors.catalogue import nearest_songs, song_filters
+from socialsongs.services.catalogue import save_song
 from workers.reconcile import reconcile
 
 from .releases import card, network
@@ -97,10 +98,32 @@ def test_a_release_takes_over_when_all_songs_are_read_or_by_force(folder, make_s
         run("releases", "activate", "second")
     assert states() == {"tiny": "active", "second": "staged"}
     run("releases", "activate", "second", force=True)
-    assert states() == {"tiny": "retired", "second": "active"}
+    assert states() == {"tiny": "staged", "second": "active"}
     SongEmbedding.objects.filter(release__name="tiny").update(state=State.READY)
     run("releases", "activate", "tiny")
-    assert states() == {"tiny": "active", "second": "retired"}
+    assert states() == {"tiny": "active", "second": "staged"}
+
+
+def test_a_rollback_is_immediate_and_what_was_edited_meanwhile_is_read_for_both(folder, make_song):
+    song = make_song()
+    run("releases", "register")
+    with pytest.raises(CommandError, match="No release that was active before"):
+        run("releases", "rollback")
+    random_release(folder, "second", seed=1)
+    run("releases", "register")
+    run("releases", "activate", "second", force=True)
+    SongEmbedding.objects.update(state=State.READY)
+    song.lyrics = "Entirely new words"
+    save_song(song=song)
+    assert set(SongEmbedding.objects.values_list("release__name", "state")) == {
+        ("tiny", State.QUEUED),
+        ("second", State.QUEUED),
+    }
+    assert run("releases", "rollback") == "tiny: active\n"
+    assert states() == {"tiny": "active", "second": "staged"}
+    run("releases", "retire", "second")
+    with pytest.raises(CommandError, match="No release that was active before"):
+        run("releases", "rollback")
 
 
 def test_the_active_release_cannot_be_retired(folder):

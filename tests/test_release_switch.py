@@ -1,4 +1,4 @@
-"""A release that is retired while its worker computes: its result is dropped, the row is taken anew."""
+"""A release that is replaced while its worker computes: its result is dropped, the row is taken anew."""
 
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def test_a_post_is_taken_anew_by_the_new_release(two, rows, alice, upload):
     assert post.requests.get().release == rows["after"]
 
 
-def test_a_request_is_not_answered_by_a_release_that_was_retired(two, rows, alice, upload):
+def test_a_request_is_not_answered_by_a_release_that_was_replaced(two, rows, alice, upload):
     create_post(owner=alice, uploads=[upload()])
     do_posts(two["before"], rows["before"])
     asked = RecommendationRequest.objects.create(text="the sea")
@@ -68,4 +68,4 @@ def test_a_request_is_not_answered_by_a_release_that_was_retired(two, rows, alic
     assert do_requests(two["before"], rows["before"]) == 1
     asked.refresh_from_db()
     assert (asked.state, asked.attempts) == (State.QUEUED, 0)
-    assert ModelRelease.objects.get(name="before").state == ModelRelease.State.RETIRED
+    assert ModelRelease.objects.get(name="before").state == ModelRelease.State.STAGED

@@ -38,15 +38,29 @@ def register(*, name: str, sha256: str, card: dict[str, Any]) -> ModelRelease:
 
 
 def activate(*, release: ModelRelease, force: bool = False) -> None:
-    """Let a release answer new requests; the one before is retired. Raises NotPossible while songs are missing."""
+    """Let a release answer new requests. Raises NotPossible while songs are missing.
+
+    The one before goes on being filled, for a rollback, until it is retired.
+    """
     encoded, total = encoding_coverage(release=release)
     if encoded < total and not force:
         raise NotPossible(
             f"{release.name} has encoded {encoded} of {total} songs; wait for the workers, or use --force."
         )
     with transaction.atomic():
-        ModelRelease.objects.filter(state=State.ACTIVE).exclude(pk=release.pk).update(state=State.RETIRED)
+        ModelRelease.objects.filter(state=State.ACTIVE).exclude(pk=release.pk).update(state=State.STAGED)
         _switch(release)
+        sync_embeddings()  # of one that was retired before
+
+
+def rollback() -> ModelRelease:
+    """Let the release answer again that was active before, at once. Raises NotPossible when it is retired."""
+    replaced = ModelRelease.objects.filter(state=State.STAGED, activated_at__isnull=False)
+    before = replaced.order_by("-activated_at").first()
+    if before is None:
+        raise NotPossible("No release that was active before is still filled; activate another one by name.")
+    activate(release=before, force=True)
+    return before
 
 
 def retire(*, release: ModelRelease) -> None:

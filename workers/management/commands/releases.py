@@ -26,8 +26,9 @@ class Command(BaseCommand):
         commands.add_parser("list", help="what the database knows of each release")
         register = commands.add_parser("register", help="check the files of a release and make it known")
         register.add_argument("name", nargs="*", help="default: all in the releases folder")
+        commands.add_parser("rollback", help="answer with the release that was active before, at once")
         for action, text in (
-            ("activate", "answer new requests with this release; the one before is retired"),
+            ("activate", "answer new requests with this release; the one before is filled on, for a rollback"),
             ("retire", "encode no more songs for it"),
             ("index", "build its HNSW index, without locking out writers; after the songs are encoded"),
         ):
@@ -42,6 +43,11 @@ class Command(BaseCommand):
             self._list()
         elif action == "register":
             self._register(name or shipped_releases(self._folder()))
+        elif action == "rollback":
+            try:
+                self.stdout.write(f"{releases.rollback().name}: active")
+            except releases.NotPossible as error:
+                raise CommandError(str(error)) from error
         else:
             try:
                 release = ModelRelease.objects.get(name=name)
