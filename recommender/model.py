@@ -245,8 +245,8 @@ class Image2Song:
 
     @torch.inference_mode()
     def standing(self, embedding: Vector, relevance: float) -> float:
-        """By how many standard deviations a relevance is above what stage one gives this photo's v (D,) and the songs
-        of the training."""
+        """By how many standard deviations a relevance is above what stage one gives this photo's v (D,) and the
+        described songs of the training."""
         network = self.network
         query = network.matcher.stage_one(self._tensor(embedding) - network.reference.mean(0))
         spread = (query @ network.song_covariance @ query).clamp(min=1e-6).sqrt()
@@ -312,4 +312,5 @@ class Image2Song:
 
     def _padded(self, songs: Sequence[NDArray[np.float16]]) -> tuple[Tensor, Tensor]:
         """N songs of (m, D) states each as (N, longest m, D), and where the lines are."""
-        return pad([self._tensor(states) for states in songs])
+        padded, mask = pad([torch.from_numpy(states.astype(np.float32)) for states in songs])
+        return padded.to(self.device), mask.to(self.device)

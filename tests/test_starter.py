@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from recommender.evaluate.textures import textures
 from recommender.images import load_photo
 from recommender.rank import CatalogueSong, rank_by_relevance
 from recommender.release import RELEASES, load_release
@@ -58,3 +59,10 @@ def test_different_photos_get_different_songs(starter, score):
               "sklearn/datasets/images/flower.jpg", "sklearn/datasets/images/china.jpg"]  # fmt: skip
     firsts = {int(score(starter.analyse([sample(photo)])[0]).argmax()) for photo in photos}
     assert len(firsts) >= 4
+
+
+@pytest.mark.parametrize("unseen", [False, True])
+def test_pictures_of_nothing_have_no_tags_and_no_confident_match(starter, unseen):
+    views = starter.analyse(textures(2, seed=7, unseen=unseen))
+    assert [view.tags for view in views] == [[]] * len(views)
+    assert {starter.confidence(view, 100.0) for view in views} == {0.0}

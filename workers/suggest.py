@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def _suggestion(
     # The photo that fits the song best is the one that explains it.
     view = max(views, key=lambda view: float(model.relevance(view.embedding, [encoded])[0])) if views[1:] else views[0]
     explanation = model.explain(view.tags, view.embedding, encoded)
-    confidence = max(model.confidence(view, score) for view in views)
+    confidence = model.confidence(_together(views), score)
     lines = song.lyrics.split("\n")
     line = lines[explanation.line].strip() if explanation.line < len(lines) else ""
     earlier = sum(other.strip() == line for other in lines[: explanation.line])
@@ -69,6 +70,12 @@ def _suggestion(
         line_index=explanation.line,
         clip_start_ms=start_of(song.synced_lyrics, line, earlier) if song.synced_lyrics else None,
     )
+
+
+def _together(views: Sequence[PhotoView]) -> PhotoView:
+    """Several photos as one, as surely seen as the surest of them."""
+    surest = max(views, key=lambda view: view.certainty)
+    return replace(surest, embedding=np.mean([view.embedding for view in views], axis=0))
 
 
 def is_confident(model: Image2Song, suggestions: Sequence[Suggestion]) -> bool:

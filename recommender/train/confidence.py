@@ -49,6 +49,8 @@ def fit_content(model: Image2Song, features: Tensor, held_out: Tensor, seed: int
     with torch.no_grad():
         fitted.weight.zero_()
     optimizer.step(loss)
+    if not torch.isfinite(fitted.weight).all():
+        raise RuntimeError("Photos could not be told from textures: the logistic regression diverged.")
     content = model.network.content
     with torch.no_grad():
         content.weight.copy_(fitted.weight / deviation)
@@ -78,15 +80,18 @@ def fit_confidence(model: Image2Song, logits: Tensor, features: Tensor, check: C
     best = np.array([view.tags[0].score for view in looked.views(model)])
     certain = np.where(best >= SHOWN_SCORE, best, 0.0)
     every = np.arange(len(fits))
-    told, truth = [], []
+    told, truth, answerable = [], [], []
     for _ in range(CATALOGUES):
         songs = rng.permutation(fits.shape[1])[: max(1, fits.shape[1] // 2)]
         first = songs[relevance[:, songs].argmax(1)]
         told.append(np.stack([_standing(model, looked, relevance[every, first]), certain], 1))
         truth.append(fits[every, first])
+        answerable.append(fits[:, songs].any(1))
     rows = np.concatenate(told)
-    offset, standing, certainty = _logistic(rows, np.concatenate(truth).astype(float))
-    known = 1 / (1 + np.exp(-(offset + rows @ np.array([standing, certainty]))))
+    seen = rows[:, 1] > 0  # without a tag, confidence is 0
+    offset, standing, certainty = _logistic(rows[seen], np.concatenate(truth)[seen].astype(float))
+    known = np.where(seen, 1 / (1 + np.exp(-(offset + rows @ np.array([standing, certainty])))), 0.0)
+    known = known[np.concatenate(answerable)]
     return {
         "offset": round(offset, 4),
         "standing": round(standing, 4),

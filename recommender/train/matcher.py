@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from ..tagger import Tagger
 from .confidence import fit_confidence, fit_content, note_songs
 from .data import Photo, TagSpec, read_photos, read_tags, tag_targets
 from .development import Check, development, development_figures, without_means
-from .run import Log, first_alone, join, rank, same_everywhere, step
+from .run import Log, first_alone, join, processes, rank, same_everywhere, step
 from .songs import Song, read_rows, read_songs, relevance, relevance_scale, stanzas_of
 from .tagger import recall, texts_of
 from .teacher import Space, embed, known_words
@@ -274,12 +274,12 @@ def distil_lyrics(encoder: LyricEncoder, lessons: Lessons, config: Config, log: 
     same_everywhere(literal)
     learned = [*encoder.parameters(), *literal.parameters()]
     epochs = config.lyric_epochs
-    batches = sum(1 for _ in _by_length(songs))
+    plan = [_share(_by_length(songs, seed=1000 * config.seed + epoch)) for epoch in range(epochs)]
     optimizer = torch.optim.AdamW(learned, 1e-3, weight_decay=1e-5)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=epochs * batches + 1)
-    for epoch in range(epochs):
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=sum(map(len, plan)) + 1)
+    for epoch, batches in enumerate(plan):
         encoder.train()
-        for batch in track(list(_by_length(songs)), f"lyrics {epoch + 1}/{epochs}"):
+        for batch in track(batches, f"lyrics {epoch + 1}/{epochs}"):
             lines, whole = _distances(encoder, literal, batch)
             step(lines + config.whole_weight * whole, optimizer, limit=1.0)
             schedule.step()
@@ -289,10 +289,11 @@ def distil_lyrics(encoder: LyricEncoder, lessons: Lessons, config: Config, log: 
         log.write("lyrics", epoch + 1, {"line cosine": 1 - lines.item(), "song cosine": 1 - whole.item()})
 
 
-def _by_length(songs: Sequence[Song], words: int = 6000) -> Iterator[list[Song]]:
+def _by_length(songs: Sequence[Song], seed: int, words: int = 6000) -> list[list[Song]]:
     """Batches of songs of like length, about so many words each, in random order."""
+    draw = torch.Generator().manual_seed(seed)
     length = [sum(map(len, song.lyric.lines)) for song in songs]
-    order = sorted(range(len(songs)), key=lambda row: length[row] * (0.8 + 0.4 * float(torch.rand(1))))
+    order = sorted(range(len(songs)), key=lambda row: length[row] * (0.8 + 0.4 * float(torch.rand(1, generator=draw))))
     batches: list[list[Song]] = [[]]
     room = words
     for row in order:
@@ -301,8 +302,13 @@ def _by_length(songs: Sequence[Song], words: int = 6000) -> Iterator[list[Song]]
             room = words
         batches[-1].append(songs[row])
         room -= length[row]
-    for place in torch.randperm(len(batches)).tolist():
-        yield batches[place]
+    return [batches[place] for place in torch.randperm(len(batches), generator=draw).tolist()]
+
+
+def _share(batches: list[list[Song]]) -> list[list[Song]]:
+    """What this process takes of them, as many as each other one."""
+    each = -(-len(batches) // processes())
+    return [batches[(rank() + processes() * at) % len(batches)] for at in range(each)]
 
 
 def _distances(encoder: LyricEncoder, literal: nn.Linear, songs: Sequence[Song]) -> tuple[Tensor, Tensor]:
@@ -351,7 +357,7 @@ def place_photos(matcher: Matcher, lessons: Lessons, config: Config, log: Log) -
 def match(network: Network, lessons: Lessons, config: Config, log: Log) -> None:
     """For each photo the relevance over a batch of songs towards the teacher's, and for each song over the photos.
 
-    The lyric encoder goes on learning, held to what it was distilled to.
+    The lyric encoder goes on learning, its l0 held to what it was distilled to.
     """
     matcher, seen, views = network.matcher, lessons.seen, lessons.views
     others = [song for song in lessons.others if len(song.lyric.lines) <= config.longest]

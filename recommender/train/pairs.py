@@ -14,7 +14,6 @@ import argparse
 import copy
 import hashlib
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,7 @@ from ..inputs import InputError
 from ..lyrics import Lyric, read_lyric
 from ..matcher import pad
 from ..model import EncodedLyric, Image2Song, Network
-from ..release import ReleaseError, load_release, save_release
+from ..release import load_release, save_release
 from .confidence import note_songs
 from .development import without_means
 from .run import Log, join, processes, rank, same_everywhere, step
@@ -58,7 +57,7 @@ class Config:
 
 
 def main(arguments: list[str]) -> int:
-    """Exit codes: 0 done, 2 wrong input."""
+    """Raises InputError and ReleaseError."""
     parser = argparse.ArgumentParser(
         prog="python -m recommender train matcher",
         description=__doc__,
@@ -78,11 +77,7 @@ def main(arguments: list[str]) -> int:
         parser.error("--epochs: at least 1")
     if not 0 <= config.held_out < 1:
         parser.error("--held-out: at least 0, below 1")
-    try:
-        train(config)
-    except (InputError, ReleaseError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    train(config)
     return 0
 
 
