@@ -11,7 +11,7 @@ from PIL import Image
 from recommender.__main__ import main
 from recommender.evaluate.ablations import ablations
 from recommender.evaluate.command import evaluate_judged
-from recommender.evaluate.judged import read_judged
+from recommender.evaluate.judged import read_judged, vocabulary_figures
 from recommender.evaluate.metrics import (
     Labels,
     Resampling,
@@ -20,7 +20,10 @@ from recommender.evaluate.metrics import (
     graded_figures,
     pair_figures,
 )
+from recommender.rank import CatalogueSong
 from recommender.release import load_release
+
+from .releases import WORDS
 
 
 def labels(main=(), side=(), mood=()):
@@ -161,7 +164,12 @@ def test_the_command_prints_tables_and_json(judged, releases, captions, capsys):
     )
     assert set(found["song2image"]) == set(found["image2song"]) - {"popularity (oracle)"}
     assert 0 <= found["confidence"]["false silent"] <= 1
-    assert 0 < found["vocabulary"]["unknown"] < 1  # the small release knows few words
+    assert found["vocabulary"]["vocabulary"] == len(WORDS)
+
+
+def test_words_that_the_training_did_not_know_are_counted(model):
+    songs = [CatalogueSong("1", "a", "b", "The sea\nthe zeppelin"), CatalogueSong("2", "c", "d", "Snow")]
+    assert vocabulary_figures(model, songs) == {"words": 5, "vocabulary": len(WORDS), "unknown": 0.2}
 
 
 def test_an_oracle_of_popularity_knows_the_other_photos_alone(judged, releases):
