@@ -11,6 +11,7 @@ import sys
 import tempfile
 import urllib.request
 from contextlib import contextmanager, suppress
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +19,9 @@ import psutil
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
+from rich.console import Console
 
+from socialsongs.management.commands import demo as command
 from socialsongs.site import demo, embedded
 from socialsongs.site.embedded import EmbeddedServerError, die_with_parent
 
@@ -188,3 +191,11 @@ def test_a_folder_of_somebody_else_is_refused(var):
         embedded.running(var),
     ):
         pass
+
+
+def test_a_narrow_terminal_cuts_no_password_off(monkeypatch):
+    told = StringIO()
+    monkeypatch.setattr(command, "console", Console(file=told, width=40))
+    command._welcome("http://127.0.0.1:8000", {"poster": "AGouknxEynWN", "staff": "-Mk4TornPlBo"}, "0" * 40)
+    for whole in ("password AGouknxEynWN\n", "password -Mk4TornPlBo\n", f"token of poster: {'0' * 40}\n"):
+        assert whole in told.getvalue()

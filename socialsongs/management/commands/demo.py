@@ -19,7 +19,6 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from rest_framework.authtoken.models import Token
 from rich.console import Console
-from rich.panel import Panel
 from rich.progress import Progress
 
 from socialsongs.models import Song
@@ -137,16 +136,14 @@ def _wait(children: Children, address: str) -> None:
 
 
 def _welcome(address: str, accounts: dict[str, str], token: str) -> None:
+    """In no frame: a narrow terminal would cut the passwords off, and a frame cannot be copied."""
+    console.rule("SocialSongs is ready")
     console.print(
-        Panel(
-            f"Post a photo  {address}/  log in as [bold]poster[/bold], password {accounts['poster']}\n"
-            f"Catalogue     {address}/admin/  log in as [bold]staff[/bold], password {accounts['staff']}\n"
-            f"API           {address}/api/schema/ui/  token of poster: {token}\n\n"
-            f"curl -H 'Authorization: Token {token}' -F photos=@photo.jpg {address}/api/v1/posts\n\n"
-            "Ctrl-C stops everything.",
-            title="SocialSongs is ready",
-            expand=False,
-        ),
+        f"Post a photo  {address}/  log in as [bold]poster[/bold], password {accounts['poster']}\n"
+        f"Catalogue     {address}/admin/  log in as [bold]staff[/bold], password {accounts['staff']}\n"
+        f"API           {address}/api/schema/ui/  token of poster: {token}\n\n"
+        f"curl -H 'Authorization: Token {token}' -F photos=@photo.jpg {address}/api/v1/posts\n\n"
+        "Ctrl-C stops everything.",
         highlight=False,
         soft_wrap=True,
     )
