@@ -39,13 +39,13 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("train", help="train a part: tagger or matcher (see docs/model.md)", add_help=False)
 
     given, rest = parser.parse_known_args(arguments)
-    if given.command == "train":
-        from .train.__main__ import main as train
-
-        return train(rest)
-    if rest:
+    if rest and given.command != "train":
         parser.error(f"unrecognised arguments: {' '.join(rest)}")
     try:
+        if given.command == "train":
+            from .train.__main__ import main as train
+
+            return train(rest)
         if given.command == "evaluate":
             return evaluation.run(given)
         model = load_release(given.release, folder=given.releases, device=given.device)

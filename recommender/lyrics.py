@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 MAX_WORDS = 5000
-LINE_HIDDEN = 64
 MAX_LINES = 1000  # the tag attention's memory grows with the lines
+LINE_HIDDEN = 64  # of the weight of a line, from which the tag attention starts
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
@@ -123,12 +123,7 @@ class LyricEncoder(nn.Module):
 
     def forward(self, lyrics: Sequence[Lyric]) -> Encoded:
         """Encode lyrics of at least one word each."""
-        return self.pool(self.state(self.read(lyrics)[0]), [len(lyric.lines) for lyric in lyrics])
-
-    def state(self, read: Tensor) -> Tensor:
-        """(sum of m, 2H + D) to line states (sum of m, D)."""
-        state: Tensor = self.to_state(read)
-        return state
+        return self.pool(self.to_state(self.read(lyrics)[0]), [len(lyric.lines) for lyric in lyrics])
 
     def pool(self, states: Tensor, lines: list[int]) -> Encoded:
         """Line states (sum of m, D), of lyrics of so many lines each, and l0 of each."""

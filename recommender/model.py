@@ -264,7 +264,7 @@ class Image2Song:
         if not lyric.lines:
             return []
         read, shares = self.network.lyrics.read([lyric])
-        weights = self._weigh(embedding, self.network.lyrics.state(read)).tolist()
+        weights = self._weigh(embedding, self.network.lyrics.to_state(read)).tolist()
         by_line = shares.split([len(line) for line in lyric.lines])
         return [
             AttendedLine(offset, weight, list(zip(words, part.tolist(), strict=True)))

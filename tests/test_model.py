@@ -109,6 +109,7 @@ def test_a_lyric_has_the_same_states_alone_and_in_a_batch(model):
         alone = model.network.lyrics([lyric])
         torch.testing.assert_close(alone.states, states, rtol=0, atol=1e-5)
         torch.testing.assert_close(alone.pooled[0], pooled, rtol=0, atol=1e-5)
+        assert pooled.norm().item() == pytest.approx(1, abs=1e-5)
 
 
 @torch.inference_mode()

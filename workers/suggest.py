@@ -30,7 +30,8 @@ def find_songs(
     """Unsaved suggestions for one or more photos, best first; several photos count by the mean of their relevances."""
     if not views:
         return []
-    query = np.mean([model.query(view.embedding) for view in views], axis=0)
+    together = _together(views)
+    query = model.query(together.embedding).tolist()
     condition = song_filters(parameters=parameters)
     rows = nearest_songs(release=release, embedding=query, condition=condition, limit=config().CANDIDATES)
     songs = [stored(row) for row in rows]
@@ -38,7 +39,7 @@ def find_songs(
     order = sorted(range(len(rows)), key=lambda place: (-scores[place], str(rows[place].song_id)))
     limit = parameters.get("limit", config().SUGGESTIONS)
     return [
-        _suggestion(model, release, views, rows[place].song, songs[place], float(scores[place]), rank)
+        _suggestion(model, release, views, together, rows[place].song, songs[place], float(scores[place]), rank)
         for rank, place in enumerate(order[:limit], start=1)
     ]
 
@@ -47,6 +48,7 @@ def _suggestion(
     model: Image2Song,
     release: ModelRelease,
     views: Sequence[PhotoView],
+    together: PhotoView,
     song: Song,
     encoded: EncodedLyric,
     score: float,
@@ -55,7 +57,7 @@ def _suggestion(
     # The photo that fits the song best is the one that explains it.
     view = max(views, key=lambda view: float(model.relevance(view.embedding, [encoded])[0])) if views[1:] else views[0]
     explanation = model.explain(view.tags, view.embedding, encoded)
-    confidence = model.confidence(_together(views), score)
+    confidence = model.confidence(together, score)
     lines = song.lyrics.split("\n")
     line = lines[explanation.line].strip() if explanation.line < len(lines) else ""
     earlier = sum(other.strip() == line for other in lines[: explanation.line])

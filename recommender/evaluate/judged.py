@@ -134,7 +134,7 @@ def read_judged(model: Image2Song, *, photos: Path, labels: Path, songs: Path) -
 def _read_labels(path: Path) -> list[Labels]:
     found = []
     for where, row in json_rows(path):
-        if not isinstance(row, dict) or "id" not in row:
+        if not isinstance(row, dict) or (row.get("keep", True) and "id" not in row):
             raise InputError(f"{where}: no labels; give an object with 'id', 'main', 'side', 'mood'")
         if row.get("keep", True):
             try:

@@ -1,14 +1,11 @@
 """``python -m recommender train tagger|matcher``; ``train matcher --pairs`` learns from (image, song) pairs.
 
-Exit codes: 0 done, 2 wrong input.
+Raises InputError and ReleaseError.
 """
 
 from __future__ import annotations
 
 import sys
-
-from ..inputs import InputError
-from ..release import ReleaseError
 
 
 def main(arguments: list[str]) -> int:
@@ -21,8 +18,4 @@ def main(arguments: list[str]) -> int:
         from . import pairs as part  # type: ignore[no-redef]
     else:
         from . import matcher as part  # type: ignore[no-redef]
-    try:
-        return part.main(arguments[1:])
-    except (InputError, ReleaseError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    return part.main(arguments[1:])

@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from ..evaluate.judged import Looked, look
 from ..evaluate.textures import textures
 from ..lyrics import Lyric
-from ..matcher import pad
 from ..model import SHOWN_SCORE, Image2Song, Network
-from .development import Check
+from .development import Check, every_relevance
 
 Array = NDArray[np.float64]
 CATALOGUES = 10  # random halves of the songs, so that the best song is not always the same
@@ -104,11 +103,9 @@ def fit_confidence(model: Image2Song, logits: Tensor, features: Tensor, check: C
 def _relevance(model: Image2Song, looked: Looked, check: Check) -> Array:
     network = model.network
     encoded = network.lyrics([song.lyric for song in check.own])
-    songs = pad(encoded.states.split(encoded.lines))
     photos = torch.from_numpy(np.stack(looked.vectors(model))).to(model.device)
-    scores = torch.cat([network.matcher(part, *songs) for part in photos.split(16)])
-    means = network.matcher(network.reference, *songs).mean(0)
-    found: Array = (scores - means).double().cpu().numpy()
+    means = every_relevance(network, network.reference, encoded).mean(0)
+    found: Array = (every_relevance(network, photos, encoded) - means).double().cpu().numpy()
     return found
 
 

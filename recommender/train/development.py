@@ -91,9 +91,13 @@ def _without_attention(
 
 def attended(network: Network, photos: Tensor, songs: Encoded) -> Tensor:
     """(B, N) relevances, each song's mean over these photos removed."""
+    return without_means(every_relevance(network, photos, songs)).cpu()
+
+
+def every_relevance(network: Network, photos: Tensor, songs: Encoded) -> Tensor:
+    """(B, N), a few photos at a time."""
     states, mask = pad(songs.states.split(songs.lines))
-    scores = [network.matcher(part, states, mask) for part in photos.split(16)]
-    return without_means(torch.cat(scores)).cpu()
+    return torch.cat([network.matcher(part, states, mask) for part in photos.split(16)])
 
 
 def at_first(network: Network, photos: Tensor, songs: Encoded) -> Tensor:

@@ -36,7 +36,7 @@ from ..tagger import Tagger
 from .confidence import fit_confidence, fit_content, note_songs
 from .data import Photo, TagSpec, read_photos, read_tags, tag_targets
 from .development import Check, development, development_figures, without_means
-from .run import Log, first_alone, join, processes, rank, same_everywhere, step
+from .run import Log, first_alone, join, rank, same_everywhere, share, step
 from .songs import Song, read_rows, read_songs, relevance, relevance_scale, stanzas_of
 from .tagger import recall, texts_of
 from .teacher import Space, embed, known_words
@@ -274,7 +274,8 @@ def distil_lyrics(encoder: LyricEncoder, lessons: Lessons, config: Config, log: 
     same_everywhere(literal)
     learned = [*encoder.parameters(), *literal.parameters()]
     epochs = config.lyric_epochs
-    plan = [_share(_by_length(songs, seed=1000 * config.seed + epoch)) for epoch in range(epochs)]
+    drawn = [_by_length(songs, seed=1000 * config.seed + epoch) for epoch in range(epochs)]
+    plan = [[batches[place] for place in share(len(batches))] for batches in drawn]
     optimizer = torch.optim.AdamW(learned, 1e-3, weight_decay=1e-5)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=sum(map(len, plan)) + 1)
     for epoch, batches in enumerate(plan):
@@ -305,16 +306,10 @@ def _by_length(songs: Sequence[Song], seed: int, words: int = 6000) -> list[list
     return [batches[place] for place in torch.randperm(len(batches), generator=draw).tolist()]
 
 
-def _share(batches: list[list[Song]]) -> list[list[Song]]:
-    """What this process takes of them, as many as each other one."""
-    each = -(-len(batches) // processes())
-    return [batches[(rank() + processes() * at) % len(batches)] for at in range(each)]
-
-
 def _distances(encoder: LyricEncoder, literal: nn.Linear, songs: Sequence[Song]) -> tuple[Tensor, Tensor]:
     read, _ = encoder.read([song.lyric for song in songs])
     lines = 1 - nn.functional.cosine_similarity(literal(read), torch.cat([song.line_targets for song in songs]))
-    encoded = encoder.pool(encoder.state(read), [len(song.lyric.lines) for song in songs])
+    encoded = encoder.pool(encoder.to_state(read), [len(song.lyric.lines) for song in songs])
     return lines.mean(), _from_wholes(encoded.pooled, songs)
 
 
@@ -447,7 +442,7 @@ def finish(network: Network, tags: Sequence[TagSpec], lessons: Lessons, config: 
     features = lessons.seen.features
     fit_content(model, features[lessons.train[::5]], features[lessons.dev], config.seed)
     note_songs(network, [song.lyric for song in lessons.described])
-    made["confidence"] = fit_confidence(model, lessons.seen.logits, lessons.seen.features, lessons.check, config.seed)
+    made["confidence"] = fit_confidence(model, lessons.seen.logits, features, lessons.check, config.seed)
     return made
 
 

@@ -34,7 +34,7 @@ from ..model import EncodedLyric, Image2Song, Network
 from ..release import load_release, save_release
 from .confidence import note_songs
 from .development import without_means
-from .run import Log, join, processes, rank, same_everywhere, step
+from .run import Log, join, processes, rank, same_everywhere, share, step
 
 CHOSEN_BY = "image2song MRR"
 
@@ -249,8 +249,8 @@ class Training:
             ),
         ]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=1e-3)
-        self.each = -(-len(lessons.rows) // processes())  # pairs for each process
-        self.steps = -(-self.each // config.pairs_at_once)
+        self.mine = share(len(lessons.rows))
+        self.steps = -(-len(self.mine) // config.pairs_at_once)
         self.schedule = self._schedule()
 
     def _schedule(self) -> torch.optim.lr_scheduler.OneCycleLR:
@@ -285,7 +285,7 @@ class Training:
         config, lessons = self.config, self.lessons
         draw = 1000 * config.seed + self.epoch
         order = torch.randperm(len(lessons.rows), generator=torch.Generator().manual_seed(draw))
-        mine = order[(rank() + processes() * torch.arange(self.each)) % len(order)]
+        mine = order[self.mine]
         torch.manual_seed(1000 * draw + rank())  # dropout, the same where training goes on
         self.network.train()
         self.network.tagger.eval()

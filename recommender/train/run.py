@@ -35,6 +35,12 @@ def processes() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
+def share(count: int) -> list[int]:
+    """The places, of so many, that this process takes: as many as each other one, so that some may be taken twice."""
+    each = -(-count // processes())
+    return [(rank() + processes() * at) % count for at in range(each)]
+
+
 @contextmanager
 def first_alone() -> Iterator[None]:
     """The first process goes through before the others do: what it writes to a cache, they read."""
