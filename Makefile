@@ -17,8 +17,8 @@ $(READY): requirements.txt recommender/train/requirements.txt tests/requirements
 demo: setup  ## run everything on this machine: http://127.0.0.1:$(PORT)
 	@$(BIN)/python manage.py demo --port $(PORT)
 
-test: lint  ## lint, types, checks and all tests
-	$(BIN)/python -m pytest
+test: lint  ## lint, types, checks and all tests, on two processes
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup  ## ruff, mypy, migrations, deployment check
 	$(BIN)/ruff check .

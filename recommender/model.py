@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from .backbones import BACKBONES
-from .images import Preprocessing, batch
+from .images import Preprocessing
 from .language import foreign
 from .lyrics import Lyric, LyricEncoder, read_lyric
 from .matcher import Matcher, pad
@@ -31,6 +31,8 @@ SHOWN_TAGS = 15
 REASONS = 4
 SONGS_AT_ONCE = 256
 WORDS_AT_ONCE = 8192
+# Photos in one pass on a GPU: filled up to one of these sizes, so that few shapes are planned and allocated for.
+PASS_SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,12 @@ class Network(nn.Module):
         return found
 
 
+def fill_up(pixels: Tensor) -> Tensor:
+    """A batch (B, ...) with empty rows up to the next of PASS_SIZES."""
+    size = next(size for size in PASS_SIZES if size >= len(pixels))
+    return torch.cat([pixels, pixels.new_zeros(size - len(pixels), *pixels.shape[1:])])
+
+
 def _alike_in_length(lyrics: Mapping[int, Lyric]) -> list[list[int]]:
     """The rows in groups of which little is padding."""
     lengths = {row: sum(map(len, lyric.lines)) for row, lyric in lyrics.items()}
@@ -161,13 +169,34 @@ class Image2Song:
         self.preprocessing = Preprocessing.of(card["preprocessing"])
         self.network = network.eval().to(self.device)
 
-    @torch.inference_mode()
     def analyse(self, photos: Sequence[Image.Image]) -> list[PhotoView]:
         """Look at upright RGB photos (see ``images.load_photo``)."""
-        if not photos:
-            return []
-        pixels = batch(list(photos), self.preprocessing).to(self.device, memory_format=torch.channels_last)
-        seen = self.network.tagger(pixels)
+        return self.look([self.preprocessing(photo) for photo in photos])
+
+    def look(self, photos: Sequence[Tensor]) -> list[PhotoView]:
+        """Look at photos that went through ``preprocessing``, (3, S, S) each."""
+        most = PASS_SIZES[-1]
+        return [view for start in range(0, len(photos), most) for view in self._look(photos[start : start + most])]
+
+    def warm_up(self, most: int) -> None:
+        """Run once what up to ``most`` photos at once will need: kernels are chosen and memory taken now, not later."""
+        empty = torch.zeros(3, self.preprocessing.size, self.preprocessing.size)
+        sizes = PASS_SIZES if self.device.type == "cuda" else PASS_SIZES[:1]
+        for size in sizes:
+            if size == 1 or size < 2 * most:
+                self.look([empty] * size)
+        self.encode(["warm up"])
+
+    @torch.inference_mode()
+    def _look(self, photos: Sequence[Tensor]) -> list[PhotoView]:
+        pixels = torch.stack(list(photos))
+        on_gpu = self.device.type == "cuda"
+        if on_gpu:
+            pixels = fill_up(pixels)
+        pixels = pixels.to(self.device, memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=on_gpu):
+            maps = self.network.tagger.backbone(pixels)
+        seen = self.network.tagger.read(maps.float()[: len(photos)])
         vectors = self.network.matcher.photo(seen.logits.sigmoid(), seen.features)
         scores = self.network.scores(seen.logits, seen.features)
         regions = seen.regions.float().cpu().numpy()

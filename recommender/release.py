@@ -57,6 +57,7 @@ def read_card(name: str, folder: Path | None = None) -> dict[str, Any]:
 def load_release(name: str | None = None, *, folder: Path | None = None, device: str = "cpu") -> Image2Song:
     """Load a release after checking its SHA-256. ``device`` as torch names it, or "auto". Raises ReleaseError."""
     name = name or DEFAULT
+    device = _find_device(device)
     card = read_card(name, folder)
     path = (folder or RELEASES) / name / WEIGHTS
     if not path.is_file():
@@ -81,9 +82,21 @@ def load_release(name: str | None = None, *, folder: Path | None = None, device:
         network.load_state_dict(tensors)
     except (SafetensorError, RuntimeError, KeyError) as error:
         raise ReleaseError(f"{path} does not hold the network its card describes: {error}") from error
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     return Image2Song(network=network, card=card, sha256=digest, device=device)
+
+
+def _find_device(name: str) -> str:
+    """A device that is there. Raises ReleaseError, before anything is loaded."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return "cuda" if gpus else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ReleaseError(f"{name!r} is no device: say cpu, cuda, cuda:1 ..., or auto.") from None
+    if device.type == "cuda" and (device.index or 0) >= gpus:
+        raise ReleaseError(f"There is no device {name!r}: torch sees {gpus} GPUs. Say cpu, another GPU, or auto.")
+    return name
 
 
 def save_release(network: Network, card: dict[str, Any], folder: Path) -> Path:

@@ -38,14 +38,19 @@ class Config:
     SUGGESTIONS: int = 10
     CANDIDATES: int = 300
 
-    # Workers: how long a claim lasts, how often a row is tried, how long one drain task runs.
+    # Workers: how long a claim lasts, how often a row is tried and how long an outage may delay it, how long one
+    # drain task runs, how large batches get.
     LEASE_SECONDS: int = 60
     MAX_ATTEMPTS: int = 3
+    OUTAGE_SECONDS: int = 3600
     TASK_BUDGET_SECONDS: int = 20
     VISIBILITY_TIMEOUT_SECONDS: int = 120
     RECONCILE_SECONDS: int = 5
     INTERACTIVE_BATCH: int = 16
-    BULK_BATCH: int = 16
+    BULK_BATCH: int = 64
+    BULK_MILLISECONDS: int = 100
+    HEARTBEAT_SECONDS: int = 5
+    SONG_CACHE_MIB: int = 256
 
     # The model: a folder with releases (None: the ones that ship) and where it runs.
     RELEASES_DIR: str | None = None

@@ -18,8 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 _servers = ExitStack()
 atexit.register(_servers.close)
 
-if "DATABASE_URL" not in os.environ:
-    found = _servers.enter_context(running(ROOT / "var" / "test"))
+# Each of the processes that share the tests has servers of its own: tests empty them, and some stop them.
+PART = os.environ.get("PYTEST_XDIST_WORKER", "main")
+if "DATABASE_URL" not in os.environ or PART != "main":
+    found = _servers.enter_context(running(ROOT / "var" / "test" / PART))
     os.environ |= {"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url}
 
 folder = tempfile.mkdtemp(prefix="socialsongs-test-")

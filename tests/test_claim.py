@@ -6,11 +6,12 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.db.models.functions import Now
 
 from socialsongs.models import Post, State
 from socialsongs.services.posts import create_post
-from workers.claim import EXHAUSTED, LeaseLost, claim, fail_exhausted, finish, holding, put_back
+from workers.claim import EXHAUSTED, claim, delay, fail_exhausted, finish, hand_back, holding, put_back, renew
 
 pytestmark = pytest.mark.django_db
 
@@ -49,10 +50,10 @@ def test_a_lease_that_ran_out_is_taken_over_and_the_first_holder_writes_nothing(
     Post.objects.filter(pk=first.rows[0].pk).update(lease_expires_at=Now() - timedelta(seconds=1))
     second = claim(Post.objects.filter(pk=first.rows[0].pk), limit=1)
     assert second.rows[0].attempts == 2
-    with pytest.raises(LeaseLost), holding(first.rows[0], first.token):
-        finish(first.rows[0])
-    with holding(second.rows[0], second.token):
-        finish(second.rows[0])
+    with holding(first.rows, first.token) as held:
+        assert held == []
+    with holding(second.rows, second.token) as held:
+        finish(held)
     done = Post.objects.get(pk=first.rows[0].pk)
     assert (done.state, done.lease_token) == (State.READY, None)
     assert done.finished_at is not None
@@ -86,10 +87,59 @@ def test_put_back_waits_before_the_next_try_and_fails_the_last(posts, settings):
     assert (post.get().state, post.get().reason) == (State.FAILED, EXHAUSTED)
 
 
-def test_put_back_without_blame_does_not_count(posts):
-    taken = claim(Post.objects.filter(pk=posts[0].pk), limit=1)
-    put_back(taken.rows[0], taken.token, counted=False)
-    assert Post.objects.get(pk=posts[0].pk).attempts == 0
+def test_what_is_handed_back_waits_where_it_waited(posts):
+    taken = claim(Post.objects.all(), limit=2)
+    hand_back(taken.rows, taken.token)
+    again = claim(Post.objects.all(), limit=3)
+    assert [(row.pk, row.attempts) for row in again.rows] == [(post.pk, 1) for post in posts]
+
+
+def test_an_outage_does_not_count_but_has_an_end(posts, settings):
+    settings.SOCIALSONGS = {**settings.SOCIALSONGS, "MAX_ATTEMPTS": 1, "OUTAGE_SECONDS": 600}
+    post = Post.objects.filter(pk=posts[0].pk)
+
+    def fail_for(minutes):
+        if minutes:
+            post.update(queued_at=Now(), delayed_since=Now() - timedelta(minutes=minutes))
+        taken = claim(post, limit=1)
+        delay(taken.rows[0], taken.token, reason="storage_unavailable")
+        return post.annotate(waits=F("queued_at") - Now()).get()
+
+    for minutes, seconds in ((0, 2), (1, 30), (5, 60)):  # half of the outage so far, within bounds
+        delayed = fail_for(minutes)
+        assert (delayed.state, delayed.attempts, delayed.reason, delayed.lease_token) == (State.QUEUED, 0, "", None)
+        assert delayed.waits.total_seconds() == pytest.approx(seconds, abs=0.5)
+        assert claim(post, limit=1).rows == []
+    over = fail_for(11)
+    assert (over.state, over.reason) == (State.FAILED, "storage_unavailable")
+    assert over.finished_at is not None
+
+
+def test_after_an_outage_the_next_one_begins_anew(posts):
+    post = Post.objects.filter(pk=posts[0].pk)
+    taken = claim(post, limit=1)
+    delay(taken.rows[0], taken.token, reason="storage_unavailable")
+    post.update(queued_at=Now())
+    taken = claim(post, limit=1)
+    with holding(taken.rows, taken.token) as held:
+        finish(held)
+    assert post.get().delayed_since is None
+
+
+def test_a_renewed_lease_is_a_whole_one_for_rows_that_are_ours(posts):
+    taken = claim(Post.objects.all(), limit=2)
+    mine, lost = taken.rows
+    Post.objects.update(lease_expires_at=Now() + timedelta(seconds=1))
+    Post.objects.filter(pk=lost.pk).update(lease_token=uuid.uuid4())
+    renew(taken)
+    left = dict(Post.objects.annotate(left=F("lease_expires_at") - Now()).values_list("pk", "left"))
+    assert left[mine.pk].total_seconds() == pytest.approx(60, abs=1)
+    assert left[lost.pk].total_seconds() < 1
+
+
+def test_what_is_taken_ahead_was_never_tried_before(posts):
+    Post.objects.filter(pk=posts[0].pk).update(attempts=1)
+    assert [row.pk for row in claim(Post.objects.all(), limit=3, fresh=True).rows] == [posts[1].pk, posts[2].pk]
 
 
 def test_put_back_by_somebody_who_lost_the_row_changes_nothing(posts):

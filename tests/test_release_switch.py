@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from django.db.models.functions import Now
 
 from recommender.release import load_release, save_release
 from socialsongs.models import ModelRelease, PhotoAnalysis, Post, RecommendationRequest, State
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import activate, register
-from workers.photos import do_posts, do_requests
+from workers.drain import Loop
+from workers.requests import do_requests
 
 from .releases import card, network
 
@@ -37,7 +37,7 @@ class Switching:
 
     def __getattr__(self, name):
         found = getattr(self._model, name)
-        if name not in ("analyse", "view_text"):
+        if name not in ("look", "view_text"):
             return found
 
         def call(*given):
@@ -47,14 +47,17 @@ class Switching:
         return call
 
 
+def do_posts(model, release):
+    return Loop()._posts(model, release)
+
+
 def test_a_post_is_taken_anew_by_the_new_release(two, rows, alice, upload):
     post, _ = create_post(owner=alice, uploads=[upload()])
-    assert do_posts(Switching(two["before"], rows["after"]), rows["before"]) == 1
+    assert do_posts(Switching(two["before"], rows["after"]), rows["before"])
     waiting = Post.objects.get(pk=post.pk)
     assert (waiting.state, waiting.attempts, waiting.lease_token) == (State.QUEUED, 0, None)
     assert not PhotoAnalysis.objects.exists()
-    Post.objects.update(queued_at=Now())
-    assert do_posts(two["after"], rows["after"]) == 1
+    assert do_posts(two["after"], rows["after"])
     assert Post.objects.get(pk=post.pk).state == State.READY
     assert PhotoAnalysis.objects.get().release == rows["after"]
     assert post.requests.get().release == rows["after"]
@@ -65,7 +68,7 @@ def test_a_request_is_not_answered_by_a_release_that_was_replaced(two, rows, ali
     do_posts(two["before"], rows["before"])
     asked = RecommendationRequest.objects.create(text="the sea")
     activate(release=rows["after"])
-    assert do_requests(two["before"], rows["before"]) == 1
+    assert do_requests(two["before"], rows["before"], limit=8) == 1
     asked.refresh_from_db()
     assert (asked.state, asked.attempts) == (State.QUEUED, 0)
     assert ModelRelease.objects.get(name="before").state == ModelRelease.State.STAGED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from celery import Celery
 
@@ -14,31 +15,38 @@ from socialsongs.conf import config
 from socialsongs.dispatch import QUEUES, RECONCILE
 
 app = Celery("socialsongs")
+app.config_from_object("django.conf:settings", namespace="CELERY")
 
 
-@app.on_configure.connect
-def _configure(sender: Celery, **_: object) -> None:
+@app.add_defaults
+def _defaults() -> dict[str, Any]:
+    """CELERY_... of Django's settings go before these."""
     limits = config()
-    sender.conf.update(
-        broker_url=limits.BROKER_URL,
-        broker_connection_retry_on_startup=True,
-        broker_transport_options={"visibility_timeout": limits.VISIBILITY_TIMEOUT_SECONDS},
+    return {
+        "broker_url": limits.BROKER_URL,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,  # a worker outlives its broker
+        "broker_transport_options": {"visibility_timeout": limits.VISIBILITY_TIMEOUT_SECONDS},
         # A message that is lost or comes twice does no harm, so it is only taken off when its work is done.
-        task_acks_late=True,
-        task_reject_on_worker_lost=True,
-        task_ignore_result=True,
-        worker_prefetch_multiplier=1,
-        worker_hijack_root_logger=False,
-        task_routes={name: {"queue": queue} for name, queue in QUEUES.items()},
-        beat_schedule={
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_ignore_result": True,
+        "worker_prefetch_multiplier": 1,
+        # One process for each device, which never forks: a fork after a forward pass hangs.
+        "worker_pool": "solo",
+        "worker_concurrency": 1,
+        "worker_hijack_root_logger": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "task_routes": {name: {"queue": queue} for name, queue in QUEUES.items()},
+        "beat_schedule": {
             "reconcile": {
                 "task": RECONCILE,
                 "schedule": limits.RECONCILE_SECONDS,
                 "options": {"expires": limits.RECONCILE_SECONDS * 2},
             }
         },
-        timezone=settings.TIME_ZONE,
-    )
+        "timezone": settings.TIME_ZONE,
+    }
 
 
 app.autodiscover_tasks(["workers"])

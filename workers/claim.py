@@ -1,34 +1,48 @@
-"""Leases on rows. All clocks are the database's; whoever holds no valid token writes nothing."""
+"""Leases on rows. All clocks are the database's; whoever holds no valid token writes nothing.
+
+A row leaves a claim by one of four ways: ``finish``, ``put_back`` (it failed, which counts), ``delay`` (something
+outside failed, which does not) or ``hand_back`` (nothing happened). If its process dies, the lease runs out.
+"""
 
 from __future__ import annotations
 
+import logging
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
-from django.db import transaction
-from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Now
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models.functions import Coalesce, Greatest, Least, Now
 
 from socialsongs.conf import config
 from socialsongs.models import Claimable, State
 
+logger = logging.getLogger(__name__)
+
 Row = TypeVar("Row", bound=Claimable)
+Result = TypeVar("Result")
 
 EXHAUSTED = "attempts_exhausted"
-
-
-class LeaseLost(Exception):
-    """Somebody else has the row by now: the result is not written."""
+FREE = {"lease_token": None, "lease_expires_at": None}
+# How long a delayed row waits before the next try: half as long as it has been delayed, within these bounds.
+DELAY = timedelta(seconds=2), timedelta(seconds=60)
+# Between the tries to write a result when the database is away.
+PAUSES = (0.1, 0.5, 2.0, 4.0)
 
 
 @dataclass(frozen=True)
 class Claim(Generic[Row]):
     token: uuid.UUID
     rows: list[Row]
+
+    @property
+    def tried_before(self) -> bool:
+        return any(row.attempts > 1 for row in self.rows)
 
 
 def claimable(queryset: QuerySet[Row]) -> QuerySet[Row]:
@@ -38,28 +52,39 @@ def claimable(queryset: QuerySet[Row]) -> QuerySet[Row]:
     return queryset.filter(waiting | abandoned)
 
 
-def claim(queryset: QuerySet[Row], *, limit: int) -> Claim[Row]:
+def claim(queryset: QuerySet[Row], *, limit: int, fresh: bool = False) -> Claim[Row]:
     """Take up to ``limit`` rows, oldest first, past those that others are taking at this moment.
 
     The attempt is counted here, so that a process that dies over a row has used one up. A row that was tried before is
-    taken alone: one that kills its process takes no other with it twice.
+    taken alone: one that kills its process takes no other with it twice. ``fresh``: take none of those.
     """
     token = uuid.uuid4()
     with transaction.atomic():
-        candidates = claimable(queryset).filter(attempts__lt=config().MAX_ATTEMPTS).order_by("queued_at")
-        free = candidates.select_for_update(skip_locked=True, of=("self",))
-        oldest = list(free.values_list("pk", "attempts")[:1])
-        if oldest and oldest[0][1] == 0:
-            keys = list(free.filter(attempts=0).values_list("pk", flat=True)[:limit])
-        else:
-            keys = [key for key, _ in oldest]
+        candidates = claimable(queryset).filter(attempts__lt=1 if fresh else config().MAX_ATTEMPTS)
+        free = candidates.order_by("queued_at").select_for_update(skip_locked=True, of=("self",))
+        found = list(free.values_list("pk", "attempts")[:limit])
+        alone = found[:1] if found and found[0][1] else [row for row in found if not row[1]]
+        keys = [key for key, _ in alone]
+        if not keys:
+            return Claim(token, [])
         queryset.model._default_manager.filter(pk__in=keys).update(
-            state=State.ANALYSING,
-            attempts=F("attempts") + 1,
-            lease_token=token,
-            lease_expires_at=Now() + timedelta(seconds=config().LEASE_SECONDS),
+            state=State.ANALYSING, attempts=F("attempts") + 1, lease_token=token, lease_expires_at=_lease_end()
         )
     return Claim(token, list(queryset.filter(pk__in=keys, lease_token=token).order_by("queued_at")))
+
+
+def renew(claimed: Claim[Any]) -> None:
+    """A whole lease more for the rows that are still ours."""
+    if claimed.rows:
+        _rows(claimed.rows, claimed.token).update(lease_expires_at=_lease_end())
+
+
+def _lease_end() -> Any:
+    return Now() + timedelta(seconds=config().LEASE_SECONDS)
+
+
+def _rows(rows: Sequence[Claimable], token: uuid.UUID) -> QuerySet[Claimable]:
+    return type(rows[0])._default_manager.filter(pk__in=[row.pk for row in rows], lease_token=token)
 
 
 def fail_exhausted(queryset: QuerySet[Any]) -> int:
@@ -67,40 +92,70 @@ def fail_exhausted(queryset: QuerySet[Any]) -> int:
     return (
         claimable(queryset)
         .filter(attempts__gte=config().MAX_ATTEMPTS)
-        .update(state=State.FAILED, reason=EXHAUSTED, lease_token=None, lease_expires_at=None, finished_at=Now())
+        .update(state=State.FAILED, reason=EXHAUSTED, finished_at=Now(), **FREE)
     )
 
 
 @contextmanager
-def holding(row: Claimable, token: uuid.UUID) -> Iterator[None]:
-    """One transaction in which the row stays ours. Raises LeaseLost when it is not."""
+def holding(rows: Sequence[Row], token: uuid.UUID) -> Iterator[list[Row]]:
+    """One transaction in which the rows stay ours; gives those that still are. Somebody else has the others by now."""
     with transaction.atomic():
-        held = type(row)._default_manager.select_for_update(of=("self",)).filter(pk=row.pk, lease_token=token)
-        if not held.exists():
-            raise LeaseLost(f"{type(row).__name__} {row.pk} is no longer ours")
-        yield
+        locked = _rows(rows, token).order_by("pk").select_for_update(of=("self",))
+        held = set(locked.values_list("pk", flat=True))
+        if lost := len(rows) - len(held):
+            logger.warning("%d of %d %s are no longer ours", lost, len(rows), type(rows[0])._meta.verbose_name_plural)
+        yield [row for row in rows if row.pk in held]
 
 
-def finish(row: Claimable, *, state: State = State.READY, reason: str = "", **values: Any) -> None:
-    """Write the end of a row's work; inside ``holding``."""
-    type(row)._default_manager.filter(pk=row.pk).update(
-        state=state, reason=reason, lease_token=None, lease_expires_at=None, finished_at=Now(), **values
+def finish(rows: Sequence[Claimable], *, state: State = State.READY, reason: str = "", **values: Any) -> None:
+    """Write the end of the rows' work; inside ``holding``."""
+    if rows:
+        type(rows[0])._default_manager.filter(pk__in=[row.pk for row in rows]).update(
+            state=state, reason=reason, finished_at=Now(), delayed_since=None, **FREE, **values
+        )
+
+
+def put_back(row: Claimable, token: uuid.UUID) -> None:
+    """It failed: another try after 2, 4, 8 ... seconds; the last allowed attempt fails the row."""
+    ours = _rows([row], token)
+    if row.attempts >= config().MAX_ATTEMPTS:
+        ours.update(state=State.FAILED, reason=EXHAUSTED, finished_at=Now(), **FREE)
+    else:
+        ours.update(state=State.QUEUED, queued_at=Now() + timedelta(seconds=2**row.attempts), **FREE)
+
+
+def delay(row: Claimable, token: uuid.UUID, *, reason: str) -> None:
+    """Something outside failed, such as the storage: the attempt does not count, but there is an end to waiting."""
+    since = Coalesce(F("delayed_since"), Now())
+    over = Q(delayed_since__lt=Now() - timedelta(seconds=config().OUTAGE_SECONDS))
+    waits = Least(Greatest((Now() - since) / 2, Value(DELAY[0])), Value(DELAY[1]))
+    _rows([row], token).update(
+        state=Case(When(over, then=Value(State.FAILED)), default=Value(State.QUEUED)),
+        reason=Case(When(over, then=Value(reason)), default=Value("")),
+        finished_at=Case(When(over, then=Now()), default=None),
+        queued_at=Now() + waits,
+        delayed_since=since,
+        attempts=F("attempts") - 1,
+        **FREE,
     )
 
 
-def put_back(row: Claimable, token: uuid.UUID, *, counted: bool = True) -> None:
-    """Give a row up for a later try, after 2, 4, 8 ... seconds; the last allowed attempt fails it.
+def hand_back(rows: Sequence[Claimable], token: uuid.UUID) -> None:
+    """Nothing happened to them: they wait where they waited, as if they had not been taken."""
+    if rows:
+        _rows(rows, token).update(state=State.QUEUED, attempts=F("attempts") - 1, **FREE)
 
-    ``counted=False``: it was nobody's fault, the attempt does not count.
+
+def through_outage(write: Callable[[], Result]) -> Result:
+    """Write, and again after a while when the connection was cut; the claim's token keeps it from happening twice.
+
+    Raises OperationalError or InterfaceError when the database stays away; then the leases run out.
     """
-    rows = type(row)._default_manager.filter(pk=row.pk, lease_token=token)
-    if counted and row.attempts >= config().MAX_ATTEMPTS:
-        rows.update(state=State.FAILED, reason=EXHAUSTED, lease_token=None, lease_expires_at=None, finished_at=Now())
-        return
-    rows.update(
-        state=State.QUEUED,
-        lease_token=None,
-        lease_expires_at=None,
-        queued_at=Now() + timedelta(seconds=2**row.attempts if counted else 1),
-        attempts=F("attempts") - (0 if counted else 1),
-    )
+    for pause in PAUSES:
+        try:
+            return write()
+        except (OperationalError, InterfaceError) as error:
+            logger.warning("The database is away, trying again in %s s: %s", pause, error)
+            connection.close()
+            time.sleep(pause)
+    return write()

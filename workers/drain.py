@@ -1,49 +1,143 @@
-"""Work off what the rows hold, people first: a photo never waits for more than one small batch of songs."""
+"""Work off what the rows hold, people first: a photo never waits for more than one small batch of the catalogue's.
+
+While the device computes one batch of posts, the next is claimed already and its photos are decoded.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
+from functools import partial
 
 from celery.worker import state as worker_state
+from django.db import InterfaceError, OperationalError, connection
+from django.db.models import Q
+from django.db.models.functions import Now
 
+from recommender.model import Image2Song
+from recommender.release import ReleaseError
 from socialsongs.conf import config
-from socialsongs.models import ModelRelease
-from socialsongs.selectors.catalogue import active_release, searchable
+from socialsongs.models import ModelRelease, SongEmbedding
+from socialsongs.selectors.catalogue import active_release, live_releases, searchable
 
+from .claim import claimable
 from .engine import model_of
-from .photos import do_posts, do_requests
+from .photos import PostBatch, finish_posts, give_up, take_posts
+from .requests import do_requests
 from .songs import do_songs
 
 logger = logging.getLogger(__name__)
 
+POLL_SECONDS = 0.05  # between looks at the interactive rows while a rate limit holds the bulk lane
+
+
+class Pace:
+    """How many rows of the bulk lane make up about BULK_MILLISECONDS, as measured."""
+
+    def __init__(self) -> None:
+        self.rows = 1.0
+
+    def timed(self, work: Callable[..., int]) -> int:
+        began = time.perf_counter()
+        done = work(limit=min(config().BULK_BATCH, max(1, round(self.rows))))
+        if done:
+            fitting = done * config().BULK_MILLISECONDS / 1000 / (time.perf_counter() - began)
+            self.rows = min(fitting, 2 * self.rows, config().BULK_BATCH)
+        return done
+
+
+SONGS, REQUESTS = Pace(), Pace()
+
 
 def drain(*, bulk: bool) -> bool:
-    """Until nothing is left, the budget is used up or the worker is asked to stop; True when work was left."""
-    deadline = time.monotonic() + config().TASK_BUDGET_SECONDS
-    while True:
-        if time.monotonic() > deadline or worker_state.should_stop or worker_state.should_terminate:
-            return True
-        if not (do_interactive() or (bulk and do_bulk())):
+    """Until nothing is left, the budget is used up or the worker is asked to stop; True when work was left.
+
+    Raises ReleaseError when this process cannot load the active release; nothing is taken then.
+    """
+    loop = Loop()
+    try:
+        try:
+            return loop.run(bulk=bulk)
+        finally:
+            loop.leave()
+    except (OperationalError, InterfaceError) as error:
+        logger.error("The database is away: %s. The reconciler asks again.", error)
+        connection.close()
+        return False
+
+
+class Loop:
+    def __init__(self) -> None:
+        self.deadline = time.monotonic() + config().TASK_BUDGET_SECONDS
+        self.ahead: PostBatch | None = None
+
+    def run(self, *, bulk: bool) -> bool:
+        while not self._over():
+            if self._interactive() or (bulk and self._bulk()):
+                continue
+            if not (bulk and is_limited()):
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
+
+    def leave(self) -> None:
+        if self.ahead:
+            give_up(self.ahead)
+
+    def _over(self) -> bool:
+        asked = (worker_state.should_stop, worker_state.should_terminate)  # an exit code, which may be 0
+        return time.monotonic() > self.deadline or any(code is not None and code is not False for code in asked)
+
+    def _interactive(self) -> bool:
+        """One batch of posts and one of requests; False when there was nothing."""
+        release = active_release()
+        if release is None:
+            logger.warning("No release is active: posts wait. Register one with `manage.py releases register`.")
             return False
+        model = model_of(release)
+        if not searchable(release=release):
+            return False  # the first songs are being read: the reconciler asks again
+        posts = self._posts(model, release)
+        return bool(do_requests(model, release, limit=config().INTERACTIVE_BATCH)) or posts
+
+    def _posts(self, model: Image2Song, release: ModelRelease) -> bool:
+        batch, self.ahead = self.ahead, None
+        if batch and batch.release != release:  # decoded for another
+            give_up(batch)
+            batch = None
+        batch = batch or take_posts(model, release)
+        if batch is None:
+            return False
+        try:
+            if not batch.claim.tried_before:  # one that may kill the process takes no others along
+                self.ahead = take_posts(model, release, fresh=True)
+            finish_posts(batch)
+        except (OperationalError, InterfaceError):
+            give_up(batch)
+            raise
+        return True
+
+    def _bulk(self) -> bool:
+        """One batch: the active release's songs, then requests that nobody waits for, then staged releases' songs."""
+        ready = Q(encode_after=None) | Q(encode_after__lte=Now())
+        for release in live_releases().filter(ready, paused=False):
+            active = release.state == ModelRelease.State.ACTIVE
+            try:
+                model = model_of(release)
+            except ReleaseError as error:
+                if active:
+                    raise
+                logger.error("No songs are read for %s: %s", release.name, error)
+                continue
+            if SONGS.timed(partial(do_songs, model, release)):
+                return True
+            if active and REQUESTS.timed(partial(do_requests, model, release, bulk=True)):
+                return True
+        return False
 
 
-def do_interactive() -> int:
-    """One batch of posts and one of requests; returns how many rows were taken."""
-    release = active_release()
-    if release is None:
-        logger.warning("No release is active: posts wait. Register one with `manage.py releases register`.")
-        return 0
-    if not searchable(release=release):
-        return 0  # the first songs are being read: the reconciler asks again
-    model = model_of(release)
-    return do_posts(model, release) + do_requests(model, release)
-
-
-def do_bulk() -> int:
-    """One batch of songs, the active release's before those of a release that is being prepared."""
-    live = ModelRelease.objects.filter(state__in=[ModelRelease.State.ACTIVE, ModelRelease.State.STAGED])
-    for release in live.order_by("state", "-created_at"):  # "active" sorts before "staged"
-        if done := do_songs(model_of(release), release):
-            return done
-    return 0
+def is_limited() -> bool:
+    """Do songs wait for nothing but their release's rate limit?"""
+    releases = live_releases().filter(encode_after__gt=Now(), paused=False)
+    return claimable(SongEmbedding.objects.filter(release__in=releases)).exists()

@@ -1,25 +1,28 @@
-"""Interactive work: posts to be looked at, and recommendation requests to be answered."""
+"""Posts to be looked at: claimed and decoded ahead, one forward pass for a batch, one transaction for its results."""
 
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import cache, partial
+from io import BytesIO
+from uuid import UUID
 
-import numpy as np
-from django.db import DatabaseError
-from django.db.models import Prefetch, Q
-from PIL.Image import Image
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db.models import Prefetch
+from torch import Tensor
 
 from recommender.images import PhotoError, load_photo
-from recommender.model import Image2Song, PhotoView, Tag
+from recommender.model import Image2Song, PhotoView
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease, PhotoAnalysis, PhotoSubject, Post, PostPhoto, RecommendationRequest, State
 
-from .claim import LeaseLost, claim, finish, holding, put_back
-from .suggest import find_songs, is_confident, save_suggestions
+from .claim import Claim, claim, delay, finish, hand_back, holding, put_back, renew, through_outage
+from .engine import LOOKS, OutOfMemory
+from .figures import FIGURES, INTERACTIVE
+from .suggest import Found, find_songs, save_suggestions
 
 logger = logging.getLogger(__name__)
 
@@ -34,173 +37,226 @@ class PermanentFailure(Exception):
         self.reason = reason
 
 
+class Outage(Exception):
+    """Something outside does not work for now; ``reason`` is the code the poster is told if that lasts."""
+
+    def __init__(self, reason: str, why: BaseException) -> None:
+        super().__init__(f"{reason}: {why!r}")
+        self.reason = reason
+
+
 class ReleaseChanged(Exception):
     """Another release answers by now: what this one found is dropped, the row is taken anew."""
 
 
 @dataclass
 class Job:
-    """A post with its decoded photos, or the failure that stopped it."""
+    """A post on its way: decoded photos, then what was seen in them, then songs; or the failure that stopped it."""
 
     post: Post
     subjects: list[PhotoSubject]
-    photos: list[Image]
-    failure: Exception | None = None
+    decoding: list[Future[Tensor]]
+    views: list[PhotoView] = field(default_factory=list)
+    requests: list[RecommendationRequest] = field(default_factory=list)
+    found: Found | None = None
+    failure: BaseException | None = None
 
 
-def do_posts(model: Image2Song, release: ModelRelease) -> int:
-    """Claim a batch of posts and see them through; returns how many were claimed."""
-    # All that decoding needs: in a thread each query would open a connection of its own.
-    photos = Prefetch("photos", PostPhoto.objects.order_by("position").prefetch_related("subjects__photo"))
-    claimed = claim(Post.objects.prefetch_related(photos), limit=config().INTERACTIVE_BATCH)
+@dataclass(frozen=True)
+class PostBatch:
+    model: Image2Song
+    release: ModelRelease
+    claim: Claim[Post]
+    jobs: list[Job]
+
+
+def take_posts(model: Image2Song, release: ModelRelease, *, fresh: bool = False) -> PostBatch | None:
+    """Claim a batch of posts and begin to decode their photos on threads; ``fresh``: none that was tried before."""
+    with FIGURES.stage("claim"):
+        # All that decoding needs: in a thread each query would open a connection of its own.
+        photos = Prefetch("photos", PostPhoto.objects.order_by("position").prefetch_related("subjects__photo"))
+        claimed = claim(Post.objects.prefetch_related(photos), limit=config().INTERACTIVE_BATCH, fresh=fresh)
     if not claimed.rows:
-        return 0
-    with ThreadPoolExecutor(DECODERS) as pool:
-        jobs = list(pool.map(_decode, claimed.rows))
-    views = _look(model, jobs)
-    for job in jobs:
-        _conclude(model, release, job, views.get(job.post.pk, []), claimed.token)
-    return len(jobs)
+        return None
+    jobs = []
+    for post in claimed.rows:
+        subjects = [subject for photo in post.photos.all() for subject in photo.subjects.all()]
+        jobs.append(Job(post, subjects, [decode(model, subject) for subject in subjects]))
+    return PostBatch(model, release, claimed, jobs)
 
 
-def _decode(post: Post) -> Job:
-    subjects = [subject for photo in post.photos.all() for subject in photo.subjects.all()]
-    job = Job(post, subjects, [])
+@cache
+def _decoders() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(DECODERS, thread_name_prefix="decoder")
+
+
+def decode(model: Image2Song, subject: PhotoSubject) -> Future[Tensor]:
+    """A stored photo as the network wants it, (3, S, S), on a thread."""
+    return _decoders().submit(_decode, model, subject)
+
+
+def _decode(model: Image2Song, subject: PhotoSubject) -> Tensor:
+    with subject.open() as file:
+        content = file.read()  # apart from decoding: a storage that fails is no broken photo
+    return model.preprocessing(load_photo(BytesIO(content)))
+
+
+def finish_posts(batch: PostBatch) -> None:
+    """See a batch of posts through to their suggestions; every one ends in a state of its own."""
+    with FIGURES.batch(INTERACTIVE, len(batch.jobs)):
+        renew(batch.claim)  # it may have waited for the batch before
+        with FIGURES.stage("decode"):
+            for job in batch.jobs:
+                _wait_for_photos(job)
+        with FIGURES.stage("look"):
+            look(batch)
+        rank(batch)
+        with FIGURES.stage("write"):
+            write(batch)
+
+
+def give_up(batch: PostBatch) -> None:
+    """Hand a batch back that was claimed ahead, or whose process has lost its database."""
+    for job in batch.jobs:
+        for decoding in job.decoding:
+            decoding.cancel()
+    through_outage(partial(hand_back, batch.claim.rows, batch.claim.token))
+
+
+def _wait_for_photos(job: Job) -> None:
+    job.failure = next(filter(None, map(failure_of, job.decoding)), None)
+
+
+def failure_of(decoding: Future[Tensor]) -> PermanentFailure | Outage | None:
+    """Waits until a photo is decoded; why it is not, if so."""
+    match decoding.exception():
+        case None:
+            return None
+        case FileNotFoundError():
+            return PermanentFailure("photo_missing")
+        case PhotoError():
+            return PermanentFailure("photo_unreadable")
+        case error:  # of whatever type the storage's library has
+            return Outage("storage_unavailable", error)
+
+
+def look(batch: PostBatch) -> None:
+    """One forward pass for all photos that could be decoded."""
+    good = [job for job in batch.jobs if job.failure is None]
+    seen = iter(LOOKS.run(batch.model.look, [decoding.result() for job in good for decoding in job.decoding]))
+    for job in good:
+        for view in [next(seen) for _ in job.decoding]:
+            if isinstance(view, OutOfMemory):
+                job.failure = Outage("out_of_memory", view)
+            elif isinstance(view, Exception):
+                logger.error("Post %s could not be looked at", job.post.pk, exc_info=view)
+                job.failure = view
+            else:
+                job.views.append(view)
+
+
+def rank(batch: PostBatch) -> None:
+    """The default request of each post."""
+    by_post = {job.post.pk: job for job in batch.jobs}
+    for request in RecommendationRequest.objects.filter(post__in=by_post, is_default=True):
+        job = by_post[request.post_id]  # type: ignore[index]
+        job.requests.append(request)
+        if job.failure is None:
+            try:
+                job.found = find_songs(batch.model, batch.release, job.views, request.parameters)
+            except (RuntimeError, ValueError) as error:
+                logger.exception("No songs could be found for post %s", job.post.pk)
+                job.failure = error
+
+
+def write(batch: PostBatch) -> None:
+    """All that succeeded in one transaction, and what can never succeed in another; the rest waits for a later try."""
+    token = batch.claim.token
+    good = [job for job in batch.jobs if job.failure is None]
+    through_outage(partial(_write_good, batch.release, good, token))
+    for job in batch.jobs:
+        match job.failure:
+            case None:
+                continue
+            case PermanentFailure() as failure:
+                through_outage(partial(_write_failed, job, token, failure.reason))
+            case ReleaseChanged():
+                through_outage(partial(hand_back, [job.post], token))
+            case Outage() as failure:
+                logger.warning("Post %s waits: %s", job.post.pk, failure)
+                through_outage(partial(delay, job.post, token, reason=failure.reason))
+            case failure:
+                logger.warning("Post %s is put back: %r", job.post.pk, failure)
+                through_outage(partial(put_back, job.post, token))
+
+
+def _write_good(release: ModelRelease, jobs: Sequence[Job], token: UUID) -> None:
+    """Halved when the database refuses something, down to the post that is to blame."""
+    if not jobs:
+        return
     try:
-        for photo in post.photos.all():
-            with photo.subjects.all()[0].open() as file:
-                job.photos.append(load_photo(file))
-    except FileNotFoundError:
-        job.failure = PermanentFailure("photo_missing")
-    except PhotoError:
-        job.failure = PermanentFailure("photo_unreadable")
-    except OSError as error:  # the storage, for now
-        job.failure = error
-    return job
-
-
-def _look(model: Image2Song, jobs: Sequence[Job]) -> dict[uuid.UUID, list[PhotoView]]:
-    """One forward pass for all photos. When it fails, halves are tried, down to the single post that is to blame."""
-    good = [job for job in jobs if job.failure is None]
-    if not good:
-        return {}
-    try:
-        views = iter(model.analyse([photo for job in good for photo in job.photos]))
-        return {job.post.pk: [next(views) for _ in job.photos] for job in good}
-    except (RuntimeError, ValueError) as error:  # out of memory is a RuntimeError of torch
-        if len(good) == 1:
-            logger.exception("Post %s could not be looked at", good[0].post.pk)
-            good[0].failure = error
-            return {}
-        middle = len(good) // 2
-        return _look(model, good[:middle]) | _look(model, good[middle:])
-
-
-def _conclude(model: Image2Song, release: ModelRelease, job: Job, views: list[PhotoView], token: uuid.UUID) -> None:
-    """Analysis, suggestions and state of one post in one transaction, if it is still ours."""
-    post = job.post
-    try:
-        if isinstance(job.failure, PermanentFailure):
-            with holding(post, token):
-                finish(post, state=State.FAILED, reason=job.failure.reason)
-                for request in post.requests.filter(is_default=True):
-                    finish(request, state=State.FAILED, reason=job.failure.reason)
-        elif job.failure is not None:
-            logger.warning("Post %s is put back: %s", post.pk, job.failure)
-            put_back(post, token)
-        else:
-            with holding(post, token):
-                _check_active(release)
-                for subject, view in zip(job.subjects, views, strict=True):
-                    save_analysis(subject, release, view)
-                for request in post.requests.filter(is_default=True):
-                    _answer(model, release, request, views)
-                finish(post)
-    except LeaseLost as error:
-        logger.warning("%s", error)
+        _write_together(release, jobs, token)
     except ReleaseChanged as error:
-        logger.warning("Post %s is taken anew: %s", post.pk, error)
-        put_back(post, token, counted=False)
-    except DatabaseError:
-        logger.exception("Post %s is put back", post.pk)
-        put_back(post, token)
+        logger.warning("%d posts are taken anew: %s", len(jobs), error)
+        for job in jobs:
+            job.failure = error
+    except (OperationalError, InterfaceError):
+        raise
+    except DatabaseError as error:
+        if len(jobs) == 1:
+            logger.exception("Post %s cannot be written", jobs[0].post.pk)
+            jobs[0].failure = error
+            return
+        middle = len(jobs) // 2
+        _write_good(release, jobs[:middle], token)
+        _write_good(release, jobs[middle:], token)
 
 
-def _check_active(release: ModelRelease) -> None:
+def _write_together(release: ModelRelease, jobs: Sequence[Job], token: UUID) -> None:
+    with holding([job.post for job in jobs], token) as held:
+        check_active(release)
+        ours = [job for job in jobs if job.post in held]
+        save_analyses(release, [pair for job in ours for pair in zip(job.subjects, job.views, strict=True)])
+        answer(release, {request: job.found for job in ours for request in job.requests if job.found})
+        finish(held)
+
+
+def _write_failed(job: Job, token: UUID, reason: str) -> None:
+    with holding([job.post], token) as held:
+        if held:
+            finish(held, state=State.FAILED, reason=reason)
+            finish(job.requests, state=State.FAILED, reason=reason)
+
+
+def check_active(release: ModelRelease) -> None:
     """Raises ReleaseChanged."""
     if not ModelRelease.objects.filter(pk=release.pk, state=ModelRelease.State.ACTIVE).exists():
         raise ReleaseChanged(f"{release.name} is no longer active")
 
 
-def _answer(
-    model: Image2Song, release: ModelRelease, request: RecommendationRequest, views: Sequence[PhotoView]
-) -> None:
-    suggestions = find_songs(model, release, views, request.parameters)
-    save_suggestions(request, suggestions)
-    finish(request, release=release, confident=is_confident(model, suggestions))
+def answer(release: ModelRelease, found: dict[RecommendationRequest, Found]) -> None:
+    """Suggestions and end of requests, inside a transaction."""
+    save_suggestions({request.pk: one for request, one in found.items()})
+    for confident in (True, False):
+        finish(
+            [request for request, one in found.items() if one.confident == confident],
+            release=release,
+            confident=confident,
+        )
 
 
-def save_analysis(subject: PhotoSubject, release: ModelRelease, view: PhotoView) -> None:
-    tags = [{"name": tag.name, "kind": tag.kind, "score": tag.score, "box": list(tag.box)} for tag in view.tags]
-    PhotoAnalysis.objects.update_or_create(
-        subject=subject, release=release, defaults={"tags": tags, "embedding": view.embedding.tolist()}
+def save_analyses(release: ModelRelease, seen: Sequence[tuple[PhotoSubject, PhotoView]]) -> None:
+    PhotoAnalysis.objects.bulk_create(
+        (
+            PhotoAnalysis(
+                subject=subject,
+                release=release,
+                tags=[asdict(tag) for tag in view.tags],
+                embedding=view.embedding.tolist(),
+            )
+            for subject, view in seen
+        ),
+        update_conflicts=True,
+        unique_fields=["subject", "release"],
+        update_fields=["tags", "embedding"],
     )
-
-
-def do_requests(model: Image2Song, release: ModelRelease) -> int:
-    """Answer requests for photos that have been looked at, and for texts; returns how many were claimed."""
-    ready = Q(post__isnull=True) | Q(post__state=State.READY)
-    claimed = claim(RecommendationRequest.objects.filter(ready), limit=config().INTERACTIVE_BATCH)
-    for request in claimed.rows:
-        try:
-            with holding(request, claimed.token):
-                _check_active(release)
-                views = stored_views(model, release, request)
-                _answer(model, release, request, views)
-        except LeaseLost as error:
-            logger.warning("%s", error)
-        except ReleaseChanged as error:
-            logger.warning("Request %s is taken anew: %s", request.pk, error)
-            put_back(request, claimed.token, counted=False)
-        except PermanentFailure as error:
-            with holding(request, claimed.token):
-                finish(request, state=State.FAILED, reason=error.reason)
-        except DatabaseError:
-            logger.exception("Request %s is put back", request.pk)
-            put_back(request, claimed.token)
-    return len(claimed.rows)
-
-
-def stored_views(model: Image2Song, release: ModelRelease, request: RecommendationRequest) -> list[PhotoView]:
-    """What the model saw in the request's photos, in order, or its text. Looks now at photos it has not seen."""
-    if request.text:
-        try:
-            return [model.view_text(request.text)]
-        except ValueError:
-            raise PermanentFailure("text_empty") from None
-    subjects = (
-        PhotoSubject.objects.filter(pk=request.subject_id)
-        if request.subject_id
-        else [subject for photo in request.post.photos.all() for subject in photo.subjects.all()]  # type: ignore[union-attr]
-    )
-    views = []
-    for subject in subjects:
-        analysis = subject.analyses.filter(release=release).first()
-        if analysis is None:
-            views.append(_look_now(model, release, subject))
-            continue
-        tags = [Tag(tag["name"], tag["kind"], tag["score"], tuple(tag["box"])) for tag in analysis.tags]
-        views.append(PhotoView(tags, np.asarray(analysis.embedding, np.float32)))
-    return views
-
-
-def _look_now(model: Image2Song, release: ModelRelease, subject: PhotoSubject) -> PhotoView:
-    try:
-        with subject.open() as file:
-            view = model.analyse([load_photo(file)])[0]
-    except FileNotFoundError:
-        raise PermanentFailure("photo_missing") from None
-    except PhotoError:
-        raise PermanentFailure("photo_unreadable") from None
-    save_analysis(subject, release, view)
-    return view

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
+
+from django.db.models.functions import Now
 
 from socialsongs import dispatch
-from socialsongs.models import ModelRelease, Post, RecommendationRequest, SongEmbedding
+from socialsongs.models import Post, RecommendationRequest, SongEmbedding, Worker
+from socialsongs.selectors.catalogue import live_releases
 from socialsongs.services.catalogue import sync_embeddings
 
 from .claim import claimable, fail_exhausted
 
 logger = logging.getLogger(__name__)
+
+FORGOTTEN = timedelta(days=1)  # a worker that stopped without a word
 
 
 def reconcile() -> None:
@@ -19,8 +25,9 @@ def reconcile() -> None:
     for rows in (Post.objects, RecommendationRequest.objects, SongEmbedding.objects):
         if ended := fail_exhausted(rows.all()):
             logger.error("%d rows of %s used up their attempts", ended, rows.model.__name__)
-    if claimable(Post.objects.all()).exists() or claimable(RecommendationRequest.objects.all()).exists():
+    if claimable(Post.objects.all()).exists() or claimable(RecommendationRequest.objects.filter(bulk=False)).exists():
         dispatch.send(dispatch.DRAIN_INTERACTIVE)
-    live = SongEmbedding.objects.exclude(release__state=ModelRelease.State.RETIRED)
-    if claimable(live).exists():
+    unpaused = SongEmbedding.objects.filter(release__in=live_releases().filter(paused=False))
+    if claimable(unpaused).exists() or claimable(RecommendationRequest.objects.filter(bulk=True)).exists():
         dispatch.send(dispatch.DRAIN_BULK)
+    Worker.objects.filter(seen_at__lt=Now() - FORGOTTEN).delete()

@@ -3,61 +3,103 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
 
-import numpy as np
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db.models.functions import Coalesce, Greatest, Now
+from pgvector import HalfVector
 
 from recommender.model import EncodedLyric, Image2Song, Unreadable
-from socialsongs.conf import config
-from socialsongs.models import ModelRelease, SongEmbedding, State
+from socialsongs.models import ModelRelease, SongEmbedding
 
-from .claim import LeaseLost, claim, finish, holding, put_back
+from .claim import Claim, claim, delay, finish, hand_back, holding, put_back, through_outage
+from .engine import READS, OutOfMemory
+from .figures import BULK, FIGURES
 
 logger = logging.getLogger(__name__)
 
+# One row of what was read. Django's bulk_update would write one CASE over all rows for each column.
+UPDATE = """
+UPDATE socialsongs_songembedding
+SET stage_one = %s, line_states = %s, line_offsets = %s, mean_score = %s
+WHERE id = %s
+"""
+NOTHING: dict[str, Any] = {"stage_one": None, "line_states": None, "line_offsets": [], "mean_score": 0.0}
 
-def do_songs(model: Image2Song, release: ModelRelease) -> int:
+
+def do_songs(model: Image2Song, release: ModelRelease, *, limit: int) -> int:
     """Claim a batch of songs of one release and encode them; returns how many were claimed."""
-    rows = SongEmbedding.objects.filter(release=release).select_related("song")
-    claimed = claim(rows, limit=config().BULK_BATCH)
-    for row, encoded in zip(claimed.rows, _encode(model, claimed.rows), strict=True):
+    with FIGURES.stage("claim"):
+        claimed = claim(SongEmbedding.objects.filter(release=release).select_related("song"), limit=limit)
+    if not claimed.rows:
+        return 0
+    _slow_down(release, len(claimed.rows))
+    with FIGURES.batch(BULK, len(claimed.rows)):
         try:
-            if isinstance(encoded, Exception):
-                logger.warning("Song %s is put back: %s", row.song_id, encoded)
-                put_back(row, claimed.token)
-                continue
-            with holding(row, claimed.token):
-                _save(row, encoded)
-        except LeaseLost as error:
-            logger.info("%s", error)
-        except DatabaseError:
-            logger.exception("Song %s is put back", row.song_id)
-            put_back(row, claimed.token)
+            with FIGURES.stage("read"):
+                read = READS.run(model.encode, [row.song.lyrics for row in claimed.rows])
+            with FIGURES.stage("write"):
+                _write(claimed, read)
+        except (OperationalError, InterfaceError):
+            through_outage(partial(hand_back, claimed.rows, claimed.token))
     return len(claimed.rows)
 
 
-def _encode(model: Image2Song, rows: Sequence[SongEmbedding]) -> list[EncodedLyric | Unreadable | Exception]:
-    """One pass for all lyrics; halves when it fails, down to the single song that is to blame."""
+def _slow_down(release: ModelRelease, songs: int) -> None:
+    """At a limit of songs per second, the next batch may go when these songs' time is over."""
+    if release.songs_per_second:
+        begin = Greatest(Coalesce("encode_after", Now()), Now())
+        end = begin + timedelta(seconds=songs / release.songs_per_second)
+        ModelRelease.objects.filter(pk=release.pk).update(encode_after=end)
+
+
+def _write(claimed: Claim[SongEmbedding], read: Sequence[EncodedLyric | Unreadable | Exception]) -> None:
+    by_row = dict(zip(claimed.rows, read, strict=True))
+    done = [row for row, found in by_row.items() if not isinstance(found, Exception)]
+    if done:
+        _write_done(claimed.token, {row: by_row[row] for row in done})
+    for row, found in by_row.items():
+        if isinstance(found, OutOfMemory):
+            logger.warning("Song %s waits: %s", row.song_id, found)
+            through_outage(partial(delay, row, claimed.token, reason="out_of_memory"))
+        elif isinstance(found, Exception):
+            logger.error("Song %s is put back", row.song_id, exc_info=found)
+            through_outage(partial(put_back, row, claimed.token))
+
+
+def _write_done(token: UUID, read: dict[SongEmbedding, Any]) -> None:
+    """In one transaction; halved when the database refuses something, down to the song that is to blame."""
+    rows = list(read)
     try:
-        return list(model.encode([row.song.lyrics for row in rows]))
-    except (RuntimeError, ValueError) as error:
+        through_outage(partial(_write_together, token, read))
+    except (OperationalError, InterfaceError):
+        raise
+    except DatabaseError:
         if len(rows) == 1:
-            return [error]
-        middle = len(rows) // 2
-        return _encode(model, rows[:middle]) + _encode(model, rows[middle:])
+            logger.exception("Song %s is put back", rows[0].song_id)
+            through_outage(partial(put_back, rows[0], token))
+            return
+        for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+            _write_done(token, {row: read[row] for row in half})
 
 
-def _save(row: SongEmbedding, encoded: EncodedLyric | Unreadable) -> None:
+def _write_together(token: UUID, read: dict[SongEmbedding, EncodedLyric | Unreadable]) -> None:
     """Ready either way: a song that cannot be encoded has been dealt with, too."""
-    if isinstance(encoded, Unreadable):
-        finish(row, reason=encoded.reason, stage_one=None, line_states=None, line_offsets=[], mean_score=0.0)
-        return
-    finish(
-        row,
-        state=State.READY,
-        stage_one=encoded.stage_one.tolist(),
-        line_states=encoded.line_states.astype(np.dtype("<f2")).tobytes(),
-        line_offsets=encoded.line_offsets,
-        mean_score=encoded.mean_score,
-    )
+    with holding(list(read), token) as held, connection.cursor() as cursor:
+        encoded, refused = [], defaultdict(list)
+        for row in held:
+            match read[row]:
+                case Unreadable(reason):
+                    refused[reason].append(row)
+                case EncodedLyric(states, offsets, first, mean):
+                    vector = HalfVector(first.tolist()).to_text()
+                    encoded.append((row, (vector, states.astype("<f2").tobytes(), offsets, mean, row.pk)))
+        cursor.executemany(UPDATE, [values for _, values in encoded])
+        finish([row for row, _ in encoded])
+        for reason, rows in refused.items():
+            finish(rows, reason=reason, **NOTHING)

@@ -1,30 +1,41 @@
-"""Thin adapters from messages to the work. The model is imported only where it is used."""
+"""Thin adapters from messages to the work, and the life of a worker process. The model is imported where it is used."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
-from celery.signals import worker_ready
+from celery.signals import celeryd_after_setup, worker_ready, worker_shutdown
 
 from socialsongs import dispatch
+from socialsongs.models import Worker
 
 from . import reconcile as reconciler
+from .checks import pool_errors
+from .presence import INFERENCE, Presence
+
+if TYPE_CHECKING:
+    from .duty import Duty
+
+
+class Process:
+    """Of this worker process, from the signals below to the tasks."""
+
+    presence: Presence
+    duty: Duty | None = None
 
 
 @shared_task(name=dispatch.DRAIN_INTERACTIVE)
 def drain_interactive() -> None:
-    from .drain import drain
-
-    if drain(bulk=False):
+    assert Process.duty, "only a worker that Celery has started takes work"
+    if Process.duty.work(bulk=False):
         dispatch.send(dispatch.DRAIN_INTERACTIVE)
 
 
 @shared_task(name=dispatch.DRAIN_BULK)
 def drain_bulk() -> None:
-    from .drain import drain
-
-    if drain(bulk=True):
+    assert Process.duty, "only a worker that Celery has started takes work"
+    if Process.duty.work(bulk=True):
         dispatch.send(dispatch.DRAIN_BULK)
 
 
@@ -33,10 +44,28 @@ def reconcile() -> None:
     reconciler.reconcile()
 
 
-@worker_ready.connect
-def load_model(sender: Any, **_: object) -> None:
-    """Before the first photo, not during it."""
-    if "interactive" in {queue.name for queue in sender.task_consumer.queues}:
-        from .engine import warm_up
+@celeryd_after_setup.connect
+def appear(sender: str, instance: Any, **_: object) -> None:
+    queues = set(instance.app.amqp.queues.consume_from)
+    if INFERENCE & queues:
+        pool = instance.pool_cls if isinstance(instance.pool_cls, str) else instance.pool_cls.__module__.split(".")[-1]
+        for error in pool_errors(pool, instance.concurrency):
+            raise SystemExit(f"{error.id}: {error.msg}\n{error.hint}")
+    Process.presence = Presence(sender, queues)
+    Process.presence.begin()
 
-        warm_up()
+
+@worker_ready.connect
+def begin(sender: Any, **_: object) -> None:
+    """The model is loaded before the first photo, not during it."""
+    if INFERENCE & Process.presence.queues:
+        from .duty import Duty
+
+        Process.duty = Duty(sender, Process.presence)
+    else:
+        Process.presence.become(Worker.State.READY)
+
+
+@worker_shutdown.connect
+def disappear(**_: object) -> None:
+    Process.presence.end()

@@ -6,6 +6,7 @@ from .post import Post, PostPhoto
 from .release import ModelRelease
 from .song import EMBEDDING_DIM, Song, SongEmbedding
 from .suggestion import Feedback, RecommendationRequest, Suggestion
+from .worker import Worker
 
 __all__ = [
     "EMBEDDING_DIM",
@@ -21,4 +22,5 @@ __all__ = [
     "SongEmbedding",
     "State",
     "Suggestion",
+    "Worker",
 ]

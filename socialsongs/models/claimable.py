@@ -28,6 +28,12 @@ class Claimable(models.Model):
     lease_token = models.UUIDField(null=True, blank=True, editable=False)
     lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     queued_at = models.DateTimeField(auto_now_add=True, editable=False)
+    delayed_since = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Since when an outage keeps it waiting.",
+    )
     finished_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:

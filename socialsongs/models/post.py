@@ -46,6 +46,8 @@ class Post(Claimable):
                 condition=models.Q(state__in=[State.QUEUED, State.ANALYSING]),
                 name="socialsongs_post_claim",
             ),
+            # Metrics: WHERE finished_at > .. (how long the posts of the last hour took)
+            models.Index(fields=["finished_at"], name="socialsongs_post_finished"),
             # Admin: WHERE state = 'failed' ORDER BY created_at DESC
             models.Index(fields=["state", "-created_at"], name="socialsongs_post_state"),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.validators import MinValueValidator
 from django.db import models
 
 
@@ -15,6 +16,13 @@ class ModelRelease(models.Model):
     sha256 = models.CharField("SHA-256", max_length=64, help_text="Checksum of the weights file.")
     card = models.JSONField(default=dict, blank=True, help_text="The model card that travels with the weights.")
     state = models.CharField(max_length=8, choices=State.choices, default=State.STAGED)
+    paused = models.BooleanField(default=False, help_text="Encode no songs for it for now.")
+    songs_per_second = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0.01)], help_text="Encode no faster; empty: no limit."
+    )
+    encode_after = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When the limit lets the next batch of songs go."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     activated_at = models.DateTimeField(null=True, blank=True)
 

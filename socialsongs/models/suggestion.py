@@ -27,6 +27,9 @@ class RecommendationRequest(Claimable):
     text = models.CharField(max_length=500, blank=True, default="")
     parameters = models.JSONField(default=dict, blank=True)
     is_default = models.BooleanField(default=False, editable=False)
+    bulk = models.BooleanField(
+        default=False, editable=False, help_text="Nobody waits for it: answered anew beside the catalogue's work."
+    )
     confident = models.BooleanField(
         null=True, editable=False, help_text="Answered: does a song fit clearly, or are these the nearest ones?"
     )
@@ -45,9 +48,9 @@ class RecommendationRequest(Claimable):
             ),
         ]
         indexes = [
-            # Interactive claim: WHERE state IN ('queued', 'analysing') ORDER BY queued_at, skipping live leases
+            # Claim of a lane: WHERE state IN ('queued', 'analysing') AND bulk = .. ORDER BY queued_at
             models.Index(
-                fields=["queued_at"],
+                fields=["bulk", "queued_at"],
                 condition=models.Q(state__in=[State.QUEUED, State.ANALYSING]),
                 name="socialsongs_request_claim",
             ),

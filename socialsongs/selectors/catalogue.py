@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from operator import attrgetter
+from typing import NamedTuple
+from uuid import UUID
 
 from django.contrib.postgres.search import SearchQuery
 from django.db import connection, transaction
@@ -19,6 +22,12 @@ MOST_EF_SEARCH = 1000  # pgvector's own limit
 
 def active_release() -> ModelRelease | None:
     return ModelRelease.objects.filter(state=ModelRelease.State.ACTIVE).first()
+
+
+def live_releases() -> QuerySet[ModelRelease]:
+    """Those that songs are encoded for, the active one first."""
+    live = ModelRelease.objects.exclude(state=ModelRelease.State.RETIRED)
+    return live.order_by("state", "-created_at")  # "active" sorts before "staged"
 
 
 def published_songs() -> QuerySet[Song]:
@@ -50,9 +59,16 @@ def song_filters(*, parameters: dict[str, object]) -> Q:
     return condition
 
 
-def nearest_songs(
-    *, release: ModelRelease, embedding: Sequence[float], condition: Q, limit: int
-) -> list[SongEmbedding]:
+class NearSong(NamedTuple):
+    """An embedding row: its key, its song, when it was encoded, and minus <v', l0>."""
+
+    pk: int
+    song_id: UUID
+    finished_at: datetime | None
+    distance: float
+
+
+def nearest_songs(*, release: ModelRelease, embedding: Sequence[float], condition: Q, limit: int) -> list[NearSong]:
     """Stage one: the encoded songs with the highest <v', l0>, best first; ``embedding`` is v', (EMBEDDING_DIM,).
 
     An HNSW index gives 40 rows, before the condition, unless it is told to look at as many as are asked for
@@ -60,15 +76,17 @@ def nearest_songs(
     """
     songs = (
         SongEmbedding.objects.filter(condition, release=release, stage_one__isnull=False)
-        .select_related("song")
         .annotate(distance=MaxInnerProduct("stage_one", list(embedding)))
         .order_by("distance")[:limit]
     )
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL hnsw.iterative_scan = relaxed_order")
-            cursor.execute(f"SET LOCAL hnsw.ef_search = {min(MOST_EF_SEARCH, max(limit, 40))}")
-        return sorted(songs, key=attrgetter("distance"))
+            cursor.execute(
+                "SET LOCAL hnsw.iterative_scan = relaxed_order; "
+                f"SET LOCAL hnsw.ef_search = {min(MOST_EF_SEARCH, max(limit, 40))}"
+            )
+        found = map(NearSong._make, songs.values_list("pk", "song_id", "finished_at", "distance"))
+        return sorted(found, key=attrgetter("distance"))
 
 
 def encoding_coverage(*, release: ModelRelease) -> tuple[int, int]:

@@ -6,22 +6,22 @@ import os
 import signal
 from collections.abc import Sequence
 
-from PIL import Image
+from torch import Tensor
 
 from recommender.model import Image2Song, PhotoView
 from workers.celery import app
 
 __all__ = ["app"]
 
-analyse = Image2Song.analyse
+look = Image2Song.look
 
 
-def _die_of_red(self: Image2Song, photos: Sequence[Image.Image]) -> list[PhotoView]:
+def _die_of_red(self: Image2Song, photos: Sequence[Tensor]) -> list[PhotoView]:
     for photo in photos:
-        red, green, _ = photo.resize((1, 1)).getpixel((0, 0))  # type: ignore[misc]
-        if red > 200 and green < 50:
+        red, green, _ = photo.mean((1, 2))  # normalised
+        if red > 1.5 and green < -1.5:
             os.kill(os.getpid(), signal.SIGKILL)
-    return analyse(self, photos)
+    return look(self, photos)
 
 
-Image2Song.analyse = _die_of_red  # type: ignore[method-assign]
+Image2Song.look = _die_of_red  # type: ignore[method-assign]

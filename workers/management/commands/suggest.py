@@ -16,11 +16,12 @@ from rich.text import Text
 from recommender.images import PhotoError, load_photo
 from recommender.model import PhotoView
 from recommender.release import ReleaseError
+from socialsongs.conf import config
 from socialsongs.models import ModelRelease, SongEmbedding, State, Suggestion
 from socialsongs.selectors.catalogue import active_release
 from workers.engine import model_of
 from workers.songs import do_songs
-from workers.suggest import find_songs, is_confident
+from workers.suggest import find_songs
 
 
 class Command(BaseCommand):
@@ -49,8 +50,7 @@ class Command(BaseCommand):
                 self.stderr.write(f"{path}: {error}")
                 unread += 1
                 continue
-            suggestions = find_songs(model, release, [view], {"limit": limit})
-            confident = is_confident(model, suggestions)
+            suggestions, confident = find_songs(model, release, [view], {"limit": limit})
             if json:
                 found.append(_as_json(path, view, suggestions, confident))
             else:
@@ -65,7 +65,7 @@ def _encode_what_waits(release: ModelRelease) -> None:
     """Read the lyrics that no worker has read yet, so that the command works before any worker runs."""
     model = model_of(release)
     while SongEmbedding.objects.filter(release=release, state=State.QUEUED).exists():
-        if not do_songs(model, release):
+        if not do_songs(model, release, limit=config().BULK_BATCH):
             return
 
 

@@ -1,0 +1,35 @@
+"""A worker process as its heartbeat tells of it: Celery's own ping gets no answer while a task runs in a solo pool."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+
+class Worker(models.Model):
+    class State(models.TextChoices):
+        STARTING = "starting"
+        READY = "ready"
+        # It takes no work; ``problem`` says why.
+        REFUSING = "refusing"
+
+    name = models.CharField(max_length=200, unique=True, help_text="Celery's node name, inference@host.")
+    host = models.CharField(max_length=200)
+    pid = models.PositiveIntegerField()
+    queues = ArrayField(models.CharField(max_length=40), default=list)
+    device = models.CharField(max_length=100, blank=True, default="", help_text="Where the model runs.")
+    release = models.CharField(max_length=64, blank=True, default="", help_text="The release it last loaded.")
+    state = models.CharField(max_length=8, choices=State.choices, default=State.STARTING)
+    problem = models.TextField(blank=True, default="")
+    busy_seconds = models.FloatField(default=0.0, help_text="How long its present batch has taken so far.")
+    # Since its start: {"batches": {"interactive": {"16": 3}}, "seconds": {"decode": 1.2}}, and
+    # {"memory": {"resident": bytes, "device": bytes}}
+    figures = models.JSONField(default=dict, blank=True)
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField(help_text="Its last heartbeat, by the database's clock.")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,36 @@
+"""Which worker processes there are, and whether they are well."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from ..conf import config
+from ..dispatch import QUEUES
+from ..models import Worker
+
+MISSED_BEATS = 4
+
+
+def live_workers() -> QuerySet[Worker]:
+    """Those whose heart beats and whose present batch has not hung."""
+    since = Now() - timedelta(seconds=MISSED_BEATS * config().HEARTBEAT_SECONDS)
+    return Worker.objects.filter(seen_at__gt=since, busy_seconds__lt=config().VISIBILITY_TIMEOUT_SECONDS)
+
+
+def others_on(*, device: str, host: str, name: str) -> QuerySet[Worker]:
+    """Live processes that hold the same GPU. CPUs are shared by the operating system."""
+    if not device.startswith("cuda"):
+        return Worker.objects.none()
+    return live_workers().filter(device=device, host=host).exclude(name=name).exclude(state=Worker.State.REFUSING)
+
+
+def ready_workers() -> QuerySet[Worker]:
+    return live_workers().filter(state=Worker.State.READY)
+
+
+def queues_without_consumer() -> list[str]:
+    consumed = {queue for worker in ready_workers() for queue in worker.queues}
+    return sorted(set(QUEUES.values()) - consumed)

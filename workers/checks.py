@@ -1,0 +1,68 @@
+"""System checks of the workers' settings, and the same for the options of a worker that starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Tags, register
+
+from socialsongs.models import Worker
+from socialsongs.selectors.workers import live_workers
+
+FORKLESS = ("solo", "threads")
+
+
+@register()
+def pool(**_: Any) -> list[CheckMessage]:
+    from .celery import app
+
+    return pool_errors(app.conf.worker_pool, app.conf.worker_concurrency)
+
+
+def pool_errors(pool: str, concurrency: int | None) -> list[CheckMessage]:
+    """Of a worker that consumes the inference queues."""
+    found: list[CheckMessage] = []
+    if pool not in FORKLESS:
+        found.append(
+            Error(
+                f"The inference queues cannot be consumed by a {pool!r} pool.",
+                hint="A process that forks after a forward pass hangs in the child: use `-P solo` "
+                "(CELERY_WORKER_POOL = 'solo').",
+                id="socialsongs.E005",
+            )
+        )
+    if concurrency and concurrency > 1 and pool != "solo":  # a solo pool knows no concurrency
+        found.append(
+            Error(
+                f"{concurrency} at once would share one device.",
+                hint="One inference process for each device fills it by batches: use `-c 1` "
+                "(CELERY_WORKER_CONCURRENCY = 1), and a process more for each further GPU.",
+                id="socialsongs.E006",
+            )
+        )
+    return found
+
+
+@register(Tags.database)
+def one_process_per_gpu(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    if not databases or "socialsongs_worker" not in _tables():
+        return []
+    by_device: dict[tuple[str, str], list[Worker]] = {}
+    for worker in live_workers().filter(device__startswith="cuda"):
+        by_device.setdefault((worker.host, worker.device), []).append(worker)
+    return [
+        Error(
+            f"{device} of {host} is shared by {', '.join(worker.name for worker in workers)}.",
+            hint="Stop all but one of them, or give each its own with SOCIALSONGS_DEVICE.",
+            id="socialsongs.E007",
+        )
+        for (host, device), workers in by_device.items()
+        if len(workers) > 1
+    ]
+
+
+def _tables() -> list[str]:
+    from django.db import connection
+
+    return connection.introspection.table_names()

@@ -1,0 +1,81 @@
+"""Whether an inference process takes work: only with its release loaded, on a device that is its own."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, connection
+
+from recommender.release import ReleaseError
+from socialsongs.models import Worker
+from socialsongs.selectors.catalogue import active_release
+from socialsongs.selectors.workers import others_on
+
+from .drain import drain
+from .engine import device_name, model_of
+from .presence import INFERENCE, Presence
+
+logger = logging.getLogger(__name__)
+
+CHECK_SECONDS = 5
+
+
+class Duty:
+    """``consumer``: Celery's, whose queues are left and taken up again."""
+
+    def __init__(self, consumer: Any, presence: Presence) -> None:
+        self.consumer = consumer
+        self.presence = presence
+        self.check()
+        consumer.timer.call_repeatedly(CHECK_SECONDS, self.check)
+
+    def work(self, *, bulk: bool) -> bool:
+        """Drain; True when work was left, for this process or for another one."""
+        if self.presence.state == Worker.State.REFUSING:
+            return True
+        try:
+            return drain(bulk=bulk)
+        except ReleaseError as error:
+            self.refuse(str(error))
+            return True
+
+    def check(self) -> None:
+        """Load what there is to load; leave the queues while that fails, and come back when it does no longer."""
+        presence = self.presence
+        try:
+            release = active_release()
+            if release is None:
+                logger.warning("No release is active: register one with `manage.py releases register`.")
+            else:
+                model = model_of(release)
+                presence.release, presence.device = release.name, device_name(model)
+                if others := others_on(device=presence.device, host=socket.gethostname(), name=presence.name):
+                    raise ReleaseError(
+                        f"{presence.device} is {others[0].name}'s (process {others[0].pid}): one inference process for "
+                        "each device. Stop one of them, or set SOCIALSONGS_DEVICE."
+                    )
+        except ReleaseError as error:
+            self.refuse(str(error))
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("The database is away: %s", error)
+            connection.close()
+        else:
+            if presence.state != Worker.State.READY:
+                logger.info("%s is ready, on %s", presence.name, presence.device or "no device yet")
+                self._each_queue(self.consumer.add_task_queue, presence.state == Worker.State.REFUSING)
+            presence.become(Worker.State.READY)
+
+    def refuse(self, problem: str) -> None:
+        """Take no work until ``check`` finds nothing wrong any more; others get the messages."""
+        if self.presence.state != Worker.State.REFUSING:
+            self._each_queue(self.consumer.cancel_task_queue, True)
+        if self.presence.problem != problem:
+            logger.error("%s takes no work: %s", self.presence.name, problem)
+        self.presence.become(Worker.State.REFUSING, problem)
+
+    def _each_queue(self, act: Callable[[str], Any], needed: bool) -> None:
+        for queue in sorted(INFERENCE & self.presence.queues) if needed else []:
+            act(queue)

@@ -1,0 +1,64 @@
+"""What this process has done since it started, for its heartbeat: batch sizes and seconds per stage."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+
+INTERACTIVE, BULK = "interactive", "bulk"
+
+
+class Figures:
+    def __init__(self) -> None:
+        self.batches: dict[str, Counter[int]] = {INTERACTIVE: Counter(), BULK: Counter()}
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._since: float | None = None
+
+    @contextmanager
+    def batch(self, lane: str, size: int) -> Iterator[None]:
+        """One batch of rows of a lane."""
+        self.batches[lane][size] += 1
+        self._since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._since = None
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - began
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long the present batch has taken so far."""
+        since = self._since
+        return time.monotonic() - since if since is not None else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "batches": {lane: dict(sizes) for lane, sizes in self.batches.items()},
+            "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
+            "memory": _memory(),
+        }
+
+
+def _memory() -> dict[str, int]:
+    """Bytes: the process's resident set and, on a GPU, what torch holds there."""
+    found = {"resident": psutil.Process().memory_info().rss}
+    torch = sys.modules.get("torch")  # not in the maintenance process
+    if torch and torch.cuda.is_available():
+        found["device"] = torch.cuda.memory_reserved()
+    return found
+
+
+FIGURES = Figures()

@@ -1,0 +1,99 @@
+"""Recommendation requests for photos that were looked at, and for texts: of people who wait, or of the bulk lane."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from uuid import UUID
+
+import numpy as np
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db.models import Q
+
+from recommender.model import Image2Song, PhotoView, Tag
+from socialsongs.models import ModelRelease, PhotoSubject, RecommendationRequest, State
+
+from .claim import claim, delay, finish, hand_back, holding, put_back, through_outage
+from .engine import LOOKS, OutOfMemory
+from .figures import BULK, FIGURES, INTERACTIVE
+from .photos import Outage, PermanentFailure, ReleaseChanged, answer, check_active, decode, failure_of, save_analyses
+from .suggest import find_songs
+
+logger = logging.getLogger(__name__)
+
+
+def do_requests(model: Image2Song, release: ModelRelease, *, limit: int, bulk: bool = False) -> int:
+    """Claim requests and answer each in a transaction of its own; returns how many were claimed."""
+    ready = Q(post__isnull=True) | Q(post__state=State.READY)
+    with FIGURES.stage("claim"):
+        claimed = claim(RecommendationRequest.objects.filter(ready, bulk=bulk).select_related("post"), limit=limit)
+    if claimed.rows:
+        with FIGURES.batch(BULK if bulk else INTERACTIVE, len(claimed.rows)):
+            for place, request in enumerate(claimed.rows):
+                try:
+                    _do(model, release, request, claimed.token)
+                except (OperationalError, InterfaceError):
+                    through_outage(partial(hand_back, claimed.rows[place:], claimed.token))
+    return len(claimed.rows)
+
+
+def _do(model: Image2Song, release: ModelRelease, request: RecommendationRequest, token: UUID) -> None:
+    try:
+        views = stored_views(model, release, request)
+        found = find_songs(model, release, views, request.parameters)
+        with holding([request], token) as held:
+            check_active(release)
+            answer(release, dict.fromkeys(held, found))
+    except ReleaseChanged as error:
+        logger.warning("Request %s is taken anew: %s", request.pk, error)
+        hand_back([request], token)
+    except PermanentFailure as error:
+        with holding([request], token) as held:
+            finish(held, state=State.FAILED, reason=error.reason)
+    except Outage as error:
+        logger.warning("Request %s waits: %s", request.pk, error)
+        delay(request, token, reason=error.reason)
+    except (OperationalError, InterfaceError):
+        raise
+    except (DatabaseError, RuntimeError, ValueError):
+        logger.exception("Request %s is put back", request.pk)
+        put_back(request, token)
+
+
+def stored_views(model: Image2Song, release: ModelRelease, request: RecommendationRequest) -> list[PhotoView]:
+    """What the model saw in the request's photos, in order, or its text. Looks now at photos it has not seen.
+
+    Raises PermanentFailure or Outage.
+    """
+    if request.text:
+        try:
+            return [model.view_text(request.text)]
+        except ValueError:
+            raise PermanentFailure("text_empty") from None
+    subjects = (
+        PhotoSubject.objects.filter(pk=request.subject_id)
+        if request.subject_id
+        else [subject for photo in request.post.photos.all() for subject in photo.subjects.all()]  # type: ignore[union-attr]
+    )
+    views = []
+    for subject in subjects:
+        analysis = subject.analyses.filter(release=release).first()
+        if analysis is None:
+            views.append(_look_now(model, release, subject))
+            continue
+        tags = [Tag(tag["name"], tag["kind"], tag["score"], tuple(tag["box"])) for tag in analysis.tags]
+        views.append(PhotoView(tags, np.asarray(analysis.embedding, np.float32)))
+    return views
+
+
+def _look_now(model: Image2Song, release: ModelRelease, subject: PhotoSubject) -> PhotoView:
+    decoding = decode(model, subject)
+    if failure := failure_of(decoding):
+        raise failure
+    (view,) = LOOKS.run(model.look, [decoding.result()])
+    if isinstance(view, OutOfMemory):
+        raise Outage("out_of_memory", view)
+    if isinstance(view, Exception):
+        raise view
+    save_analyses(release, [(subject, view)])
+    return view

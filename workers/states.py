@@ -1,0 +1,47 @@
+"""Songs as they were encoded, from their rows; those that were ranked lately are kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from uuid import UUID
+
+import numpy as np
+from cachetools import LRUCache
+
+from recommender.model import EncodedLyric
+from socialsongs.conf import config
+from socialsongs.models import SongEmbedding
+from socialsongs.selectors.catalogue import NearSong
+
+MIB = 1024 * 1024
+# A row, and when it was encoded.
+Key = tuple[int, datetime | None]
+
+
+@cache
+def _kept() -> LRUCache[Key, EncodedLyric]:
+    return LRUCache(config().SONG_CACHE_MIB * MIB, getsizeof=_size)
+
+
+def _size(song: EncodedLyric) -> int:
+    return 1000 + song.line_states.nbytes + song.stage_one.nbytes
+
+
+def encoded_songs(near: Sequence[NearSong]) -> dict[UUID, EncodedLyric]:
+    """By song id, in the given order; without those that left the search in this moment."""
+    kept = _kept()
+    found = {song.pk: kept.get((song.pk, song.finished_at)) for song in near}
+    missing = [key for key, encoded in found.items() if encoded is None]
+    for row in SongEmbedding.objects.filter(pk__in=missing, stage_one__isnull=False) if missing else []:
+        found[row.pk] = kept[row.pk, row.finished_at] = _encoded(row)
+    return {song.song_id: encoded for song in near if (encoded := found[song.pk])}
+
+
+def _encoded(row: SongEmbedding) -> EncodedLyric:
+    assert row.line_states is not None
+    assert row.stage_one is not None
+    states = np.frombuffer(bytes(row.line_states), "<f2")
+    stage_one = np.asarray(row.stage_one, np.float32)
+    return EncodedLyric(states.reshape(-1, len(stage_one)), row.line_offsets, stage_one, row.mean_score)
