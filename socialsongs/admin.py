@@ -25,15 +25,17 @@ from .models import (
     SongEmbedding,
     State,
     Suggestion,
+    Worker,
 )
 from .selectors.catalogue import encoding_coverage
+from .selectors.workers import live_workers
 from .services.catalogue import save_song, set_status
-from .services.posts import retry_post
+from .services.queue import queue_songs, requeue_posts, requeue_requests
 
 COLOURS = {
     "published": "#1a7f37", "ready": "#1a7f37", "active": "#1a7f37",
     "draft": "#6e7781", "queued": "#6e7781", "staged": "#0969da", "analysing": "#0969da",
-    "retired": "#8250df", "failed": "#b3261e", "missing": "#6e7781",
+    "retired": "#8250df", "failed": "#b3261e", "missing": "#6e7781", "starting": "#0969da", "refusing": "#b3261e",
 }  # fmt: skip
 
 
@@ -84,7 +86,7 @@ class SongAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_filter = ["status", EncodingFilter, "explicit", "language", "genre"]
     search_fields = ["title", "artist", "album", "lyrics", "isrc"]
     list_per_page = 50
-    actions = ["publish", "retire", "to_draft"]
+    actions = ["publish", "retire", "to_draft", "read_again"]
     readonly_fields = ["encoding", "player", "source", "source_id", "created_at", "updated_at"]
     save_on_top = True
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
@@ -134,6 +136,12 @@ class SongAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def to_draft(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
         self._set(request, queryset, Song.Status.DRAFT)
 
+    @admin.action(description="Read the lyrics again", permissions=["change"])
+    def read_again(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
+        rows = SongEmbedding.objects.filter(song__in=queryset.values("pk"))
+        queue_songs(rows=rows)
+        messages.success(request, f"{queryset.count()} songs are queued.")
+
     def _set(self, request: HttpRequest, queryset: QuerySet[Song], status: str) -> None:
         changed = set_status(songs=list(queryset.values_list("pk", flat=True)), status=status)
         messages.success(request, f"{changed} songs are now {status}.")
@@ -143,7 +151,7 @@ class SongAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class PostAdmin(ReadOnly):
     list_display = ["thumbnail", "id", "owner", "state_badge", "visibility", "attempts", "chosen_song", "created_at"]
     list_display_links = ["thumbnail", "id"]
-    list_filter = ["state", "visibility", "created_at"]
+    list_filter = ["state", "reason", "visibility", "created_at"]
     list_select_related = ["owner", "chosen_song"]
     date_hierarchy = "created_at"
     actions = ["retry"]
@@ -214,10 +222,7 @@ class PostAdmin(ReadOnly):
 
     @admin.action(description="Try again (failed posts)", permissions=["retry"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Post]) -> None:
-        failed = queryset.filter(state=State.FAILED)
-        for post in failed:
-            retry_post(post=post)
-        messages.success(request, f"{len(failed)} posts are queued again.")
+        messages.success(request, f"{requeue_posts(posts=queryset)} posts are queued again.")
 
 
 def _image(post: Post, photo: PostPhoto, side: int) -> SafeString:
@@ -253,15 +258,44 @@ class ModelReleaseAdmin(ReadOnly):
         return format_html("<pre>{}</pre>", json.dumps(release.card, indent=2, ensure_ascii=False))
 
 
+@admin.register(Worker)
+class WorkerAdmin(ReadOnly):
+    """Heartbeats; a row whose process went away without a word disappears after a day."""
+
+    list_display = ["name", "state_badge", "device", "release", "queues", "seen_at", "busy_seconds"]
+    fields = ["name", "state_badge", "problem", "device", "release", "queues", "host", "pid", "started_at", "seen_at",
+              "busy_seconds", "pretty_figures"]  # fmt: skip
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description="state", ordering="state")
+    def state_badge(self, worker: Worker) -> SafeString:
+        live = live_workers().filter(pk=worker.pk).exists()
+        return badge(worker.state, worker.problem) if live else badge("missing", "no heartbeat, or its batch hangs")
+
+    @admin.display(description="figures since its start")
+    def pretty_figures(self, worker: Worker) -> SafeString:
+        return format_html("<pre>{}</pre>", json.dumps(worker.figures, indent=2))
+
+
 @admin.register(RecommendationRequest)
 class RecommendationRequestAdmin(ReadOnly):
     list_display = ["id", "post", "text", "state_badge", "release", "created_at"]
-    list_filter = ["state", "is_default", "created_at"]
+    list_filter = ["state", "reason", "bulk", "is_default", "created_at"]
     list_select_related = ["post", "release"]
+    actions = ["retry"]
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, request: RecommendationRequest) -> SafeString:
         return badge(request.state, request.reason.replace("_", " "))
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("socialsongs.change_recommendationrequest")
+
+    @admin.action(description="Answer again (failed requests)", permissions=["retry"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[RecommendationRequest]) -> None:
+        messages.success(request, f"{requeue_requests(requests=queryset)} requests are queued again.")
 
 
 @admin.register(Feedback)

@@ -1,6 +1,7 @@
 """The commands that run the model: releases, reencode, suggest. The weights are random, everything else is real."""
 
 import json
+import time
 from io import StringIO
 from pathlib import Path
 
@@ -14,10 +15,15 @@ from django.test.utils import CaptureQueriesContext
 from redis import Redis
 
 from recommender.release import save_release
-from socialsongs.models import EMBEDDING_DIM, ModelRelease, Song, SongEmbedding, State
+from socialsongs.models import EMBEDDING_DIM, ModelRelease, Post, RecommendationRequest, Song, SongEmbedding, State
 from socialsongs.selectors.catalogue import nearest_songs, song_filters
 from socialsongs.services.catalogue import save_song
+from socialsongs.services.posts import create_post
+from socialsongs.services.releases import limit
+from workers.drain import Loop, is_limited
+from workers.engine import model_of
 from workers.reconcile import reconcile
+from workers.songs import do_songs
 
 from .releases import card, network
 
@@ -96,6 +102,8 @@ def test_a_release_takes_over_when_all_songs_are_read_or_by_force(folder, make_s
     run("releases", "register")
     with pytest.raises(CommandError, match="second has encoded 0 of 1 songs"):
         run("releases", "activate", "second")
+    with pytest.raises(CommandError, match="tiny is active already"):
+        run("releases", "stage", "tiny")
     assert states() == {"tiny": "active", "second": "staged"}
     run("releases", "activate", "second", force=True)
     assert states() == {"tiny": "staged", "second": "active"}
@@ -121,9 +129,14 @@ def test_a_rollback_is_immediate_and_what_was_edited_meanwhile_is_read_for_both(
     }
     assert run("releases", "rollback") == "tiny: active\n"
     assert states() == {"tiny": "active", "second": "staged"}
-    run("releases", "retire", "second")
+    assert run("releases", "retire", "second") == "second: retired\n"
     with pytest.raises(CommandError, match="No release that was active before"):
         run("releases", "rollback")
+    song.lyrics = "Other words again"
+    save_song(song=song)
+    assert run("releases", "stage", "second") == "second: staged\n"  # and reads what it has missed
+    row = SongEmbedding.objects.select_related("song").get(release__name="second")
+    assert (row.lyrics_digest, row.state) == (row.song.lyrics_digest, State.QUEUED)
 
 
 def test_the_active_release_cannot_be_retired(folder):
@@ -194,14 +207,15 @@ def found_by_index(release, query, limit, **parameters):
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
         with CaptureQueriesContext(connection) as queries:
-            rows = nearest_songs(
+            near = nearest_songs(
                 release=release, embedding=query, condition=song_filters(parameters=parameters), limit=limit
             )
         [search] = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
         cursor.execute(f"EXPLAIN {search}")
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert f"Index Scan using socialsongs_hnsw_{release.pk}" in plan
-    return rows
+    rows = SongEmbedding.objects.in_bulk()
+    return [rows[song.pk] for song in near]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -227,7 +241,71 @@ def test_with_the_index_a_search_gives_as_many_songs_as_without(release, many):
         assert (np.diff(products(found)) < 1e-4).all()  # best first
 
 
-# reencode
+def test_encode_paces_pauses_and_goes_on(folder, make_song):
+    run("releases", "register")
+    random_release(folder, "second", seed=1)
+    make_song()
+    run("releases", "stage", "second")
+    second = ModelRelease.objects.filter(name="second")
+    with Redis.from_url(settings.REDIS_URL) as broker:
+        assert run("releases", "encode", "second", "--pause", "--rate", "7.5") == (
+            "second: paused at 0 of 1 songs; go on with --resume\n"
+        )
+        assert second.values_list("paused", "songs_per_second").get() == (True, 7.5)
+        SongEmbedding.objects.filter(release__name="tiny").update(state=State.READY)
+        broker.flushdb()
+        reconcile()
+        assert broker.llen("bulk") == 0  # nobody is woken for a release that is paused
+        SongEmbedding.objects.update(state=State.READY)
+        assert run("releases", "encode", "second", "--resume", "--rate", "0") == "second: 1 of 1 songs are encoded\n"
+    assert second.values_list("paused", "songs_per_second").get() == (False, None)
+    with pytest.raises(CommandError, match=r"-1\.0 songs a second are no rate"):
+        run("releases", "encode", "second", "--rate", "-1")
+
+
+def test_the_rate_holds_over_batches(folder, make_song):
+    """A batch's time must be over before the next is taken, whichever worker takes it."""
+    run("releases", "register")
+    for number in range(3):
+        make_song(f"Song {number}")
+    release = ModelRelease.objects.get()
+    limit(release=release, songs_per_second=20)
+    model, loop = model_of(release), Loop()
+    release.refresh_from_db()
+    assert do_songs(model, release, limit=2) == 2
+    assert (loop._bulk(), is_limited()) == (False, True)
+    time.sleep(0.11)
+    assert (loop._bulk(), is_limited()) == (True, False)
+    assert not SongEmbedding.objects.exclude(state=State.READY).exists()
+
+
+# reencode and requeue
+
+
+def test_requeue_tries_again_what_failed_and_nothing_else(alice, upload, folder, make_song):
+    run("releases", "register")
+    make_song()
+    posts = [create_post(owner=alice, uploads=[upload()])[0] for _ in range(3)]
+    failed = {"state": State.FAILED, "attempts": 3}
+    for post, reason in zip(posts, ("photo_missing", "attempts_exhausted"), strict=False):
+        Post.objects.filter(pk=post.pk).update(reason=reason, **failed)
+        post.requests.update(reason=reason, **failed)
+    RecommendationRequest.objects.create(text="the sea", reason="attempts_exhausted", **failed)
+    SongEmbedding.objects.update(reason="attempts_exhausted", **failed)
+
+    def left():
+        kinds = (Post, RecommendationRequest, SongEmbedding)
+        return [kind.objects.filter(state=State.FAILED).count() for kind in kinds]
+
+    assert left() == [2, 3, 1]
+    assert run("requeue", "posts", "--reason", "attempts_exhausted") == "1 posts are queued again\n"
+    assert left() == [1, 2, 1]
+    assert run("requeue", "requests") == "1 requests are queued again\n"  # a failed post's goes with its post
+    assert left() == [1, 1, 1]
+    assert run("requeue", "songs") == "1 songs are queued again\n"
+    assert left() == [1, 1, 0]
+    again = Post.objects.get(pk=posts[1].pk)
+    assert (again.state, again.reason, again.attempts, again.finished_at) == (State.QUEUED, "", 0, None)
 
 
 def test_reencode_queues_what_it_is_asked_to(folder, make_song):
@@ -243,10 +321,8 @@ def test_reencode_queues_what_it_is_asked_to(folder, make_song):
         assert text == f"{rows.count()} songs are queued\n"
         return set(rows.values_list("song__title", "release__name"))
 
-    assert again("--failed") == {("Two", "tiny")}
     assert again("--release", "second") == {("One", "second"), ("Two", "second")}
     assert again("--song", str(first.pk)) == {("One", "tiny"), ("One", "second")}
-    assert again("--failed", "--release", "second") == set()
     assert len(again()) == 4
 
 

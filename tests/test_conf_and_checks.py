@@ -3,19 +3,26 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import connection
+from django.db.models.functions import Now
 from django.db.utils import ConnectionHandler
 from django.test import override_settings
 
 from socialsongs import checks
 from socialsongs.conf import config
+from socialsongs.models import Worker
+from socialsongs.site.processes import WORKER
+from workers.checks import pool_errors
 
 from .processes import ROOT
+
+ENV = {**os.environ, "DJANGO_SETTINGS_MODULE": "socialsongs.site.settings"}
 
 
 @pytest.mark.parametrize(
@@ -55,6 +62,51 @@ def test_a_task_may_not_outlive_half_of_the_visibility_timeout(settings):
         call_command("check")
     settings.SOCIALSONGS = {"TASK_BUDGET_SECONDS": 59, "VISIBILITY_TIMEOUT_SECONDS": 120}
     call_command("check")
+
+
+@pytest.mark.parametrize(
+    ("pool", "concurrency", "ids"),
+    [
+        ("solo", None, []),
+        ("solo", 8, []),  # a solo pool knows no concurrency
+        ("threads", 1, []),
+        ("threads", 2, ["socialsongs.E006"]),
+        ("prefork", 1, ["socialsongs.E005"]),
+        ("prefork", 4, ["socialsongs.E005", "socialsongs.E006"]),
+        ("gevent", 100, ["socialsongs.E005", "socialsongs.E006"]),
+    ],
+)
+def test_a_pool_that_forks_or_shares_the_device_is_refused(pool, concurrency, ids):
+    found = pool_errors(pool, concurrency)
+    assert [error.id for error in found] == ids
+    assert all(error.hint for error in found)
+
+
+def test_the_pool_of_django_settings_is_checked(monkeypatch):
+    code = (
+        "import django; from django.conf import settings; django.setup(); settings.CELERY_WORKER_POOL = 'prefork';"
+        "from django.core.management import call_command; call_command('check')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, env=ENV)
+    assert "socialsongs.E005" in done.stderr
+
+
+def test_a_worker_with_such_options_does_not_start():
+    command = [*WORKER, "-P", "threads", "-c", "2"]  # the last one counts
+    command[0] = str(Path(sys.executable).with_name("celery"))
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=ENV, timeout=60)
+    assert done.returncode != 0
+    assert "socialsongs.E006" in done.stderr
+
+
+def test_two_processes_on_one_gpu_are_named(db):
+    common = {"pid": 1, "device": "cuda:0 Big GPU", "started_at": Now(), "seen_at": Now()}
+    Worker.objects.create(name="one@here", host="here", **common)
+    Worker.objects.create(name="one@there", host="there", **common)
+    call_command("check", databases=["default"])
+    Worker.objects.create(name="two@here", host="here", **common)
+    with pytest.raises(SystemCheckError, match=r"E007.*cuda:0 Big GPU of here is shared by one@here, two@here"):
+        call_command("check", databases=["default"])
 
 
 def test_another_database_than_postgresql_is_refused(monkeypatch):

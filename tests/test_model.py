@@ -13,8 +13,8 @@ from torch.nn.functional import normalize
 from recommender import lyrics as reading
 from recommender.lyrics import read_lyric, segment_softmax
 from recommender.matcher import pad
-from recommender.model import REASONS, SHOWN_SCORE, SONGS_AT_ONCE, PhotoView, Tag, Unreadable
-from recommender.release import load_release
+from recommender.model import REASONS, SHOWN_SCORE, SONGS_AT_ONCE, PhotoView, Tag, Unreadable, fill_up
+from recommender.release import ReleaseError, load_release
 from recommender.tagger import pool, region_box
 
 from .releases import TAGS, WORDS
@@ -216,6 +216,29 @@ def test_a_photo_looks_the_same_alone_and_in_a_batch(model, views):
     np.testing.assert_allclose(alone.embedding, views[1].embedding, atol=1e-5)
     assert np.abs(views[0].embedding - views[1].embedding).max() > 0.01
     assert model.analyse([]) == []
+
+
+def test_a_batch_is_filled_up_to_few_sizes():
+    sizes = {len(fill_up(torch.ones(count, 3, 2, 2))) for count in range(1, 65)}
+    assert sizes == {1, 2, 4, 8, 16, 32, 64}
+    filled = fill_up(torch.ones(5, 3, 2, 2))
+    assert (filled[:5].min(), filled[5:].max()) == (1, 0)
+
+
+def test_more_photos_than_one_pass_holds_are_seen_in_order(model):
+    shades = [Image.new("RGB", (8, 8), (shade, 0, 255 - shade)) for shade in range(0, 130, 2)]  # 65
+    seen = model.analyse(shades)
+    (last,) = model.analyse(shades[-1:])
+    assert len(seen) == 65
+    np.testing.assert_allclose(seen[-1].embedding, last.embedding, atol=1e-5)
+
+
+@pytest.mark.parametrize("device", ["cuda:64", "gpu", "cuda"])
+def test_a_device_that_is_not_there_is_named(releases, device):
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("it is there")
+    with pytest.raises(ReleaseError, match=f"no device|There is no device '{device}'"):
+        load_release("small", folder=releases, device=device)
 
 
 @torch.no_grad()

@@ -15,12 +15,17 @@ from socialsongs.conf import config
 from socialsongs.dispatch import QUEUES, RECONCILE
 
 app = Celery("socialsongs")
-app.config_from_object("django.conf:settings", namespace="CELERY")
 
 
-@app.add_defaults
-def _defaults() -> dict[str, Any]:
-    """CELERY_... of Django's settings go before these."""
+@app.on_configure.connect
+def _configure(sender: Celery, **_: object) -> None:
+    """CELERY_... of Django's settings go before ours."""
+    keys = [key for key in dir(settings) if key.startswith("CELERY_")]
+    given = {key.removeprefix("CELERY_").lower(): getattr(settings, key) for key in keys}
+    sender.conf.update(_ours() | given)
+
+
+def _ours() -> dict[str, Any]:
     limits = config()
     return {
         "broker_url": limits.BROKER_URL,

@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from socialsongs.models import Worker
 from socialsongs.selectors.workers import live_workers
 
-FORKLESS = ("solo", "threads")
+FORKLESS = ("solo", "threads", "thread")
 
 
 @register()

@@ -23,6 +23,7 @@ from socialsongs.selectors.catalogue import active_release, live_releases, searc
 
 from .claim import claimable
 from .engine import model_of
+from .figures import FIGURES
 from .photos import PostBatch, finish_posts, give_up, take_posts
 from .requests import do_requests
 from .songs import do_songs
@@ -74,7 +75,9 @@ class Loop:
 
     def run(self, *, bulk: bool) -> bool:
         while not self._over():
-            if self._interactive() or (bulk and self._bulk()):
+            with FIGURES.turn():
+                done = self._interactive() or (bulk and self._bulk())
+            if done:
                 continue
             if not (bulk and is_limited()):
                 return False
@@ -96,6 +99,7 @@ class Loop:
             logger.warning("No release is active: posts wait. Register one with `manage.py releases register`.")
             return False
         model = model_of(release)
+        FIGURES.release = release.name
         if not searchable(release=release):
             return False  # the first songs are being read: the reconciler asks again
         posts = self._posts(model, release)

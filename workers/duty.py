@@ -16,6 +16,7 @@ from socialsongs.selectors.workers import others_on
 
 from .drain import drain
 from .engine import device_name, model_of
+from .figures import FIGURES
 from .presence import INFERENCE, Presence
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Duty:
                 logger.warning("No release is active: register one with `manage.py releases register`.")
             else:
                 model = model_of(release)
-                presence.release, presence.device = release.name, device_name(model)
+                FIGURES.release, presence.device = release.name, device_name(model)
                 if others := others_on(device=presence.device, host=socket.gethostname(), name=presence.name):
                     raise ReleaseError(
                         f"{presence.device} is {others[0].name}'s (process {others[0].pid}): one inference process for "

@@ -18,12 +18,16 @@ class Figures:
     def __init__(self) -> None:
         self.batches: dict[str, Counter[int]] = {INTERACTIVE: Counter(), BULK: Counter()}
         self.seconds: dict[str, float] = defaultdict(float)
+        self.release = ""  # that answered last
         self._since: float | None = None
 
-    @contextmanager
-    def batch(self, lane: str, size: int) -> Iterator[None]:
+    def batch(self, lane: str, size: int) -> None:
         """One batch of rows of a lane."""
         self.batches[lane][size] += 1
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """One turn of the drain loop: what lasts too long in it hangs."""
         self._since = time.monotonic()
         try:
             yield
@@ -40,14 +44,15 @@ class Figures:
 
     @property
     def busy_seconds(self) -> float:
-        """How long the present batch has taken so far."""
+        """How long the present turn has taken so far."""
         since = self._since
         return time.monotonic() - since if since is not None else 0.0
 
     def as_json(self) -> dict[str, Any]:
+        """From the heartbeat's thread: copies, since the work goes on."""
         return {
-            "batches": {lane: dict(sizes) for lane, sizes in self.batches.items()},
-            "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
+            "batches": {lane: dict(sizes.copy()) for lane, sizes in self.batches.items()},
+            "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.copy().items()},
             "memory": _memory(),
         }
 

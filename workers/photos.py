@@ -73,7 +73,6 @@ class PostBatch:
 def take_posts(model: Image2Song, release: ModelRelease, *, fresh: bool = False) -> PostBatch | None:
     """Claim a batch of posts and begin to decode their photos on threads; ``fresh``: none that was tried before."""
     with FIGURES.stage("claim"):
-        # All that decoding needs: in a thread each query would open a connection of its own.
         photos = Prefetch("photos", PostPhoto.objects.order_by("position").prefetch_related("subjects__photo"))
         claimed = claim(Post.objects.prefetch_related(photos), limit=config().INTERACTIVE_BATCH, fresh=fresh)
     if not claimed.rows:
@@ -92,6 +91,7 @@ def _decoders() -> ThreadPoolExecutor:
 
 def decode(model: Image2Song, subject: PhotoSubject) -> Future[Tensor]:
     """A stored photo as the network wants it, (3, S, S), on a thread."""
+    _ = subject.photo  # the row, now: on the thread a query would open a connection of its own
     return _decoders().submit(_decode, model, subject)
 
 
@@ -103,16 +103,16 @@ def _decode(model: Image2Song, subject: PhotoSubject) -> Tensor:
 
 def finish_posts(batch: PostBatch) -> None:
     """See a batch of posts through to their suggestions; every one ends in a state of its own."""
-    with FIGURES.batch(INTERACTIVE, len(batch.jobs)):
-        renew(batch.claim)  # it may have waited for the batch before
-        with FIGURES.stage("decode"):
-            for job in batch.jobs:
-                _wait_for_photos(job)
-        with FIGURES.stage("look"):
-            look(batch)
-        rank(batch)
-        with FIGURES.stage("write"):
-            write(batch)
+    FIGURES.batch(INTERACTIVE, len(batch.jobs))
+    renew(batch.claim)  # it may have waited for the batch before
+    with FIGURES.stage("decode"):
+        for job in batch.jobs:
+            _wait_for_photos(job)
+    with FIGURES.stage("look"):
+        look(batch)
+    rank(batch)
+    with FIGURES.stage("write"):
+        write(batch)
 
 
 def give_up(batch: PostBatch) -> None:

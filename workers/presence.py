@@ -31,7 +31,7 @@ class Presence:
         self.name = name
         self.queues = queues
         self.state = Worker.State.STARTING
-        self.device = self.release = self.problem = ""
+        self.device = self.problem = ""
         self._stop = threading.Event()
         self._told = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -71,7 +71,7 @@ class Presence:
             "pid": os.getpid(),
             "queues": sorted(self.queues),
             "device": self.device,
-            "release": self.release,
+            "release": FIGURES.release,
             "state": self.state,
             "problem": self.problem,
             "busy_seconds": FIGURES.busy_seconds,

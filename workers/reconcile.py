@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
+from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Now
 
 from socialsongs import dispatch
-from socialsongs.models import Post, RecommendationRequest, SongEmbedding, Worker
+from socialsongs.models import Post, RecommendationRequest, SongEmbedding, State, Worker
 from socialsongs.selectors.catalogue import live_releases
+from socialsongs.selectors.posts import answerable_requests
 from socialsongs.services.catalogue import sync_embeddings
 
 from .claim import claimable, fail_exhausted
@@ -25,9 +27,18 @@ def reconcile() -> None:
     for rows in (Post.objects, RecommendationRequest.objects, SongEmbedding.objects):
         if ended := fail_exhausted(rows.all()):
             logger.error("%d rows of %s used up their attempts", ended, rows.model.__name__)
-    if claimable(Post.objects.all()).exists() or claimable(RecommendationRequest.objects.filter(bulk=False)).exists():
+    _end_requests_of_failed_posts()
+    if claimable(Post.objects.all()).exists() or claimable(answerable_requests(bulk=False)).exists():
         dispatch.send(dispatch.DRAIN_INTERACTIVE)
     unpaused = SongEmbedding.objects.filter(release__in=live_releases().filter(paused=False))
-    if claimable(unpaused).exists() or claimable(RecommendationRequest.objects.filter(bulk=True)).exists():
+    if claimable(unpaused).exists() or claimable(answerable_requests(bulk=True)).exists():
         dispatch.send(dispatch.DRAIN_BULK)
     Worker.objects.filter(seen_at__lt=Now() - FORGOTTEN).delete()
+
+
+def _end_requests_of_failed_posts() -> None:
+    """Nobody would ever take them: a post's own request is answered with the post."""
+    reason = Post.objects.filter(pk=OuterRef("post")).values("reason")
+    RecommendationRequest.objects.filter(post__state=State.FAILED, state=State.QUEUED).update(
+        state=State.FAILED, reason=Subquery(reason), finished_at=Now()
+    )

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import numpy as np
 from django.db import DatabaseError, InterfaceError, OperationalError
-from django.db.models import Q
 
 from recommender.model import Image2Song, PhotoView, Tag
 from socialsongs.models import ModelRelease, PhotoSubject, RecommendationRequest, State
+from socialsongs.selectors.posts import answerable_requests
 
 from .claim import claim, delay, finish, hand_back, holding, put_back, through_outage
 from .engine import LOOKS, OutOfMemory
@@ -24,16 +24,16 @@ logger = logging.getLogger(__name__)
 
 def do_requests(model: Image2Song, release: ModelRelease, *, limit: int, bulk: bool = False) -> int:
     """Claim requests and answer each in a transaction of its own; returns how many were claimed."""
-    ready = Q(post__isnull=True) | Q(post__state=State.READY)
     with FIGURES.stage("claim"):
-        claimed = claim(RecommendationRequest.objects.filter(ready, bulk=bulk).select_related("post"), limit=limit)
+        claimed = claim(answerable_requests(bulk=bulk).select_related("post"), limit=limit)
     if claimed.rows:
-        with FIGURES.batch(BULK if bulk else INTERACTIVE, len(claimed.rows)):
-            for place, request in enumerate(claimed.rows):
-                try:
-                    _do(model, release, request, claimed.token)
-                except (OperationalError, InterfaceError):
-                    through_outage(partial(hand_back, claimed.rows[place:], claimed.token))
+        FIGURES.batch(BULK if bulk else INTERACTIVE, len(claimed.rows))
+    for place, request in enumerate(claimed.rows):
+        try:
+            _do(model, release, request, claimed.token)
+        except (OperationalError, InterfaceError):
+            through_outage(partial(hand_back, claimed.rows[place:], claimed.token))
+            break
     return len(claimed.rows)
 
 

@@ -39,14 +39,14 @@ def do_songs(model: Image2Song, release: ModelRelease, *, limit: int) -> int:
     if not claimed.rows:
         return 0
     _slow_down(release, len(claimed.rows))
-    with FIGURES.batch(BULK, len(claimed.rows)):
-        try:
-            with FIGURES.stage("read"):
-                read = READS.run(model.encode, [row.song.lyrics for row in claimed.rows])
-            with FIGURES.stage("write"):
-                _write(claimed, read)
-        except (OperationalError, InterfaceError):
-            through_outage(partial(hand_back, claimed.rows, claimed.token))
+    FIGURES.batch(BULK, len(claimed.rows))
+    try:
+        with FIGURES.stage("read"):
+            read = READS.run(model.encode, [row.song.lyrics for row in claimed.rows])
+        with FIGURES.stage("write"):
+            _write(claimed, read)
+    except (OperationalError, InterfaceError):
+        through_outage(partial(hand_back, claimed.rows, claimed.token))
     return len(claimed.rows)
 
 

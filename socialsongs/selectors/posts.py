@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 
-from ..models import Feedback, PhotoAnalysis, Post, PostPhoto, Suggestion
+from ..models import Feedback, PhotoAnalysis, Post, PostPhoto, RecommendationRequest, State, Suggestion
 
 if TYPE_CHECKING:
     from ..people import Visitor
@@ -48,6 +48,12 @@ def suggestions(*, post: Post) -> QuerySet[Suggestion]:
         .select_related("song", "release")
         .order_by("rank")
     )
+
+
+def answerable_requests(*, bulk: bool) -> QuerySet[RecommendationRequest]:
+    """A lane's requests for photos that were looked at, and for texts. A new post's own is answered with the post."""
+    looked_at = Q(post__isnull=True) | Q(post__state=State.READY)
+    return RecommendationRequest.objects.filter(looked_at, bulk=bulk)
 
 
 def is_confident(*, post: Post) -> bool | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Subquery
 from django.db.models.functions import Now
 
 from ..conf import config
@@ -21,10 +21,12 @@ def live_workers() -> QuerySet[Worker]:
 
 
 def others_on(*, device: str, host: str, name: str) -> QuerySet[Worker]:
-    """Live processes that hold the same GPU. CPUs are shared by the operating system."""
+    """Live processes that held the same GPU first. CPUs are shared by the operating system."""
     if not device.startswith("cuda"):
         return Worker.objects.none()
-    return live_workers().filter(device=device, host=host).exclude(name=name).exclude(state=Worker.State.REFUSING)
+    before = Worker.objects.filter(name=name).values("started_at")
+    holding = live_workers().filter(device=device, host=host).exclude(state=Worker.State.REFUSING)
+    return holding.exclude(name=name).exclude(started_at__gt=Subquery(before))
 
 
 def ready_workers() -> QuerySet[Worker]:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from .. import dispatch
 from ..conf import config
 from ..errors import IdempotencyConflict, NoPhoto, NotRetryable, TooManyPhotos
 from ..intake import CleanPhoto, clean_photo
-from ..models import PhotoSubject, Post, PostPhoto, RecommendationRequest, State
+from ..models import PhotoSubject, Post, PostPhoto, RecommendationRequest
+from .queue import requeue_posts
 
 if TYPE_CHECKING:
     from ..people import Person
@@ -108,14 +108,8 @@ def _store_photo(*, post: Post, position: int, photo: CleanPhoto) -> PostPhoto:
 
 def retry_post(*, post: Post) -> None:
     """Queue a failed post again. Raises NotRetryable for any other state."""
-    with transaction.atomic():
-        changed = Post.objects.filter(pk=post.pk, state=State.FAILED).update(
-            state=State.QUEUED, reason="", attempts=0, queued_at=timezone.now(), finished_at=None
-        )
-        if not changed:
-            raise NotRetryable("Only a post that failed can be tried again.")
-        post.requests.filter(is_default=True).update(state=State.QUEUED, reason="", attempts=0, finished_at=None)
-        dispatch.announce_photos()
+    if not requeue_posts(posts=Post.objects.filter(pk=post.pk)):
+        raise NotRetryable("Only a post that failed can be tried again.")
     post.refresh_from_db()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from .. import dispatch
 from ..models import ModelRelease
 from ..selectors.catalogue import encoding_coverage
 from .catalogue import sync_embeddings
@@ -35,6 +36,30 @@ def register(*, name: str, sha256: str, card: dict[str, Any]) -> ModelRelease:
             _switch(release)
         sync_embeddings()
     return release
+
+
+def stage(*, release: ModelRelease) -> None:
+    """Have the whole catalogue read for a release while another one answers. Raises NotPossible for the active one."""
+    with transaction.atomic():
+        if not ModelRelease.objects.filter(pk=release.pk).exclude(state=State.ACTIVE).update(state=State.STAGED):
+            raise NotPossible(f"{release.name} is active already.")
+        sync_embeddings()  # of one that was retired before
+
+
+def pause(*, release: ModelRelease, paused: bool) -> None:
+    """Read no songs for a release for now, or go on."""
+    with transaction.atomic():
+        ModelRelease.objects.filter(pk=release.pk).update(paused=paused)
+        dispatch.announce_songs()
+
+
+def limit(*, release: ModelRelease, songs_per_second: float | None) -> None:
+    """Read no more songs than that for a release; None: as fast as possible. Raises NotPossible."""
+    if songs_per_second is not None and not 0.01 <= songs_per_second < float("inf"):
+        raise NotPossible(f"{songs_per_second} songs a second are no rate: say 0.01 or more.")
+    with transaction.atomic():
+        ModelRelease.objects.filter(pk=release.pk).update(songs_per_second=songs_per_second, encode_after=None)
+        dispatch.announce_songs()
 
 
 def activate(*, release: ModelRelease, force: bool = False) -> None:

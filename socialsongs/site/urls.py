@@ -3,12 +3,24 @@ from django.contrib.auth import views as auth_views
 from django.urls import include, path
 from health_check.views import HealthCheckView
 
-CHECKS = ["health_check.checks.Database", "health_check.checks.Cache", "health_check.checks.Storage"]
+from .metrics import Metrics
+
+# The web process and what it stands on.
+ALIVE = ["health_check.checks.Database", "health_check.checks.Cache", "health_check.checks.Storage"]
+# Will an upload be answered?
+READY = [
+    "health_check.checks.Database",
+    "socialsongs.health.Broker",
+    "socialsongs.health.Workers",
+    "socialsongs.health.Consumers",
+]
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/login/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", auth_views.LogoutView.as_view(), name="logout"),
-    path("health/", HealthCheckView.as_view(checks=CHECKS), name="health"),
+    path("health/", HealthCheckView.as_view(checks=ALIVE), name="health"),
+    path("health/ready/", HealthCheckView.as_view(checks=READY), name="ready"),
+    path("metrics/", Metrics.as_view(), name="metrics"),
     path("", include("socialsongs.urls")),
 ]

@@ -1,0 +1,83 @@
+"""Checks for django-health-check: can work be announced, and is there somebody to do it?
+
+Anybody may ask for the answers, so they name no paths, passwords or problems of the model's files.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+from django.db import Error, connection
+from health_check.base import HealthCheck
+from health_check.exceptions import ServiceUnavailable
+from kombu import Connection
+from kombu.exceptions import OperationalError
+
+from .conf import config
+from .dispatch import DRAIN_BULK, DRAIN_INTERACTIVE, QUEUES
+from .models import Worker
+from .selectors.catalogue import active_release
+from .selectors.workers import live_workers, queues_without_consumer, ready_workers
+
+
+def unavailable(problem: str) -> ServiceUnavailable:
+    return ServiceUnavailable(problem)  # type: ignore[no-untyped-call]
+
+
+@dataclass
+class Broker(HealthCheck):
+    """The broker that wake-ups are sent to."""
+
+    def run(self) -> None:  # type: ignore[override]  # a plain function is run on a thread
+        limits = {"socket_connect_timeout": 1, "socket_timeout": 1}
+        with Connection(config().BROKER_URL, connect_timeout=1, transport_options=limits) as broker:
+            try:
+                broker.ensure_connection(max_retries=1, interval_start=0)
+            except OperationalError as error:
+                raise unavailable(
+                    "The broker cannot be reached. Start it, or correct BROKER_URL; "
+                    "until then work waits for the reconciler."
+                ) from error
+
+
+@dataclass
+class _Rows(HealthCheck):
+    """A look at the database from a thread that has no connection yet and must leave none behind."""
+
+    def run(self) -> None:  # type: ignore[override]
+        try:
+            with connection.temporary_connection():
+                self.look()
+        except Error as error:
+            raise unavailable("The database does not answer.") from error
+
+    @abstractmethod
+    def look(self) -> None: ...
+
+
+@dataclass
+class Workers(_Rows):
+    """A live worker that has the active release loaded."""
+
+    def look(self) -> None:
+        release = active_release()
+        if release is None:
+            raise unavailable("No release is active: register one with `manage.py releases register`.")
+        if ready_workers().filter(release=release.name).exists():
+            return
+        live = live_workers().filter(queues__overlap=[QUEUES[DRAIN_INTERACTIVE], QUEUES[DRAIN_BULK]])
+        if refusing := live.filter(state=Worker.State.REFUSING).first():
+            raise unavailable(f"{refusing.name} takes no work: see the workers in the admin.")
+        if worker := live.first():
+            raise unavailable(f"{worker.name} has not loaded the release {release.name} yet.")
+        raise unavailable("No inference worker is live: start one, or look at its log.")
+
+
+@dataclass
+class Consumers(_Rows):
+    """Somebody for every queue."""
+
+    def look(self) -> None:
+        if queues := queues_without_consumer():
+            raise unavailable(f"No ready worker consumes {', '.join(queues)}: start one with these queues (-Q).")

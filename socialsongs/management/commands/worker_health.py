@@ -1,0 +1,52 @@
+"""Probe of a worker's container: fails, and says why, unless the worker is live."""
+
+from __future__ import annotations
+
+import socket
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error
+from django.db.models import Exists, F, OuterRef
+from django.db.models.functions import Now
+
+from socialsongs.conf import config
+from socialsongs.models import Worker
+from socialsongs.selectors.workers import live_workers
+
+
+class Command(BaseCommand):
+    help = __doc__
+    requires_system_checks = []  # a probe is run often
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", nargs="?", help="Celery's node name (default: every worker of this host)")
+        parser.add_argument("--ready", action="store_true", help="it must take work, too")
+
+    def handle(self, *args: Any, name: str | None, ready: bool, **options: Any) -> None:
+        host = socket.gethostname()
+        chosen = Worker.objects.filter(name=name) if name else Worker.objects.filter(host=host)
+        live = Exists(live_workers().filter(pk=OuterRef("pk")))
+        try:
+            workers = [(row, row.live, row.silent) for row in chosen.annotate(live=live, silent=Now() - F("seen_at"))]
+        except Error as error:
+            raise CommandError(f"The database does not answer: {error}") from error
+        if not workers:
+            whom = f"called {name}" if name else f"on {host}"
+            raise CommandError(f"There is no worker {whom}, or it has not come far enough to say so.")
+        problems = [_problem(*worker, ready=ready) for worker in workers]
+        if any(problems):
+            raise CommandError("\n".join(filter(None, problems)))
+        self.stdout.write(", ".join(f"{row.name} is {row.state}" for row, _, _ in workers))
+
+
+def _problem(worker: Worker, live: bool, silent: timedelta, *, ready: bool) -> str:
+    if not live:
+        if worker.busy_seconds >= config().VISIBILITY_TIMEOUT_SECONDS:
+            return f"{worker.name}: its batch hangs for {worker.busy_seconds:.0f} s."
+        return f"{worker.name}: its last heartbeat was {silent.total_seconds():.0f} s ago."
+    if ready and worker.state != Worker.State.READY:
+        return f"{worker.name} is {worker.state}{f': {worker.problem}' if worker.problem else ''}"
+    return ""

@@ -1,0 +1,104 @@
+"""What the rows say of work and time, for monitoring. Ages are by the database's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from django.db.models import Count, DurationField, Exists, ExpressionWrapper, F, Min, OuterRef, Q, QuerySet, Sum
+from django.db.models.functions import Now
+
+from ..dispatch import DRAIN_BULK, DRAIN_INTERACTIVE, QUEUES
+from ..models import ModelRelease, Post, RecommendationRequest, SongEmbedding, State, Worker
+from .catalogue import encoding_coverage, live_releases
+from .workers import live_workers
+
+# Upper bounds in seconds; all that took longer is in one more bucket.
+BOUNDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+RECENT = timedelta(hours=1)
+
+
+class Pending(NamedTuple):
+    lane: str
+    kind: str
+    rows: int
+    oldest_seconds: float
+
+
+class Failed(NamedTuple):
+    kind: str
+    reason: str
+    rows: int
+
+
+class Coverage(NamedTuple):
+    release: ModelRelease
+    encoded: int
+    songs: int
+
+
+class ReadyTimes(NamedTuple):
+    """``within``: how many posts took at most each of BOUNDS."""
+
+    within: list[int]
+    posts: int
+    seconds: float
+
+
+def pending() -> Iterator[Pending]:
+    """Rows that wait for a worker or are with one."""
+    interactive, bulk = QUEUES[DRAIN_INTERACTIVE], QUEUES[DRAIN_BULK]
+    requests = RecommendationRequest.objects.exclude(post__state=State.FAILED)  # nobody takes those
+    yield _pending(interactive, "posts", Post.objects.all(), since="created_at")
+    yield _pending(interactive, "requests", requests.filter(bulk=False), since="created_at")
+    # Work of the bulk lane is often done anew: of old requests, and old songs.
+    yield _pending(bulk, "requests", requests.filter(bulk=True), since="queued_at")
+    yield _pending(bulk, "songs", _live_songs(), since="queued_at")
+
+
+def _pending(lane: str, kind: str, rows: QuerySet[Any], *, since: str) -> Pending:
+    unfinished = rows.filter(state__in=[State.QUEUED, State.ANALYSING])
+    found = unfinished.aggregate(rows=Count("pk"), age=Now() - Min(since))
+    # A row that waits for its next try was queued for a time to come.
+    age = max(found["age"] or timedelta(), timedelta())
+    return Pending(lane, kind, found["rows"], age.total_seconds())
+
+
+def _live_songs() -> QuerySet[SongEmbedding]:
+    return SongEmbedding.objects.filter(release__in=live_releases().order_by())
+
+
+def failed() -> Iterator[Failed]:
+    """Rows that failed and were not queued again."""
+    kinds: dict[str, QuerySet[Any]] = {
+        "posts": Post.objects.all(),
+        "requests": RecommendationRequest.objects.all(),
+        "songs": _live_songs(),
+    }
+    for kind, rows in kinds.items():
+        by_reason = rows.filter(state=State.FAILED).order_by("reason").values_list("reason").annotate(Count("pk"))
+        for reason, count in by_reason:
+            yield Failed(kind, reason, count)
+
+
+def coverage() -> Iterator[Coverage]:
+    """How far each release that songs are encoded for has come."""
+    for release in live_releases():
+        yield Coverage(release, *encoding_coverage(release=release))
+
+
+def workers() -> list[tuple[Worker, bool]]:
+    """Each worker that has told of itself, and whether it is live."""
+    rows = Worker.objects.annotate(live=Exists(live_workers().filter(pk=OuterRef("pk"))))
+    return [(row, row.live) for row in rows]
+
+
+def ready_times() -> ReadyTimes:
+    """From upload to ready, of the posts that became ready lately."""
+    took = ExpressionWrapper(F("finished_at") - F("created_at"), output_field=DurationField())
+    posts = Post.objects.filter(state=State.READY, finished_at__gt=Now() - RECENT).annotate(took=took)
+    within = {f"within_{bound}": Count("pk", filter=Q(took__lte=timedelta(seconds=bound))) for bound in BOUNDS}
+    found = posts.aggregate(posts=Count("pk"), total=Sum("took"), **within)
+    total: timedelta = found["total"] or timedelta()
+    return ReadyTimes([found[name] for name in within], found["posts"], total.total_seconds())

@@ -1,0 +1,77 @@
+"""Work that is to be done again: what failed, what is to be read anew, and answers of a release that was replaced."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from .. import dispatch
+from ..models import Post, RecommendationRequest, SongEmbedding, State
+from ..selectors.catalogue import active_release
+
+# As if it had never been tried.
+ANEW: dict[str, Any] = {
+    "state": State.QUEUED,
+    "reason": "",
+    "attempts": 0,
+    "queued_at": Now(),
+    "delayed_since": None,
+    "finished_at": None,
+    "lease_token": None,
+    "lease_expires_at": None,
+}
+
+
+def requeue_posts(*, posts: QuerySet[Post]) -> int:
+    """Queue those of the posts that failed again, with their default requests; returns how many."""
+    with transaction.atomic():
+        failed = list(posts.filter(state=State.FAILED).select_for_update(of=("self",)).values_list("pk", flat=True))
+        RecommendationRequest.objects.filter(post__in=failed, is_default=True).update(**ANEW)
+        Post.objects.filter(pk__in=failed).update(**ANEW)
+        if failed:
+            dispatch.announce_photos()
+    return len(failed)
+
+
+def requeue_requests(*, requests: QuerySet[RecommendationRequest]) -> int:
+    """Queue those of the requests that failed again, but for those of failed posts; returns how many."""
+    with transaction.atomic():
+        failed = requests.filter(state=State.FAILED).exclude(post__state=State.FAILED)
+        count = RecommendationRequest.objects.filter(pk__in=failed.values("pk")).update(**ANEW)
+        if count:
+            dispatch.announce_photos()
+            dispatch.announce_songs()  # the bulk lane's requests
+    return count
+
+
+def queue_songs(*, rows: QuerySet[SongEmbedding]) -> int:
+    """Have songs read again; they stay in the search as they are until then. Returns how many rows."""
+    with transaction.atomic():
+        # ``finished_at`` stays: it tells one reading of a song from another.
+        count = rows.update(**{key: value for key, value in ANEW.items() if key != "finished_at"})
+        if count:
+            dispatch.announce_songs()
+    return count
+
+
+def rerank(*, since: datetime | None = None, until: datetime | None = None) -> int:
+    """Have the active release answer for posts that an earlier one answered for, beside the catalogue's work.
+
+    ``since``, ``until``: of the posts' creation. The old suggestions are shown until the new ones are there; choices
+    and feedback stay. Returns how many posts.
+    """
+    old = RecommendationRequest.objects.filter(is_default=True, state=State.READY, post__state=State.READY)
+    old = old.exclude(release=active_release())
+    if since:
+        old = old.filter(post__created_at__gte=since)
+    if until:
+        old = old.filter(post__created_at__lt=until)
+    with transaction.atomic():
+        count = RecommendationRequest.objects.filter(pk__in=old.values("pk")).update(**ANEW | {"bulk": True})
+        if count:
+            dispatch.announce_songs()
+    return count

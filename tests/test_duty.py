@@ -1,0 +1,160 @@
+"""A worker process's row, and when it takes no work: release missing or changed, a device that is another's."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from django.db.models.functions import Now
+
+from recommender.release import save_release
+from socialsongs.models import ModelRelease, Post, State, Worker
+from socialsongs.services.posts import create_post
+from socialsongs.services.releases import activate, register
+from workers import duty as duty_module
+from workers.duty import Duty
+from workers.figures import FIGURES
+from workers.presence import Presence
+
+from .releases import card, network
+
+pytestmark = pytest.mark.django_db
+
+
+class Consumer:
+    """What a duty needs of Celery's consumer."""
+
+    def __init__(self):
+        self.queues = {"interactive", "bulk"}
+        self.timer = self
+
+    def cancel_task_queue(self, name):
+        self.queues.remove(name)
+
+    def add_task_queue(self, name):
+        self.queues.add(name)
+
+    def call_repeatedly(self, seconds, call):
+        self.seconds = seconds
+
+
+@pytest.fixture
+def folder(settings, tmp_path):
+    settings.SOCIALSONGS = {**settings.SOCIALSONGS, "RELEASES_DIR": str(tmp_path / "releases")}
+    return tmp_path / "releases"
+
+
+@pytest.fixture
+def duty():
+    return Duty(Consumer(), Presence("inference@here", {"interactive", "bulk"}))
+
+
+def known(folder, name):
+    save_release(network(), card(name), folder)
+    from recommender.release import load_release
+
+    return register(name=name, sha256=load_release(name, folder=folder).sha256, card={})
+
+
+def test_with_its_release_it_is_ready(folder):
+    known(folder, "mine")
+    duty = Duty(Consumer(), Presence("inference@here", {"interactive"}))
+    assert (duty.presence.state, FIGURES.release, duty.presence.device) == (Worker.State.READY, "mine", "cpu")
+
+
+def test_without_any_release_it_waits_for_one(duty):
+    assert (duty.presence.state, duty.presence.device) == (Worker.State.READY, "")
+
+
+@pytest.mark.parametrize("harm", ["missing", "damaged", "device"])
+def test_a_release_that_cannot_be_loaded_stops_it_until_it_can(folder, settings, alice, upload, harm):
+    row = known(folder, f"harmed-{harm}")
+    weights = folder / row.name / "model.safetensors"
+    good = weights.read_bytes()
+    if harm == "missing":
+        weights.unlink()
+    elif harm == "damaged":
+        weights.write_bytes(good[:-1] + b"?")
+    else:
+        settings.SOCIALSONGS = {**settings.SOCIALSONGS, "DEVICE": "cuda:7"}
+    post, _ = create_post(owner=alice, uploads=[upload()])
+    duty = Duty(Consumer(), Presence("inference@here", {"interactive", "bulk"}))
+    assert duty.presence.state == Worker.State.REFUSING
+    assert {"missing": "is missing", "damaged": "SHA-256", "device": "no device 'cuda:7'"}[
+        harm
+    ] in duty.presence.problem
+    assert duty.consumer.queues == set()
+    assert duty.work(bulk=True)  # somebody else should do it
+    post.refresh_from_db()
+    assert (post.state, post.attempts) == (State.QUEUED, 0)
+
+    weights.write_bytes(good)
+    settings.SOCIALSONGS = {**settings.SOCIALSONGS, "DEVICE": "cpu"}
+    duty.check()
+    assert (duty.presence.state, duty.presence.problem) == (Worker.State.READY, "")
+    assert duty.consumer.queues == {"interactive", "bulk"}
+    assert not duty.work(bulk=True)
+    post.refresh_from_db()
+    assert post.state == State.READY
+
+
+def test_a_release_activated_later_that_it_cannot_load_stops_it(folder, alice, upload):
+    known(folder, "first")
+    duty = Duty(Consumer(), Presence("inference@here", {"interactive", "bulk"}))
+    elsewhere = ModelRelease.objects.create(name="elsewhere", sha256="0" * 64)
+    activate(release=elsewhere, force=True)
+    create_post(owner=alice, uploads=[upload()])
+    assert duty.work(bulk=False)
+    assert duty.presence.state == Worker.State.REFUSING
+    assert duty.consumer.queues == set()
+    assert Post.objects.get().attempts == 0
+
+
+def test_a_staged_release_that_it_cannot_load_does_not(folder, make_song):
+    known(folder, "here")
+    ModelRelease.objects.create(name="not-here", sha256="0" * 64)
+    make_song()
+    duty = Duty(Consumer(), Presence("inference@here", {"interactive", "bulk"}))
+    assert not duty.work(bulk=True)
+    assert duty.presence.state == Worker.State.READY
+
+
+def test_a_gpu_that_another_process_holds_is_left_to_it(folder, monkeypatch):
+    known(folder, "shared")
+    monkeypatch.setattr(duty_module, "device_name", lambda model: "cuda:0 Big GPU")
+    mine = Presence("second@here", {"interactive"})
+    other = Worker(name="first@here", pid=17, device="cuda:0 Big GPU", state="ready", started_at=Now(), seen_at=Now())
+    other.host = duty_module.socket.gethostname()
+    other.save()
+    Worker.objects.create(name="second@here", pid=18, host=other.host, started_at=Now(), seen_at=Now())
+    assert "is first@here's (process 17)" in Duty(Consumer(), mine).presence.problem
+    other.started_at = Now() + timedelta(seconds=1)  # it came later
+    other.save()
+    assert not Duty(Consumer(), mine).presence.problem
+    other.delete()
+    assert Duty(Consumer(), mine).presence.state == Worker.State.READY
+
+
+@pytest.mark.django_db(transaction=True)
+def test_its_row_comes_changes_and_goes(settings):
+    settings.SOCIALSONGS = {**settings.SOCIALSONGS, "HEARTBEAT_SECONDS": 1}
+    presence = Presence("inference@here", {"interactive", "bulk"})
+    presence.begin()
+
+    def row():
+        return Worker.objects.filter(name="inference@here").values_list("state", "problem", "queues", "seen_at").first()
+
+    def wait_for(state):
+        for _ in range(100):
+            if (found := row()) and found[0] == state:
+                return found
+            time.sleep(0.05)
+        raise AssertionError(row())
+
+    assert wait_for("starting")[2] == ["bulk", "interactive"]
+    presence.become(Worker.State.REFUSING, "why")
+    first = wait_for("refusing")
+    assert first[1] == "why"
+    time.sleep(1.2)
+    assert row()[3] > first[3]  # it beats
+    presence.end()
+    assert row() is None

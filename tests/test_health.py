@@ -1,0 +1,249 @@
+"""Health: may uploads come, and is this worker well?"""
+
+import os
+import socket
+import threading
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models.functions import Now
+from health_check.exceptions import ServiceUnavailable
+
+from socialsongs.conf import config
+from socialsongs.health import Broker, Consumers, Workers
+from socialsongs.models import Worker
+
+from .test_import_direction import run
+
+pytestmark = pytest.mark.django_db
+INFERENCE = ["bulk", "interactive"]
+# Nothing listens there.
+DEAD = "redis://poster:topsecret@127.0.0.1:1/0"
+
+
+def worker(name="inference@one", *, silent=0, **values):
+    """A row as the heartbeat leaves it, ``silent`` seconds ago."""
+    defaults = {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "queues": INFERENCE,
+        "release": "written-down",
+        "state": Worker.State.READY,
+        "started_at": Now(),
+        "seen_at": Now() - timedelta(seconds=silent),
+    }
+    return Worker.objects.create(name=name, **{**defaults, **values})
+
+
+def problem(check):
+    with pytest.raises(ServiceUnavailable) as caught:
+        check.run()
+    return caught.value.message
+
+
+def broker_at(settings, url):
+    settings.SOCIALSONGS = {**settings.SOCIALSONGS, "BROKER_URL": url}
+
+
+# The broker
+
+
+def test_a_broker_that_answers_is_well():
+    Broker().run()
+
+
+@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+def test_a_dead_broker_is_told_of_without_its_address(settings, scheme):
+    broker_at(settings, DEAD.replace("redis", scheme))
+    text = problem(Broker())
+    assert text.startswith("The broker cannot be reached.")
+    assert "127.0.0.1" not in text
+    assert "topsecret" not in text
+
+
+def test_a_broker_that_does_not_speak_is_given_up_soon(settings):
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        broker_at(settings, f"redis://127.0.0.1:{mute.getsockname()[1]}/0")
+        with pytest.raises(ServiceUnavailable):
+            Broker().run()
+
+
+# Workers
+
+
+def test_a_ready_worker_with_the_active_release_is_well(release):
+    worker()
+    Workers().run()
+
+
+def test_no_active_release_is_said(db):
+    worker()
+    assert "releases register" in problem(Workers())
+
+
+def test_no_worker_is_said(release):
+    assert "No inference worker is live" in problem(Workers())
+
+
+def test_a_worker_that_is_still_loading_is_named(release):
+    worker(state=Worker.State.STARTING, release="")
+    assert "inference@one has not loaded the release written-down" in problem(Workers())
+
+
+def test_a_worker_with_another_release_does_not_count(release):
+    worker(release="older")
+    assert "has not loaded the release" in problem(Workers())
+
+
+def test_the_reconciler_is_no_inference_worker(release):
+    worker("maintenance@one", queues=["maintenance"], release="")
+    assert "No inference worker is live" in problem(Workers())
+
+
+def test_a_worker_that_refuses_is_named_without_its_problem(release):
+    worker(state=Worker.State.REFUSING, problem="/srv/releases/written-down is missing")
+    text = problem(Workers())
+    assert "inference@one takes no work" in text
+    assert "/srv" not in text
+
+
+def test_an_expired_heartbeat_is_not_live(release):
+    worker(silent=4 * config().HEARTBEAT_SECONDS + 1)
+    assert "No inference worker is live" in problem(Workers())
+
+
+def test_a_late_heartbeat_is(release):
+    worker(silent=2 * config().HEARTBEAT_SECONDS)
+    Workers().run()
+
+
+def test_a_hung_batch_is_not_live(release):
+    worker(busy_seconds=config().VISIBILITY_TIMEOUT_SECONDS)
+    assert "No inference worker is live" in problem(Workers())
+
+
+# Consumers
+
+
+def test_every_queue_has_a_consumer(db):
+    worker()
+    worker("maintenance@one", queues=["maintenance"])
+    Consumers().run()
+
+
+def test_queues_without_a_consumer_are_named(db):
+    worker(queues=["interactive"])
+    assert "consumes bulk, maintenance:" in problem(Consumers())
+
+
+def test_a_worker_that_refuses_consumes_nothing(db):
+    worker(state=Worker.State.REFUSING)
+    worker("maintenance@one", queues=["maintenance"])
+    assert "consumes bulk, interactive:" in problem(Consumers())
+
+
+# Connections: the checks run on threads of their own
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("check", [Workers, Consumers])
+def test_a_check_leaves_no_connection_behind(check):
+    left = []
+
+    def look():
+        with pytest.raises(ServiceUnavailable):
+            check().run()
+        left.append(connection.connection)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert left == [None]
+
+
+def test_a_check_keeps_the_connection_that_was_open(release):
+    worker()
+    Workers().run()
+    assert connection.connection is not None
+
+
+# The endpoints
+
+
+def answer(client, path="/health/ready/"):
+    response = client.get(path, headers={"Accept": "application/json"})
+    return response.status_code, response.json()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ready_while_all_is_well(client, release):
+    worker()
+    worker("maintenance@one", queues=["maintenance"])
+    status, found = answer(client)
+    assert (status, set(found.values())) == (200, {"OK"})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_not_ready_says_which_part_is_not(client, release):
+    worker()
+    status, found = answer(client)
+    assert status == 500
+    assert [name for name, text in found.items() if text != "OK"] == ["Consumers()"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_web_process_is_well_without_workers(client):
+    status, found = answer(client, "/health/")
+    assert (status, set(found.values())) == (200, {"OK"})
+
+
+# The probe of a worker's container
+
+
+def probe(capsys, *arguments):
+    call_command("worker_health", *arguments)
+    return capsys.readouterr().out
+
+
+def test_the_probe_finds_the_worker_of_this_host(capsys, db):
+    worker()
+    worker("inference@elsewhere", host="elsewhere", silent=1000)
+    assert probe(capsys) == "inference@one is ready\n"
+
+
+def test_the_probe_finds_a_worker_by_name(capsys, db):
+    worker(silent=1000)
+    worker("inference@elsewhere", host="elsewhere")
+    assert probe(capsys, "inference@elsewhere") == "inference@elsewhere is ready\n"
+
+
+@pytest.mark.parametrize(
+    ("values", "arguments", "why"),
+    [
+        ({"name": "other@one"}, ["inference@one"], "There is no worker called inference@one"),
+        ({"host": "elsewhere"}, [], f"There is no worker on {socket.gethostname()}"),
+        ({"silent": 1000}, [], "inference@one: its last heartbeat was 1000 s ago"),
+        ({"busy_seconds": 500.0}, [], "inference@one: its batch hangs for 500 s"),
+        ({"state": "refusing", "problem": "no weights"}, ["--ready"], "inference@one is refusing: no weights"),
+        ({"state": "starting"}, ["--ready"], "inference@one is starting"),
+    ],
+)
+def test_the_probe_fails_and_says_why(db, values, arguments, why):
+    worker(**values)
+    with pytest.raises(CommandError, match=why):
+        call_command("worker_health", *arguments)
+
+
+def test_a_worker_that_refuses_is_live(capsys, db):
+    worker(state=Worker.State.REFUSING, problem="no weights")
+    assert probe(capsys) == "inference@one is refusing\n"
+
+
+def test_the_probe_loads_no_torch():
+    run(
+        "import sys, django; django.setup();"
+        "from django.core.management import load_command_class; load_command_class('socialsongs', 'worker_health');"
+        "sys.exit('torch' in sys.modules)"
+    )

@@ -1,0 +1,67 @@
+"""Forward passes that fail: halved down to the item that is to blame; out of memory is remembered."""
+
+import pytest
+import torch
+
+from workers.engine import OutOfMemory, Passes
+
+
+def fussy(most=100, bad=()):
+    """Work that is done for up to ``most`` items, none of them bad; and the sizes it was tried with."""
+    sizes = []
+
+    def work(items):
+        sizes.append(len(items))
+        if len(items) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        if set(items) & set(bad):
+            raise RuntimeError("cannot do that")
+        return [item * 10 for item in items]
+
+    return work, sizes
+
+
+def test_what_fails_is_found_and_the_rest_is_done():
+    work, _ = fussy(bad={3, 6})
+    found = Passes().run(work, range(8))
+    assert [isinstance(one, RuntimeError) for one in found] == [item in (3, 6) for item in range(8)]
+    assert [one for one in found if not isinstance(one, Exception)] == [0, 10, 20, 40, 50, 70]
+
+
+def test_the_size_that_fits_is_remembered():
+    work, sizes = fussy(most=3)
+    passes = Passes()
+    assert passes.run(work, range(10)) == [item * 10 for item in range(10)]
+    assert passes.most <= 3
+    sizes.clear()
+    assert passes.run(work, range(10)) == [item * 10 for item in range(10)]
+    assert max(sizes) <= 3
+
+
+def test_a_bad_item_makes_no_smaller_passes():
+    work, sizes = fussy(bad={3})
+    passes = Passes()
+    passes.run(work, range(8))
+    sizes.clear()
+    passes.run(work, range(8, 16))
+    assert sizes == [8]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes."),
+    ],
+)
+def test_one_item_that_does_not_fit_is_told_from_one_that_is_broken(error):
+    def work(items):
+        raise error
+
+    (found,) = Passes().run(work, [1])
+    assert isinstance(found, OutOfMemory)
+
+
+def test_of_nothing_there_is_nothing():
+    assert Passes().run(lambda items: [], []) == []
