@@ -8,9 +8,9 @@ import shlex
 WEB = shlex.split(
     "gunicorn socialsongs.site.wsgi:application --workers 2 --threads 4 --no-control-socket --access-logfile - --bind"
 )
-# One process per device looks at photos and reads lyrics. Solo: a fork after a forward pass would hang.
-WORKER = shlex.split(
-    "celery -A workers.celery worker -Q interactive,bulk -P solo --prefetch-multiplier=1 -n inference@%h -l info"
-)
+# Solo: a fork after a forward pass would hang. Workers have nothing to tell each other: the rows say all.
+CELERY = shlex.split("celery -A workers.celery worker -P solo --without-gossip --without-mingle -l info")
+# One process per device looks at photos and reads lyrics.
+WORKER = [*CELERY, *shlex.split("-Q interactive,bulk -n inference@%h")]
 # The reconciler, with the clock that calls it.
-BEAT = shlex.split("celery -A workers.celery worker -B -Q maintenance -P solo -n maintenance@%h -l info -s")
+BEAT = [*CELERY, *shlex.split("-B -Q maintenance -n maintenance@%h -s")]
