@@ -48,5 +48,6 @@ def send(task: str) -> bool:
 @cache
 def _producer(broker_url: str) -> Celery:
     app = Celery("socialsongs", broker=broker_url, set_as_current=False)
-    app.conf.broker_transport_options = {"socket_connect_timeout": 1, "socket_timeout": 2}
+    # An upload waits for this: one try, no retries of the connection.
+    app.conf.broker_transport_options = {"socket_connect_timeout": 1, "socket_timeout": 2, "max_retries": 0}
     return app

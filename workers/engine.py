@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +14,8 @@ from recommender.model import Image2Song
 from recommender.release import ReleaseError, load_release
 from socialsongs.conf import config
 from socialsongs.models import EMBEDDING_DIM, ModelRelease
+
+from .figures import FIGURES
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ def _load(name: str, sha256: str) -> Image2Song:
     if model.dim != EMBEDDING_DIM:
         raise ReleaseError(f"Release {name!r} has vectors of {model.dim} numbers, the database {EMBEDDING_DIM}.")
     logger.info("Release %s is loaded on %s", name, device_name(model))
+    if model.device.type == "cuda":
+        FIGURES.device_memory = partial(torch.cuda.memory_reserved, model.device)
     model.warm_up(config().INTERACTIVE_BATCH)
     return model
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +18,7 @@ class Figures:
         self.batches: dict[str, Counter[int]] = {INTERACTIVE: Counter(), BULK: Counter()}
         self.seconds: dict[str, float] = defaultdict(float)
         self.release = ""  # that answered last
+        self.device_memory: Callable[[], int] | None = None  # bytes held on a GPU
         self._since: float | None = None
 
     def batch(self, lane: str, size: int) -> None:
@@ -53,17 +53,9 @@ class Figures:
         return {
             "batches": {lane: dict(sizes.copy()) for lane, sizes in self.batches.items()},
             "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.copy().items()},
-            "memory": _memory(),
+            "memory": {"resident": psutil.Process().memory_info().rss}
+            | ({"device": self.device_memory()} if self.device_memory else {}),
         }
-
-
-def _memory() -> dict[str, int]:
-    """Bytes: the process's resident set and, on a GPU, what torch holds there."""
-    found = {"resident": psutil.Process().memory_info().rss}
-    torch = sys.modules.get("torch")  # not in the maintenance process
-    if torch and torch.cuda.is_available():
-        found["device"] = torch.cuda.memory_reserved()
-    return found
 
 
 FIGURES = Figures()

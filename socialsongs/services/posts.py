@@ -53,22 +53,29 @@ def create_post(
         idempotency_key=idempotency_key,
         idempotency_fingerprint=fingerprint,
     )
-    stored: list[PostPhoto] = []
     try:
         with transaction.atomic():
-            post.save(force_insert=True)
-            for position, photo in enumerate(photos):
-                stored.append(_store_photo(post=post, position=position, photo=photo))
-            RecommendationRequest.objects.create(post=post, is_default=True)
+            _store(post=post, photos=photos)
             dispatch.announce_photos()
-    except BaseException as error:
-        for photo_row in stored:  # a file is no row: the rollback does not take it back
-            photo_row.image.storage.delete(str(photo_row.image.name))
-        lost_a_race = isinstance(error, IntegrityError) and idempotency_key
-        if lost_a_race and (earlier := _earlier_post(owner=owner, key=idempotency_key, fingerprint=fingerprint)):
-            return earlier, False
+    except IntegrityError:
+        if idempotency_key and (earlier := _earlier_post(owner=owner, key=idempotency_key, fingerprint=fingerprint)):
+            return earlier, False  # it lost a race against itself
         raise
     return post, True
+
+
+def _store(*, post: Post, photos: Sequence[CleanPhoto]) -> None:
+    """Rows and files. The files go when that fails, but not when the commit does: it may have happened all the same."""
+    stored: list[PostPhoto] = []
+    try:
+        post.save(force_insert=True)
+        for position, photo in enumerate(photos):
+            stored.append(_store_photo(post=post, position=position, photo=photo))
+        RecommendationRequest.objects.create(post=post, is_default=True)
+    except BaseException:
+        for photo_row in stored:  # a file is no row: the rollback does not take it back
+            photo_row.image.storage.delete(str(photo_row.image.name))
+        raise
 
 
 def _fingerprint(*, uploads: Sequence[UploadedFile[Any]], caption: str, visibility: str) -> str:
