@@ -5,14 +5,13 @@ All arrays are numpy, D is ``dim``. Nothing here depends on which photos or song
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from torch import Tensor, nn
 
@@ -20,7 +19,7 @@ from .backbones import BACKBONES
 from .images import Preprocessing
 from .language import foreign
 from .lyrics import Lyric, LyricEncoder, read_lyric
-from .matcher import Matcher, pad
+from .matcher import Matcher
 from .tagger import Box, Tagger, region_box
 
 Vector = NDArray[np.float32]
@@ -139,6 +138,17 @@ class Network(nn.Module):
         return found
 
 
+def _reasons(tags: Sequence[Tag], agreement: Vector) -> list[Reason]:
+    """The tags that agree most, weighted by how surely they were seen, without those that say little."""
+    weighted = [float(share) * tag.score**0.5 for share, tag in zip(agreement, tags, strict=True)]
+    order = sorted(range(len(tags)), key=lambda row: -weighted[row])[:REASONS]
+    return [
+        Reason(tags[row].name, tags[row].kind, round(weighted[row], 4))
+        for row in order
+        if weighted[row] > 0.25 * weighted[order[0]] > 0
+    ]
+
+
 def fill_up(pixels: Tensor) -> Tensor:
     """A batch (B, ...) with empty rows up to the next of PASS_SIZES."""
     size = next(size for size in PASS_SIZES if size >= len(pixels))
@@ -168,6 +178,9 @@ class Image2Song:
         self.tags: list[tuple[str, str]] = [(tag["name"], tag["kind"]) for tag in card["tags"]]
         self.preprocessing = Preprocessing.of(card["preprocessing"])
         self.network = network.eval().to(self.device)
+        self.tag_rows = {name: row for row, (name, _) in enumerate(self.tags)}
+        every = network.matcher.photo.tag_vectors.weight.detach()
+        self.tag_directions = nn.functional.normalize(every - every.mean(0), dim=1)
 
     def analyse(self, photos: Sequence[Image.Image]) -> list[PhotoView]:
         """Look at upright RGB photos (see ``images.load_photo``)."""
@@ -259,27 +272,29 @@ class Image2Song:
         means = np.array([song.mean_score for song in songs], np.float32)
         return np.concatenate(scores) - means
 
-    def confidence(self, view: PhotoView, relevance: float) -> float:
-        """Probability that a song of this relevance fits the photo; below ``no_match`` a suggestion is a guess.
+    def confidence(self, view: PhotoView, relevance: ArrayLike) -> NDArray[np.float64]:
+        """Probability that songs of these relevances fit the photo; below ``no_match`` a suggestion is a guess.
 
         Logistic in the song's standing and the photo's certainty, as fitted by the release's training; 0 where nothing
         was recognised.
         """
         if not view.certainty:
-            return 0.0
+            return np.zeros(np.shape(relevance))
         fitted = self.card["confidence"]
         standing = self.standing(view.embedding, relevance)
         logit = fitted["offset"] + fitted["standing"] * standing + fitted["certainty"] * view.certainty
-        return 1 / (1 + math.exp(-max(-50.0, min(50.0, logit))))
+        likely: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(logit, -50.0, 50.0)))
+        return likely
 
     @torch.inference_mode()
-    def standing(self, embedding: Vector, relevance: float) -> float:
-        """By how many standard deviations a relevance is above what stage one gives this photo's v (D,) and the
+    def standing(self, embedding: Vector, relevance: ArrayLike) -> NDArray[np.float64]:
+        """By how many standard deviations each relevance is above what stage one gives this photo's v (D,) and the
         described songs of the training."""
         network = self.network
         query = network.matcher.stage_one(self._tensor(embedding) - network.reference.mean(0))
         spread = (query @ network.song_covariance @ query).clamp(min=1e-6).sqrt()
-        return float((relevance - query @ network.song_mean) / spread)
+        above: NDArray[np.float64] = np.asarray(relevance, np.float64) - float(query @ network.song_mean)
+        return above / float(spread)
 
     @property
     def no_match(self) -> float:
@@ -306,26 +321,21 @@ class Image2Song:
         return self.network.matcher.weigh(self._tensor(embedding)[None], states[None], mask)[0, 0]
 
     @torch.inference_mode()
-    def explain(self, tags: Sequence[Tag], embedding: Vector, song: EncodedLyric) -> Explanation:
-        """Which line the photo attends to most, and which of its tags agree with what was attended to."""
-        states = self._tensor(song.line_states)
-        weights = self._weigh(embedding, states)
-        attended = nn.functional.normalize(weights @ states, dim=0)
-        every = self.network.matcher.photo.tag_vectors.weight
-        rows = {name: row for row, (name, _) in enumerate(self.tags)}
-        known = [tag for tag in tags if tag.name in rows]
-        reasons: list[Reason] = []
-        if known:
-            vectors = every[[rows[tag.name] for tag in known]] - every.mean(0)
-            agreement = (nn.functional.normalize(vectors, dim=1) @ attended).clamp(min=0).cpu().numpy()
-            weighted = [float(share) * tag.score**0.5 for share, tag in zip(agreement, known, strict=True)]
-            order = sorted(range(len(known)), key=lambda row: -weighted[row])[:REASONS]
-            reasons = [
-                Reason(known[row].name, known[row].kind, round(weighted[row], 4))
-                for row in order
-                if weighted[row] > 0.25 * weighted[order[0]] > 0
-            ]
-        return Explanation(song.line_offsets[int(weights.argmax())], reasons)
+    def explain(self, tags: Sequence[Tag], embedding: Vector, songs: Sequence[EncodedLyric]) -> list[Explanation]:
+        """Which line of each song the photo attends to most, and which of its tags agree with what was attended to."""
+        if not songs:
+            return []
+        states, mask = self._padded([song.line_states for song in songs])  # (N, m, D), (N, m)
+        weights = self.network.matcher.weigh(self._tensor(embedding)[None], states, mask)[0]  # (N, m)
+        attended = nn.functional.normalize(torch.einsum("nm,nmd->nd", weights, states), dim=1)
+        known = [tag for tag in tags if tag.name in self.tag_rows]
+        vectors = self.tag_directions[[self.tag_rows[tag.name] for tag in known]]  # (K, D)
+        agreement = (attended @ vectors.T).clamp(min=0).cpu().numpy()  # (N, K)
+        lines = weights.argmax(1).tolist()
+        return [
+            Explanation(song.line_offsets[line], _reasons(known, shares))
+            for song, line, shares in zip(songs, lines, agreement, strict=True)
+        ]
 
     @torch.inference_mode()
     def view_text(self, text: str) -> PhotoView:
@@ -341,5 +351,8 @@ class Image2Song:
 
     def _padded(self, songs: Sequence[NDArray[np.float16]]) -> tuple[Tensor, Tensor]:
         """N songs of (m, D) states each as (N, longest m, D), and where the lines are."""
-        padded, mask = pad([torch.from_numpy(states.astype(np.float32)) for states in songs])
-        return padded.to(self.device), mask.to(self.device)
+        lengths = np.array([len(states) for states in songs])
+        mask = np.arange(lengths.max(initial=0)) < lengths[:, None]
+        padded = np.zeros((*mask.shape, self.dim), np.float32)
+        padded[mask] = np.concatenate(songs) if len(songs) else 0
+        return torch.from_numpy(padded).to(self.device), torch.from_numpy(mask).to(self.device)

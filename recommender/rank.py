@@ -101,6 +101,25 @@ def rank_by_relevance(model: Image2Song, songs: Sequence[CatalogueSong]) -> Call
     return score
 
 
+class TwoStage:
+    """What the workers answer from their rows: a cheap relevance for all songs, the full one for the best of them."""
+
+    def __init__(self, model: Image2Song, songs: Sequence[EncodedLyric]) -> None:
+        self.model = model
+        self.songs = songs
+        none = np.zeros((0, model.dim), np.float32)
+        self.stage_one = np.stack([song.stage_one for song in songs]).astype(np.float32) if songs else none  # (N, D)
+
+    def __call__(self, view: PhotoView, candidates: int) -> tuple[list[int], Scores]:
+        """The C <= ``candidates`` songs with the highest <v', l0>: their places, best relevance first, equal ones by
+        place, and their relevances, (C,)."""
+        estimates = self.stage_one @ self.model.query(view.embedding)  # (N,)
+        near = np.sort(np.argsort(-estimates, kind="stable")[:candidates])
+        scores = self.model.relevance(view.embedding, [self.songs[place] for place in near])
+        order = np.argsort(-scores, kind="stable")
+        return near[order].tolist(), scores[order]
+
+
 def rank_folder(
     model: Image2Song, photos: dict[str, Path], songs: Sequence[CatalogueSong], ranker: Ranker
 ) -> Iterator[dict[str, object]]:

@@ -249,14 +249,14 @@ def test_a_photo_with_nothing_certain_has_no_tags_and_yet_a_vector(releases):
     (view,) = model.analyse([Image.new("RGB", (64, 64), "teal")])
     assert view.tags == []
     assert np.linalg.norm(view.embedding) == pytest.approx(1, abs=1e-5)
-    assert model.explain(view.tags, view.embedding, model.encode(LYRICS[:1])[0]).reasons == []
+    assert model.explain(view.tags, view.embedding, model.encode(LYRICS[:1]))[0].reasons == []
 
 
 def test_an_explanation_names_a_line_that_exists_and_tags_that_were_seen(model, views, encoded):
     found = 0
     for view in views:
         for text, song in zip(LYRICS, encoded, strict=True):
-            told = model.explain(view.tags[:6], view.embedding, song)
+            (told,) = model.explain(view.tags[:6], view.embedding, [song])
             assert read_lyric(text.split("\n")[told.line]).lines
             assert {(reason.tag, reason.kind) for reason in told.reasons} <= {(t.name, t.kind) for t in view.tags[:6]}
             weights = [reason.weight for reason in told.reasons]
@@ -269,14 +269,14 @@ def test_an_explanation_names_a_line_that_exists_and_tags_that_were_seen(model, 
 
 def test_a_tag_that_the_release_does_not_know_explains_nothing(model, views, encoded):
     unknown = Tag("zeppelin", "object", 0.9, (0, 0, 1, 1))
-    assert model.explain([unknown], views[0].embedding, encoded[0]).reasons == []
+    assert model.explain([unknown], views[0].embedding, encoded[:1])[0].reasons == []
 
 
 def test_the_line_that_fits_is_the_one_most_like_the_photo(model, views, encoded):
     photo = views[0].embedding
     for states, line in (([photo, -photo], 3), ([-photo, photo], 7)):
         song = replace(encoded[0], line_states=np.array(states, np.float16), line_offsets=[3, 7])
-        assert model.explain([], photo, song).line == line
+        assert model.explain([], photo, [song])[0].line == line
 
 
 def test_the_attention_comes_back_by_line_and_word(model, views):
@@ -286,7 +286,7 @@ def test_the_attention_comes_back_by_line_and_word(model, views):
     assert [word for word, _ in lines[0].words] == ["the", "gulls", "go", "home"]
     for line in lines:
         assert sum(share for _, share in line.words) == pytest.approx(1, abs=1e-5)
-    told = model.explain([], views[0].embedding, model.encode([LYRICS[0]])[0])
+    (told,) = model.explain([], views[0].embedding, model.encode(LYRICS[:1]))
     assert told.line == max(lines, key=lambda line: line.weight).line
     assert model.attend(views[0].embedding, "?!") == []
 

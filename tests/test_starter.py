@@ -65,4 +65,4 @@ def test_different_photos_get_different_songs(starter, score):
 def test_pictures_of_nothing_have_no_tags_and_no_confident_match(starter, unseen):
     views = starter.analyse(textures(2, seed=7, unseen=unseen))
     assert [view.tags for view in views] == [[]] * len(views)
-    assert {starter.confidence(view, 100.0) for view in views} == {0.0}
+    assert {float(starter.confidence(view, 100.0)) for view in views} == {0.0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -45,10 +46,21 @@ def _load(name: str, sha256: str) -> Image2Song:
     if model.dim != EMBEDDING_DIM:
         raise ReleaseError(f"Release {name!r} has vectors of {model.dim} numbers, the database {EMBEDDING_DIM}.")
     logger.info("Release %s is loaded on %s", name, device_name(model))
+    if model.device.type == "cpu":
+        leave_cores()
     if model.device.type == "cuda":
         FIGURES.device_memory = partial(torch.cuda.memory_reserved, model.device)
     model.warm_up(config().INTERACTIVE_BATCH)
     return model
+
+
+def leave_cores() -> None:
+    """Half of the cores for decoding and for the database, unless OMP_NUM_THREADS says otherwise.
+
+    A pass over a batch of photos hardly gains by the second of two, and one over lyrics loses by waiting for it.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
 
 
 def device_name(model: Image2Song) -> str:

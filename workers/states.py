@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from functools import cache
 from uuid import UUID
 
@@ -13,11 +12,11 @@ from cachetools import LRUCache
 from recommender.model import EncodedLyric
 from socialsongs.conf import config
 from socialsongs.models import SongEmbedding
-from socialsongs.selectors.catalogue import NearSong
+from socialsongs.selectors.catalogue import VERSION, NearSong
 
 MIB = 1024 * 1024
-# A row, and when it was encoded.
-Key = tuple[int, datetime | None]
+# A row, and the transaction that wrote it last.
+Key = tuple[int, int]
 
 
 @cache
@@ -32,10 +31,12 @@ def _size(song: EncodedLyric) -> int:
 def encoded_songs(near: Sequence[NearSong]) -> dict[UUID, EncodedLyric]:
     """By song id, in the given order; without those that left the search in this moment."""
     kept = _kept()
-    found = {song.pk: kept.get((song.pk, song.finished_at)) for song in near}
+    found = {song.pk: kept.get((song.pk, song.version)) for song in near}
     missing = [key for key, encoded in found.items() if encoded is None]
-    for row in SongEmbedding.objects.filter(pk__in=missing, stage_one__isnull=False) if missing else []:
-        found[row.pk] = kept[row.pk, row.finished_at] = _encoded(row)
+    if missing:
+        rows = SongEmbedding.objects.filter(pk__in=missing, stage_one__isnull=False).annotate(version=VERSION)
+        for row in rows.only("line_states", "line_offsets", "stage_one", "mean_score"):
+            found[row.pk] = kept[row.pk, row.version] = _encoded(row)
     return {song.song_id: encoded for song in near if (encoded := found[song.pk])}
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
 
-from recommender.model import EncodedLyric, Image2Song, PhotoView
+from recommender.model import Explanation, Image2Song, PhotoView
 from socialsongs.conf import config
 from socialsongs.lrc import start_of
 from socialsongs.models import ModelRelease, Song, Suggestion
@@ -17,6 +17,8 @@ from socialsongs.selectors.catalogue import nearest_songs, song_filters
 
 from .figures import FIGURES
 from .states import encoded_songs
+
+SHOWN = ("title", "artist", "lyrics", "synced_lyrics")  # what of a song goes into a suggestion
 
 
 class Found(NamedTuple):
@@ -47,39 +49,37 @@ def find_songs(
         scores = each.mean(0)
         order = sorted(range(len(ids)), key=lambda place: (-scores[place], str(ids[place])))
         best = order[: parameters.get("limit", config().SUGGESTIONS)]
-        rows = Song.objects.in_bulk([ids[place] for place in best])
+        rows = Song.objects.only(*SHOWN).in_bulk([ids[place] for place in best])
+        best = [place for place in best if ids[place] in rows]  # the others were deleted in this moment
+        confidence = model.confidence(together, scores[best])
+        # The photo that fits a song best is the one that explains it.
+        photos = each[:, best].argmax(0)
+        explanations: dict[int, Explanation] = {}
+        for photo in set(photos.tolist()):
+            view, mine = views[photo], [place for place, by in zip(best, photos, strict=True) if by == photo]
+            told = model.explain(view.tags, view.embedding, [lyrics[place] for place in mine])
+            explanations |= dict(zip(mine, told, strict=True))
         suggestions = [
-            # The photo that fits the song best is the one that explains it.
-            _suggestion(model, release, views[int(each[:, place].argmax())], together, rows[ids[place]], lyrics[place],
-                        float(scores[place]))
-            for place in best
-            if ids[place] in rows  # deleted in this moment
-        ]  # fmt: skip
-        for rank, suggestion in enumerate(suggestions, start=1):
-            suggestion.rank = rank
+            _suggestion(release, rows[ids[place]], explanations[place], rank, float(scores[place]), float(likely))
+            for rank, (place, likely) in enumerate(zip(best, confidence, strict=True), start=1)
+        ]
     confident = bool(suggestions) and (suggestions[0].confidence or 0.0) >= model.no_match
     return Found(suggestions, confident)
 
 
 def _suggestion(
-    model: Image2Song,
-    release: ModelRelease,
-    view: PhotoView,
-    together: PhotoView,
-    song: Song,
-    encoded: EncodedLyric,
-    score: float,
+    release: ModelRelease, song: Song, explanation: Explanation, rank: int, score: float, confidence: float
 ) -> Suggestion:
-    explanation = model.explain(view.tags, view.embedding, encoded)
     lines = song.lyrics.split("\n")
     line = lines[explanation.line].strip() if explanation.line < len(lines) else ""
     earlier = sum(other.strip() == line for other in lines[: explanation.line])
     return Suggestion(
         song=song,
         release=release,
+        rank=rank,
         score=score,
-        confidence=model.confidence(together, score),
-        reasons=[{"tag": reason.tag, "kind": reason.kind, "weight": reason.weight} for reason in explanation.reasons],
+        confidence=confidence,
+        reasons=[asdict(reason) for reason in explanation.reasons],
         line=line[:500],
         line_index=explanation.line,
         clip_start_ms=start_of(song.synced_lyrics, line, earlier) if song.synced_lyrics else None,

@@ -51,8 +51,7 @@ def requeue_requests(*, requests: QuerySet[RecommendationRequest]) -> int:
 def queue_songs(*, rows: QuerySet[SongEmbedding]) -> int:
     """Have songs read again; they stay in the search as they are until then. Returns how many rows."""
     with transaction.atomic():
-        # ``finished_at`` stays: it tells one reading of a song from another.
-        count = rows.update(**{key: value for key, value in ANEW.items() if key != "finished_at"})
+        count = rows.update(**ANEW)
         if count:
             dispatch.announce_songs()
     return count
