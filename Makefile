@@ -33,5 +33,11 @@ schema: setup  ## write the OpenAPI snapshot anew
 bench: setup  ## measure speed and memory (of this machine)
 	@for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
 
-.PHONY: help setup demo test lint schema bench
+faults: setup  ## run the fault tests and write their table to docs/operations.md
+	$(BIN)/python -m pytest tests/faults -p tests.faults.table --fault-table docs/operations.md
+
+soak: setup  ## 5,000 posts in ten minutes, while processes and servers are killed
+	$(BIN)/python -m tests.faults.soak --posts 5000 --minutes 10 --seed 1
+
+.PHONY: help setup demo test lint schema bench faults soak
 .DEFAULT_GOAL := help

@@ -48,7 +48,7 @@ class Config:
     RECONCILE_SECONDS: int = 5
     INTERACTIVE_BATCH: int = 16
     BULK_BATCH: int = 64
-    BULK_MILLISECONDS: int = 100
+    BULK_MILLISECONDS: int = 80
     HEARTBEAT_SECONDS: int = 5
     SONG_CACHE_MIB: int = 256
 

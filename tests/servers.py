@@ -30,6 +30,6 @@ os.environ |= {
     "SECRET_KEY": "only-for-the-tests-0123456789-abcdefghijklmnopqrstuvwxyz",
     "SECURE_SSL": "0",
     "VAR_DIR": folder,
-    "STATIC_ROOT": str(ROOT / "var" / "test" / "static"),  # collected once, kept for the next run
+    "STATIC_ROOT": str(ROOT / "var" / "test" / "static" / PART),  # collected once, kept for the next run
     "SOCIALSONGS_DEVICE": "cpu",
 }

@@ -1,6 +1,7 @@
 """Work off what the rows hold, people first: a photo never waits for more than one small batch of the catalogue's.
 
-While the device computes one batch of posts, the next is claimed already and its photos are decoded.
+While the device computes one batch of posts, the photos of the next are decoded, and the one before is ranked and
+written.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache, partial
 
 from celery.worker import state as worker_state
 from django.db import InterfaceError, OperationalError, connection
@@ -24,7 +26,7 @@ from socialsongs.selectors.catalogue import active_release, live_releases, searc
 from .claim import claimable
 from .engine import model_of
 from .figures import FIGURES
-from .photos import PostBatch, finish_posts, give_up, take_posts
+from .photos import PostBatch, conclude, give_up, look_at, take_posts
 from .requests import do_requests
 from .songs import do_songs
 
@@ -68,10 +70,17 @@ def drain(*, bulk: bool) -> bool:
         return False
 
 
+@cache
+def _behind() -> ThreadPoolExecutor:
+    """One thread, with a database connection of its own."""
+    return ThreadPoolExecutor(1, thread_name_prefix="behind")
+
+
 class Loop:
     def __init__(self) -> None:
         self.deadline = time.monotonic() + config().TASK_BUDGET_SECONDS
         self.ahead: PostBatch | None = None
+        self.behind: Future[None] | None = None
 
     def run(self, *, bulk: bool) -> bool:
         while not self._over():
@@ -85,8 +94,11 @@ class Loop:
         return True
 
     def leave(self) -> None:
-        if self.ahead:
-            give_up(self.ahead)
+        try:
+            self._catch_up()
+        finally:
+            if self.ahead:
+                give_up(self.ahead)
 
     def _over(self) -> bool:
         asked = (worker_state.should_stop, worker_state.should_terminate)  # an exit code, which may be 0
@@ -114,13 +126,26 @@ class Loop:
         if batch is None:
             return False
         try:
-            if not batch.claim.tried_before:  # one that may kill the process takes no others along
+            if batch.claim.tried_before:  # what may kill the process takes no others along
+                self._catch_up()
+            else:
                 self.ahead = take_posts(model, release, fresh=True)
-            finish_posts(batch)
+            look_at(batch)
+            self._catch_up()
         except (OperationalError, InterfaceError):
             give_up(batch)
             raise
+        if self.ahead:
+            self.behind = _behind().submit(conclude, batch)
+        else:
+            conclude(batch)
         return True
+
+    def _catch_up(self) -> None:
+        """Until the batch before is written. Raises what went wrong with it."""
+        behind, self.behind = self.behind, None
+        if behind:
+            behind.result()
 
     def _bulk(self) -> bool:
         """One batch: the active release's songs, then requests that nobody waits for, then staged releases' songs."""

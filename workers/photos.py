@@ -101,8 +101,8 @@ def _decode(model: Image2Song, subject: PhotoSubject) -> Tensor:
     return model.preprocessing(load_photo(BytesIO(content)))
 
 
-def finish_posts(batch: PostBatch) -> None:
-    """See a batch of posts through to their suggestions; every one ends in a state of its own."""
+def look_at(batch: PostBatch) -> None:
+    """The device's part: what there is to see in the photos of a batch."""
     FIGURES.batch(INTERACTIVE, len(batch.jobs))
     renew(batch.claim)  # it may have waited for the batch before
     with FIGURES.stage("decode"):
@@ -110,9 +110,17 @@ def finish_posts(batch: PostBatch) -> None:
             _wait_for_photos(job)
     with FIGURES.stage("look"):
         look(batch)
-    rank(batch)
-    with FIGURES.stage("write"):
-        write(batch)
+
+
+def conclude(batch: PostBatch) -> None:
+    """The database's part: from what was seen to suggestions; every post ends in a state of its own."""
+    try:
+        rank(batch)
+        with FIGURES.stage("write"):
+            write(batch)
+    except (OperationalError, InterfaceError):
+        give_up(batch)
+        raise
 
 
 def give_up(batch: PostBatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from threading import Lock
 from uuid import UUID
 
 import numpy as np
@@ -28,16 +29,23 @@ def _size(song: EncodedLyric) -> int:
     return 1000 + song.line_states.nbytes + song.stage_one.nbytes
 
 
+_lock = Lock()  # one batch is ranked beside the requests
+
+
 def encoded_songs(near: Sequence[NearSong]) -> dict[UUID, EncodedLyric]:
     """By song id, in the given order; without those that left the search in this moment."""
     kept = _kept()
-    found = {song.pk: kept.get((song.pk, song.version)) for song in near}
+    with _lock:
+        found: dict[int, EncodedLyric | None] = {one.pk: kept.get((one.pk, one.version)) for one in near}
     missing = [key for key, encoded in found.items() if encoded is None]
     if missing:
         rows = SongEmbedding.objects.filter(pk__in=missing, stage_one__isnull=False).annotate(version=VERSION)
         for row in rows.only("line_states", "line_offsets", "stage_one", "mean_score"):
-            found[row.pk] = kept[row.pk, row.version] = _encoded(row)
-    return {song.song_id: encoded for song in near if (encoded := found[song.pk])}
+            song = _encoded(row)
+            found[row.pk] = song
+            with _lock:
+                kept[row.pk, row.version] = song
+    return {one.song_id: encoded for one in near if (encoded := found[one.pk])}
 
 
 def _encoded(row: SongEmbedding) -> EncodedLyric:

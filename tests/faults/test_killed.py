@@ -1,85 +1,101 @@
-"""Workers that are killed: every accepted post ends ready or failed with its reason, once, and no row stays leased."""
+"""Workers that are killed or told to stop: others take over, and nothing is lost or done twice."""
 
-from io import BytesIO
+import random
+import time
 
 import pytest
-from django.core.management import call_command
-from PIL import Image
 
-from socialsongs import dispatch
-from socialsongs.models import Post, RecommendationRequest, SongEmbedding, State, Suggestion
-from socialsongs.services.posts import create_post
-from socialsongs.site.processes import BEAT, WORKER
-from tests.processes import process, wait_until
+from socialsongs.models import Post, State
+
+from .crew import COLOURS, Stopwatch
 
 pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]
 
-QUICK = {"SOCIALSONGS_LEASE_SECONDS": "4", "SOCIALSONGS_RECONCILE_SECONDS": "1"}
-DEADLY = [part.replace("workers.celery", "tests.faults.deadly") for part in WORKER]
+STAGES = ("after_claim", "after_decode", "after_look", "after_rank", "before_commit", "after_commit")
 
 
-def plain(colour: str) -> bytes:
-    file = BytesIO()
-    Image.new("RGB", (320, 240), colour).save(file, "JPEG")
-    return file.getvalue()
+def test_killed_at_every_stage_boundary(crew, record):
+    """The worker that is started next finishes them, and dies at the next boundary."""
+    before, died = "", Stopwatch()
+    with crew.beat():
+        for stage in (*STAGES, None):
+            with crew.worker() as worker:
+                if before:
+                    result = crew.settled(crew.posts[-4:])
+                    record(f"worker killed {before.replace('_', ' ')}", "`kill -9` of itself", result, died.seconds)
+                if stage:
+                    crew.switch_on(f"die-{stage}")
+                    crew.post(*COLOURS[:4])
+                    crew.wait(lambda worker=worker: worker.exitcode is not None)
+                    died, before = Stopwatch(), stage
+    assert {post.state for post in crew.posts} == {State.READY}
+    # Only what was in its hands was tried again: two batches of two, each time.
+    assert {post.attempts for post in crew.posts} == {1, 2}
 
 
-@pytest.fixture
-def catalogue(make_song, tmp_path):
-    call_command("releases", "register")
-    for number in range(3):
-        make_song(f"Song {number}")
-    log = tmp_path / "songs.log"
-    with process(WORKER, log):
-        dispatch.send(dispatch.DRAIN_BULK)
-        wait_until(lambda: not SongEmbedding.objects.exclude(state=State.READY).exists(), log)
+def test_killed_at_random_moments(crew, record):
+    chance, kills = random.Random(1), 4
+    crew.environment |= {"SOCIALSONGS_MAX_ATTEMPTS": str(kills + 2)}
+    crew.switch_on("wait-after_decode", text="0.2")
+    crew.post(*COLOURS * 3)
+    watch = Stopwatch()
+    with crew.beat():
+        for _ in range(kills):
+            with crew.worker() as worker:
+                working = Post.objects.filter(state=State.ANALYSING, lease_expires_at__isnull=False)
+                seen = set(working.values_list("lease_token", flat=True))
+                crew.wait(working.exclude(lease_token__in=seen).exists)  # a batch of its own
+                time.sleep(chance.uniform(0, 1.0))
+                worker.kill()
+        with crew.worker():
+            result = crew.settled()
+    assert {post.state for post in crew.posts} == {State.READY}
+    record(f"worker killed {kills} times at random moments", "`kill -9`", result, watch.seconds)
 
 
-def assert_nothing_lost_or_double(posts):
-    assert {post.state for post in posts} <= {State.READY, State.FAILED}
-    for post in posts:
-        found = Suggestion.objects.filter(request__post=post)
-        assert found.count() == (3 if post.state == State.READY else 0)
-    assert not Post.objects.exclude(lease_token=None).exists()
-    assert not RecommendationRequest.objects.exclude(lease_token=None).exists()
-
-
-def test_a_post_that_kills_its_worker_fails_alone(catalogue, alice, upload, tmp_path):
-    posts = [create_post(owner=alice, uploads=[upload(plain(colour))])[0] for colour in ("teal", "red", "gold", "navy")]
-    deaths = 0
+def test_a_post_that_kills_its_worker_fails_alone(crew, record):
+    posts = crew.post("teal", "red", "gold", "navy")
+    crew.switch_on("red-kills")
+    watch, deaths = Stopwatch(), 0
 
     def done():
         return not Post.objects.filter(state__in=[State.QUEUED, State.ANALYSING]).exists()
 
-    with process([*BEAT, str(tmp_path / "schedule")], tmp_path / "beat.log", **QUICK):
+    with crew.beat():
         while not done():
-            log = tmp_path / f"worker-{deaths}.log"
-            with process(DEADLY, log, **QUICK) as worker:
-                wait_until(lambda worker=worker: worker.poll() is not None or done(), log)
-                deaths += worker.poll() is not None
+            with crew.worker() as worker:
+                crew.wait(lambda worker=worker: worker.exitcode is not None or done())
+                deaths += worker.exitcode is not None
             assert deaths <= 3
+    result = crew.settled()
     assert deaths == 3  # as many as a row has attempts
-    for post in posts:
-        post.refresh_from_db()
     assert [(post.state, post.reason) for post in posts] == [
         (State.READY, ""),
         (State.FAILED, "attempts_exhausted"),
         (State.READY, ""),
         (State.READY, ""),
     ]
-    assert_nothing_lost_or_double(posts)
+    record("a photo that kills its worker", "`kill -9` over a red photo, each time", result, watch.seconds)
 
 
-def test_another_worker_takes_over_from_one_that_was_killed(catalogue, alice, upload, tmp_path):
-    posts = [create_post(owner=alice, uploads=[upload()])[0] for _ in range(8)]
-    ready = Post.objects.filter(state=State.READY)
-    quick = {**QUICK, "SOCIALSONGS_INTERACTIVE_BATCH": "2"}
-    with process([*BEAT, str(tmp_path / "schedule")], tmp_path / "beat.log", **quick):
-        with process(WORKER, tmp_path / "first.log", **quick) as first:
-            wait_until(ready.exists, tmp_path / "first.log")
-            first.kill()
-        with process(WORKER, tmp_path / "second.log", **quick):
-            wait_until(lambda: ready.count() == len(posts), tmp_path / "second.log")
-    for post in posts:
-        post.refresh_from_db()
-    assert_nothing_lost_or_double(posts)
+def test_told_to_stop_during_a_batch(crew, record):
+    """It finishes the batch in its hands, hands back the one it had claimed ahead, and ends by itself."""
+    with crew.beat():
+        with crew.worker() as worker:
+            crew.wait_ready()
+            with crew.held("after_claim", COLOURS[0]):
+                crew.post(*COLOURS[1:6])
+                crew.switch_on("wait-after_decode")
+            with crew.held("after_decode"):
+                assert Post.objects.filter(state=State.ANALYSING).count() == 3
+                worker.terminate()  # SIGTERM
+                watch = Stopwatch()
+                time.sleep(0.5)
+            crew.wait(lambda: worker.exitcode is not None, 10)
+            assert worker.exitcode == 0
+        left = list(Post.objects.order_by("queued_at").values_list("state", "attempts", "lease_token"))
+        assert left == [(State.READY, 1, None)] + [(State.QUEUED, 0, None)] * 5
+        with crew.worker():
+            result = crew.settled()
+    assert {(post.state, post.attempts) for post in crew.posts} == {(State.READY, 1)}
+    record("worker told to stop during a batch", "SIGTERM", result, watch.seconds)

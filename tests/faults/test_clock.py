@@ -1,0 +1,48 @@
+"""A worker whose clock is wrong: leases go by the database's clock alone."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.db.models.functions import Now
+
+from socialsongs.models import Post, State
+
+from .crew import COLOURS, QUICK, Stopwatch
+
+LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+pytestmark = [
+    pytest.mark.worker,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed (Debian: apt-get install faketime)"),
+]
+
+
+def test_a_clock_that_jumps_an_hour_ahead_and_back(crew, tmp_path, record):
+    """It neither takes what another worker holds, nor holds for longer than a lease."""
+    jumps = tmp_path / "jumps"
+    jumps.write_text("+0")
+    faked = {
+        "LD_PRELOAD": str(LIBRARY),
+        "FAKETIME_TIMESTAMP_FILE": str(jumps),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DONT_RESET": "1",
+    }
+    with crew.beat(), crew.worker("steady"), crew.worker_with("jumping", **faked):
+        crew.wait_ready("steady", "jumping")
+        crew.switch_on("wait-after_decode", text="0.3")
+        watch = Stopwatch()
+        for clock in ("+1h", "+0", "-1h", "+0"):
+            jumps.write_text(clock)
+            crew.post(*COLOURS)
+            while Post.objects.filter(state__in=[State.QUEUED, State.ANALYSING]).exists():
+                now = Post.objects.annotate(now=Now()).values_list("now", flat=True)[0]
+                longest = timedelta(seconds=int(QUICK["SOCIALSONGS_LEASE_SECONDS"]))
+                assert not Post.objects.filter(lease_expires_at__gt=now + longest + timedelta(seconds=1)).exists()
+            result = crew.settled()
+        workers = len({pid for pid, photos in crew.looks() if photos > 1})
+    assert workers == 2
+    assert {(post.state, post.attempts) for post in crew.posts} == {(State.READY, 1)}  # none was taken twice
+    record("a worker's clock jumps by an hour", "libfaketime, ahead and back, beside a worker with the right time",
+           result, watch.seconds)  # fmt: skip

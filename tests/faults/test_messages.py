@@ -1,0 +1,43 @@
+"""Messages that come several times, and workers that want the same rows: each row is taken once."""
+
+import pytest
+
+from socialsongs import dispatch
+from socialsongs.conf import config
+from socialsongs.models import Post, State
+
+from .crew import COLOURS, Stopwatch
+
+pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]
+
+
+def deliver(times: int) -> None:
+    """One and the same message, so often."""
+    with dispatch._producer(config().BROKER_URL).connection_for_write() as connection:
+        for _ in range(times):
+            dispatch._producer(config().BROKER_URL).send_task(
+                dispatch.DRAIN_INTERACTIVE, task_id="the-same", queue="interactive", connection=connection
+            )
+
+
+def test_two_workers_and_one_message_five_times(crew, record, monkeypatch):
+    with crew.worker("one"), crew.worker("two"):
+        crew.wait_ready("one", "two")
+        crew.switch_on("wait-after_decode", text="0.2")
+        began = len(crew.looks())
+        with monkeypatch.context() as without:
+            without.setattr(dispatch, "send", lambda task: False)
+            crew.post(*COLOURS)
+        watch = Stopwatch()
+        deliver(5)
+        record("one message delivered five times at once", "two workers", crew.settled(), watch.seconds)
+        looks = crew.looks()[began:]
+        assert sum(photos for _, photos in looks) == len(COLOURS)  # none was looked at twice
+        assert len({pid for pid, _ in looks}) == 2  # they did share the work
+
+        posts = crew.post(*COLOURS * 3)
+        watch = Stopwatch()
+        record("two workers race for the same rows", "one wake-up for each post", crew.settled(posts), watch.seconds)
+        assert sum(photos for _, photos in crew.looks()[began:]) == len(crew.posts)
+    assert {(post.state, post.attempts) for post in crew.posts} == {(State.READY, 1)}
+    assert Post.objects.count() == 4 * len(COLOURS)

@@ -1,0 +1,116 @@
+"""Redis and PostgreSQL that stop in the middle of work: what was accepted is done when they are back."""
+
+import os
+import signal
+import time
+
+import pytest
+from django.contrib.contenttypes.models import ContentType
+from django.core.management import call_command
+from django.db import InterfaceError, OperationalError, connection
+from redis import Redis
+
+from socialsongs import dispatch
+from socialsongs.models import State, Worker
+from tests.servers import PART, ROOT
+
+from .crew import COLOURS, Stopwatch
+from .own import OwnServers, broker
+
+pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture(autouse=True)
+def own(transactional_db, settings):
+    """Servers of this file's own; this process's connection leads to them for the length of a test."""
+    with OwnServers(ROOT / "var" / "test" / f"own-{PART}") as own:
+        Redis.from_url(own.servers.redis_url).flushall()
+        settings.SOCIALSONGS = {**settings.SOCIALSONGS, "BROKER_URL": broker(own.servers.redis_url)}
+        before = dict(connection.settings_dict)
+        lead_to(NAME="socialsongs", HOST=own.sockets)
+        call_command("migrate", verbosity=0)
+        call_command("flush", interactive=False, verbosity=0)
+        ContentType.objects.clear_cache()
+        yield own
+        own.start()
+        lead_to(**before)
+        ContentType.objects.clear_cache()
+
+
+def lead_to(**place):
+    connection.close()
+    connection.settings_dict.update(place)
+
+
+@pytest.fixture
+def crew(crew, own):
+    crew.environment |= own.environment
+    return crew
+
+
+def test_redis_stops_and_comes_back_empty(crew, own, record):
+    crew.switch_on("wait-after_decode", text="0.1")
+    with crew.beat(), crew.worker() as worker:
+        crew.wait_ready()
+        with crew.held("after_look", *COLOURS):
+            own.kill_redis()
+            watch = Stopwatch()
+            late = crew.post("teal")  # accepted all the same
+            time.sleep(0.5)
+        assert watch.seconds < 5
+        time.sleep(1)
+        own.start()
+        record("Redis killed during work", "`kill -9`; empty 1.5 s later", crew.settled(), watch.seconds)
+        assert late[0].state == State.READY
+
+        own.kill_redis()
+        watch = Stopwatch()
+        posts = crew.post(*COLOURS[:5])
+        assert watch.seconds < 5
+        own.start()
+        record("Redis away at an upload", "killed before, started after", crew.settled(posts), watch.seconds)
+        dispatch.send(dispatch.DRAIN_INTERACTIVE)  # may still fall over the connection of before
+        assert dispatch.send(dispatch.DRAIN_INTERACTIVE)
+
+        os.kill(own.redis, signal.SIGSTOP)
+        watch = Stopwatch()
+        try:
+            posts = crew.post("teal")
+            assert watch.seconds < 5
+        finally:
+            os.kill(own.redis, signal.SIGCONT)
+        record("Redis hangs at an upload", "SIGSTOP", crew.settled(posts), watch.seconds)
+
+        with crew.held("after_look", *COLOURS) as posts:
+            Redis.from_url(own.servers.redis_url).flushall()
+            watch = Stopwatch()
+        record("Redis emptied during work", "FLUSHALL", crew.settled(posts), watch.seconds)
+        assert worker.exitcode is None
+    assert {post.attempts for post in crew.posts} == {1}
+
+
+def away(crew, own, how, seconds):
+    """PostgreSQL, so long; a worker is in the middle of a batch when it goes."""
+    with crew.held("after_look", *COLOURS[:6]) as posts:
+        own.stop_postgres(how)
+        watch = Stopwatch()
+    with pytest.raises((OperationalError, InterfaceError)):
+        crew.post("teal")
+    connection.close()
+    time.sleep(seconds - watch.seconds)
+    own.start()
+    posts += crew.post("gold")
+    return crew.settled(posts), watch.seconds
+
+
+def test_postgres_stops_and_comes_back(crew, own, record):
+    with crew.beat(), crew.worker() as worker:
+        crew.wait_ready()
+        result, seconds = away(crew, own, signal.SIGINT, 2)
+        record("PostgreSQL restarted during work", "fast shutdown, 2 s away", result, seconds)
+        # Longer than a worker tries again to write what it found.
+        result, seconds = away(crew, own, signal.SIGQUIT, 8)
+        record("PostgreSQL crashed during work", "immediate shutdown, 8 s away", result, seconds)
+        assert worker.exitcode is None
+        crew.wait(Worker.objects.filter(state=Worker.State.READY, pid=worker.pid).exists)
+    assert {post.state for post in crew.posts} == {State.READY}
