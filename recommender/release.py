@@ -57,7 +57,7 @@ def read_card(name: str, folder: Path | None = None) -> dict[str, Any]:
 def load_release(name: str | None = None, *, folder: Path | None = None, device: str = "cpu") -> Image2Song:
     """Load a release after checking its SHA-256. ``device`` as torch names it, or "auto". Raises ReleaseError."""
     name = name or DEFAULT
-    device = _find_device(device)
+    device = find_device(device)
     card = read_card(name, folder)
     path = (folder or RELEASES) / name / WEIGHTS
     if not path.is_file():
@@ -85,7 +85,7 @@ def load_release(name: str | None = None, *, folder: Path | None = None, device:
     return Image2Song(network=network, card=card, sha256=digest, device=device)
 
 
-def _find_device(name: str) -> str:
+def find_device(name: str) -> str:
     """A device that is there. Raises ReleaseError, before anything is loaded."""
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":

@@ -4,13 +4,15 @@ import time
 from datetime import timedelta
 
 import pytest
+import torch
 from django.db.models.functions import Now
 
-from recommender.release import save_release
+from recommender.release import ReleaseError, save_release
 from socialsongs.models import ModelRelease, Post, State, Worker
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import activate, register
 from workers import duty as duty_module
+from workers import engine
 from workers.duty import Duty
 from workers.figures import FIGURES
 from workers.presence import Presence
@@ -43,9 +45,18 @@ def folder(settings, tmp_path):
     return tmp_path / "releases"
 
 
+@pytest.fixture(autouse=True)
+def _no_memory_of_failures(monkeypatch):
+    monkeypatch.setattr(engine, "TRY_AGAIN_SECONDS", 0)
+
+
 @pytest.fixture
 def duty():
     return Duty(Consumer(), Presence("inference@here", {"interactive", "bulk"}))
+
+
+def raise_(error):
+    raise error
 
 
 def known(folder, name):
@@ -62,11 +73,11 @@ def test_with_its_release_it_is_ready(folder):
 
 
 def test_without_any_release_it_waits_for_one(duty):
-    assert (duty.presence.state, duty.presence.device) == (Worker.State.READY, "")
+    assert (duty.presence.state, duty.presence.device) == (Worker.State.READY, "cpu")
 
 
-@pytest.mark.parametrize("harm", ["missing", "damaged", "device"])
-def test_a_release_that_cannot_be_loaded_stops_it_until_it_can(folder, settings, alice, upload, harm):
+@pytest.mark.parametrize("harm", ["missing", "damaged", "device", "memory", "unreadable"])
+def test_a_release_that_cannot_be_loaded_stops_it_until_it_can(folder, settings, alice, upload, harm, monkeypatch):
     row = known(folder, f"harmed-{harm}")
     weights = folder / row.name / "model.safetensors"
     good = weights.read_bytes()
@@ -74,20 +85,32 @@ def test_a_release_that_cannot_be_loaded_stops_it_until_it_can(folder, settings,
         weights.unlink()
     elif harm == "damaged":
         weights.write_bytes(good[:-1] + b"?")
-    else:
+    elif harm == "device":
         settings.SOCIALSONGS = {**settings.SOCIALSONGS, "DEVICE": "cuda:7"}
+    errors = {"memory": torch.OutOfMemoryError("CUDA out of memory"), "unreadable": PermissionError("no entry")}
+    error = errors.get(harm)
+    if error:
+        load = engine.load_release
+        monkeypatch.setattr(engine, "load_release", lambda *names, **options: raise_(error))
     post, _ = create_post(owner=alice, uploads=[upload()])
     duty = Duty(Consumer(), Presence("inference@here", {"interactive", "bulk"}))
     assert duty.presence.state == Worker.State.REFUSING
-    assert {"missing": "is missing", "damaged": "SHA-256", "device": "no device 'cuda:7'"}[
-        harm
-    ] in duty.presence.problem
+    said = {
+        "missing": "is missing",
+        "damaged": "SHA-256",
+        "device": "no device 'cuda:7'",
+        "memory": "out of memory",
+        "unreadable": "no entry",
+    }[harm]
+    assert said in duty.presence.problem
     assert duty.consumer.queues == set()
     assert duty.work(bulk=True)  # somebody else should do it
     post.refresh_from_db()
     assert (post.state, post.attempts) == (State.QUEUED, 0)
 
     weights.write_bytes(good)
+    if error:
+        monkeypatch.setattr(engine, "load_release", load)
     settings.SOCIALSONGS = {**settings.SOCIALSONGS, "DEVICE": "cpu"}
     duty.check()
     assert (duty.presence.state, duty.presence.problem) == (Worker.State.READY, "")
@@ -118,9 +141,19 @@ def test_a_staged_release_that_it_cannot_load_does_not(folder, make_song):
     assert duty.presence.state == Worker.State.READY
 
 
+def test_a_failure_is_remembered_for_a_moment(folder, monkeypatch):
+    monkeypatch.setattr(engine, "TRY_AGAIN_SECONDS", 60)
+    row = ModelRelease.objects.create(name="nowhere", sha256="0" * 64)
+    with pytest.raises(ReleaseError, match="no release 'nowhere'"):
+        engine.model_of(row)
+    monkeypatch.setattr(engine, "load_release", lambda *names, **options: pytest.fail("it was read again"))
+    with pytest.raises(ReleaseError, match="no release 'nowhere'"):
+        engine.model_of(row)
+
+
 def test_a_gpu_that_another_process_holds_is_left_to_it(folder, monkeypatch):
     known(folder, "shared")
-    monkeypatch.setattr(duty_module, "device_name", lambda model: "cuda:0 Big GPU")
+    monkeypatch.setattr(duty_module, "device_name", lambda: "cuda:0 Big GPU")
     mine = Presence("second@here", {"interactive"})
     other = Worker(name="first@here", pid=17, device="cuda:0 Big GPU", state="ready", started_at=Now(), seen_at=Now())
     other.host = duty_module.socket.gethostname()

@@ -1,9 +1,11 @@
 """Forward passes that fail: halved down to the item that is to blame; out of memory is remembered."""
 
+import os
+
 import pytest
 import torch
 
-from workers.engine import OutOfMemory, Passes
+from workers.engine import GOOD_PASSES, OutOfMemory, Passes
 
 
 def fussy(most=100, bad=()):
@@ -61,6 +63,36 @@ def test_one_item_that_does_not_fit_is_told_from_one_that_is_broken(error):
 
     (found,) = Passes().run(work, [1])
     assert isinstance(found, OutOfMemory)
+
+
+def test_after_many_good_passes_larger_ones_are_tried_again():
+    work, _ = fussy(most=3)
+    passes = Passes()
+    passes.run(work, range(8))
+    assert passes.most == 2
+    passes.run(work, range(2 * GOOD_PASSES + 2))
+    assert passes.most == 4
+    passes.run(work, range(8))
+    assert passes.most == 2
+
+
+def test_a_gpu_that_is_broken_ends_the_process(monkeypatch):
+    """Whose other items would all seem to fail; another process begins with a context of its own."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    ends = []
+    monkeypatch.setattr(os, "_exit", ends.append)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    work, _ = fussy(bad={1})
+    Passes().run(work, range(2))
+    assert ends == []  # only the item is bad
+
+    def broken():
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(torch.cuda, "synchronize", broken)
+    Passes().run(work, range(2))
+    assert set(ends) == {1}
 
 
 def test_of_nothing_there_is_nothing():

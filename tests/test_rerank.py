@@ -11,7 +11,7 @@ from socialsongs.models import Feedback, Post, RecommendationRequest, SongEmbedd
 from socialsongs.services.feedback import choose_song
 from socialsongs.services.posts import create_post
 from socialsongs.services.queue import rerank
-from socialsongs.services.releases import activate, register
+from socialsongs.services.releases import activate, pause, register
 from workers.drain import Loop
 
 from .releases import card, network
@@ -85,6 +85,22 @@ def test_posts_that_the_active_release_answered_are_left_alone(posts):
     assert rerank() == 3
     work_off()
     assert rerank() == 0
+
+
+def test_a_release_that_reads_no_songs_for_now_answers_all_the_same(posts, rows):
+    pause(release=rows["after"], paused=True)
+    rerank()
+    work_off()
+    assert {answered_by(post) for post in posts} == {("after", "after")}
+
+
+def test_a_song_list_that_makes_no_sense_fails_its_request_alone(posts, rows):
+    odd = RecommendationRequest.objects.create(text="the sea", parameters={"exclude": ["x"]})
+    good = RecommendationRequest.objects.create(text="the sea")
+    work_off()
+    odd.refresh_from_db()
+    good.refresh_from_db()
+    assert (odd.state, odd.attempts, good.state) == (State.QUEUED, 1, State.READY)
 
 
 def test_a_photo_that_is_gone_leaves_its_post_as_it_was(posts):

@@ -10,8 +10,6 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from socialsongs.models import Worker
 from socialsongs.selectors.workers import live_workers
 
-FORKLESS = ("solo", "threads", "thread")
-
 
 @register()
 def pool(**_: Any) -> list[CheckMessage]:
@@ -23,12 +21,12 @@ def pool(**_: Any) -> list[CheckMessage]:
 def pool_errors(pool: str, concurrency: int | None) -> list[CheckMessage]:
     """Of a worker that consumes the inference queues."""
     found: list[CheckMessage] = []
-    if pool not in FORKLESS:
+    if pool != "solo":
         found.append(
             Error(
                 f"The inference queues cannot be consumed by a {pool!r} pool.",
-                hint="A process that forks after a forward pass hangs in the child: use `-P solo` "
-                "(CELERY_WORKER_POOL = 'solo').",
+                hint="A process that forks after a forward pass hangs in the child, and one device needs one thread: "
+                "use `-P solo` (CELERY_WORKER_POOL = 'solo').",
                 id="socialsongs.E005",
             )
         )

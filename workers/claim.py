@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -121,7 +122,8 @@ def put_back(row: Claimable, token: uuid.UUID) -> None:
     if row.attempts >= config().MAX_ATTEMPTS:
         ours.update(state=State.FAILED, reason=EXHAUSTED, finished_at=Now(), **FREE)
     else:
-        ours.update(state=State.QUEUED, queued_at=Now() + timedelta(seconds=2**row.attempts), **FREE)
+        again = Now() + timedelta(seconds=2**row.attempts)
+        ours.update(state=State.QUEUED, queued_at=again, delayed_since=None, **FREE)
 
 
 def delay(row: Claimable, token: uuid.UUID, *, reason: str) -> None:
@@ -144,6 +146,15 @@ def hand_back(rows: Sequence[Claimable], token: uuid.UUID) -> None:
     """Nothing happened to them: they wait where they waited, as if they had not been taken."""
     if rows:
         _rows(rows, token).update(state=State.QUEUED, attempts=F("attempts") - 1, **FREE)
+
+
+def give_back(rows: Sequence[Claimable], token: uuid.UUID) -> None:
+    """After an error of the database: as if nothing had happened when it is away, else it was these rows' fault."""
+    if connection.is_usable():
+        for row in rows:
+            put_back(row, token)
+    else:
+        through_outage(partial(hand_back, rows, token))
 
 
 def through_outage(write: Callable[[], Result]) -> Result:

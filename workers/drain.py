@@ -10,10 +10,11 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 from functools import cache, partial
 
 from celery.worker import state as worker_state
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -63,7 +64,8 @@ def drain(*, bulk: bool) -> bool:
         try:
             return loop.run(bulk=bulk)
         finally:
-            loop.leave()
+            with FIGURES.turn():
+                loop.leave()
     except (OperationalError, InterfaceError) as error:
         logger.error("The database is away: %s. The reconciler asks again.", error)
         connection.close()
@@ -74,6 +76,11 @@ def drain(*, bulk: bool) -> bool:
 def _behind() -> ThreadPoolExecutor:
     """One thread, with a database connection of its own."""
     return ThreadPoolExecutor(1, thread_name_prefix="behind")
+
+
+def _conclude_behind(batch: PostBatch) -> None:
+    close_old_connections()  # as Celery does it on the main thread
+    conclude(batch)
 
 
 class Loop:
@@ -131,12 +138,16 @@ class Loop:
             else:
                 self.ahead = take_posts(model, release, fresh=True)
             look_at(batch)
-            self._catch_up()
         except (OperationalError, InterfaceError):
             give_up(batch)
             raise
+        try:
+            self._catch_up()
+        except BaseException:  # of the batch before
+            give_up(batch)
+            raise
         if self.ahead:
-            self.behind = _behind().submit(conclude, batch)
+            self.behind = _behind().submit(_conclude_behind, batch)
         else:
             conclude(batch)
         return True
@@ -149,24 +160,31 @@ class Loop:
 
     def _bulk(self) -> bool:
         """One batch: the active release's songs, then requests that nobody waits for, then staged releases' songs."""
-        ready = Q(encode_after=None) | Q(encode_after__lte=Now())
-        for release in live_releases().filter(ready, paused=False):
-            active = release.state == ModelRelease.State.ACTIVE
-            try:
-                model = model_of(release)
-            except ReleaseError as error:
-                if active:
-                    raise
-                logger.error("No songs are read for %s: %s", release.name, error)
-                continue
-            if SONGS.timed(partial(do_songs, model, release)):
-                return True
-            if active and REQUESTS.timed(partial(do_requests, model, release, bulk=True)):
-                return True
-        return False
+        active = active_release()
+        if active and self._songs(active):
+            return True
+        if active and REQUESTS.timed(partial(do_requests, model_of(active), active, bulk=True)):
+            return True
+        return any(self._songs(release) for release in live_releases() if release != active)
+
+    def _songs(self, release: ModelRelease) -> bool:
+        if release.paused or not live_releases().filter(NOT_LIMITED, pk=release.pk).exists():
+            return False
+        try:
+            model = model_of(release)
+        except ReleaseError as error:
+            if release.state == ModelRelease.State.ACTIVE:
+                raise
+            logger.error("No songs are read for %s: %s", release.name, error)
+            return False
+        return bool(SONGS.timed(partial(do_songs, model, release)))
+
+
+NOT_LIMITED = Q(encode_after=None) | Q(encode_after__lte=Now())
 
 
 def is_limited() -> bool:
-    """Do songs wait for nothing but their release's rate limit?"""
-    releases = live_releases().filter(encode_after__gt=Now(), paused=False)
+    """Do songs wait for nothing but their release's rate limit, and not for long?"""
+    soon = Now() + timedelta(seconds=config().RECONCILE_SECONDS)
+    releases = live_releases().filter(encode_after__gt=Now(), encode_after__lte=soon, paused=False)
     return claimable(SongEmbedding.objects.filter(release__in=releases)).exists()

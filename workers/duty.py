@@ -30,8 +30,8 @@ class Duty:
     def __init__(self, consumer: Any, presence: Presence) -> None:
         self.consumer = consumer
         self.presence = presence
-        self.check()
         consumer.timer.call_repeatedly(CHECK_SECONDS, self.check)
+        self.check()
 
     def work(self, *, bulk: bool) -> bool:
         """Drain; True when work was left, for this process or for another one."""
@@ -47,17 +47,19 @@ class Duty:
         """Load what there is to load; leave the queues while that fails, and come back when it does no longer."""
         presence = self.presence
         try:
+            presence.device = device_name()
+            if others := others_on(device=presence.device, host=socket.gethostname(), name=presence.name):
+                raise ReleaseError(
+                    f"{presence.device} is {others[0].name}'s (process {others[0].pid}): one inference process for "
+                    "each device. Stop one of them, or set SOCIALSONGS_DEVICE."
+                )
             release = active_release()
             if release is None:
                 logger.warning("No release is active: register one with `manage.py releases register`.")
             else:
-                model = model_of(release)
-                FIGURES.release, presence.device = release.name, device_name(model)
-                if others := others_on(device=presence.device, host=socket.gethostname(), name=presence.name):
-                    raise ReleaseError(
-                        f"{presence.device} is {others[0].name}'s (process {others[0].pid}): one inference process for "
-                        "each device. Stop one of them, or set SOCIALSONGS_DEVICE."
-                    )
+                with FIGURES.turn():
+                    model_of(release)
+                FIGURES.release = release.name
         except ReleaseError as error:
             self.refuse(str(error))
         except (DatabaseError, InterfaceError) as error:
@@ -65,7 +67,7 @@ class Duty:
             connection.close()
         else:
             if presence.state != Worker.State.READY:
-                logger.info("%s is ready, on %s", presence.name, presence.device or "no device yet")
+                logger.info("%s is ready, on %s", presence.name, presence.device)
                 self._each_queue(self.consumer.add_task_queue, presence.state == Worker.State.REFUSING)
             presence.become(Worker.State.READY)
 

@@ -19,8 +19,8 @@ from recommender.model import Image2Song, PhotoView
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease, PhotoAnalysis, PhotoSubject, Post, PostPhoto, RecommendationRequest, State
 
-from .claim import Claim, claim, delay, finish, hand_back, holding, put_back, renew, through_outage
-from .engine import LOOKS, OutOfMemory
+from .claim import Claim, claim, delay, finish, give_back, hand_back, holding, put_back, renew, through_outage
+from .engine import FAILURES, LOOKS, OutOfMemory, as_failure
 from .figures import FIGURES, INTERACTIVE
 from .suggest import Found, find_songs, save_suggestions
 
@@ -96,8 +96,13 @@ def decode(model: Image2Song, subject: PhotoSubject) -> Future[Tensor]:
 
 
 def _decode(model: Image2Song, subject: PhotoSubject) -> Tensor:
-    with subject.open() as file:
-        content = file.read()  # apart from decoding: a storage that fails is no broken photo
+    try:
+        with subject.open() as file:
+            content = file.read()
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # of whatever type the storage's library has
+        raise Outage("storage_unavailable", error) from error
     return model.preprocessing(load_photo(BytesIO(content)))
 
 
@@ -115,16 +120,17 @@ def look_at(batch: PostBatch) -> None:
 def conclude(batch: PostBatch) -> None:
     """The database's part: from what was seen to suggestions; every post ends in a state of its own."""
     try:
+        renew(batch.claim)
         rank(batch)
         with FIGURES.stage("write"):
             write(batch)
     except (OperationalError, InterfaceError):
-        give_up(batch)
+        give_back(batch.claim.rows, batch.claim.token)
         raise
 
 
 def give_up(batch: PostBatch) -> None:
-    """Hand a batch back that was claimed ahead, or whose process has lost its database."""
+    """Hand a batch back that nothing was done with."""
     for job in batch.jobs:
         for decoding in job.decoding:
             decoding.cancel()
@@ -135,7 +141,7 @@ def _wait_for_photos(job: Job) -> None:
     job.failure = next(filter(None, map(failure_of, job.decoding)), None)
 
 
-def failure_of(decoding: Future[Tensor]) -> PermanentFailure | Outage | None:
+def failure_of(decoding: Future[Tensor]) -> BaseException | None:
     """Waits until a photo is decoded; why it is not, if so."""
     match decoding.exception():
         case None:
@@ -144,8 +150,8 @@ def failure_of(decoding: Future[Tensor]) -> PermanentFailure | Outage | None:
             return PermanentFailure("photo_missing")
         case PhotoError():
             return PermanentFailure("photo_unreadable")
-        case error:  # of whatever type the storage's library has
-            return Outage("storage_unavailable", error)
+        case failure:
+            return failure
 
 
 def look(batch: PostBatch) -> None:
@@ -172,9 +178,12 @@ def rank(batch: PostBatch) -> None:
         if job.failure is None:
             try:
                 job.found = find_songs(batch.model, batch.release, job.views, request.parameters)
-            except (RuntimeError, ValueError) as error:
+            except (OperationalError, InterfaceError):
+                raise
+            except (DatabaseError, *FAILURES) as error:
                 logger.exception("No songs could be found for post %s", job.post.pk)
-                job.failure = error
+                failure = as_failure(error)
+                job.failure = Outage("out_of_memory", error) if isinstance(failure, OutOfMemory) else failure
 
 
 def write(batch: PostBatch) -> None:

@@ -12,6 +12,7 @@ import socket
 import threading
 from typing import Any
 
+import psutil
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
@@ -54,7 +55,7 @@ class Presence:
             try:
                 self._write(first)
                 first = False
-            except (DatabaseError, InterfaceError) as error:
+            except (DatabaseError, InterfaceError, RuntimeError, OSError, psutil.Error) as error:
                 logger.warning("No heartbeat: %s", error)
                 connection.close()
             self._told.wait(config().HEARTBEAT_SECONDS)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from uuid import UUID
 
 import numpy as np
+from django.core.exceptions import ValidationError
 from django.db import DatabaseError, InterfaceError, OperationalError
 
 from recommender.model import Image2Song, PhotoView, Tag
 from socialsongs.models import ModelRelease, PhotoSubject, RecommendationRequest, State
 from socialsongs.selectors.posts import answerable_requests
 
-from .claim import claim, delay, finish, hand_back, holding, put_back, through_outage
-from .engine import LOOKS, OutOfMemory
+from .claim import claim, delay, finish, give_back, hand_back, holding, put_back
+from .engine import FAILURES, LOOKS, OutOfMemory, as_failure
 from .figures import BULK, FIGURES, INTERACTIVE
 from .photos import Outage, PermanentFailure, ReleaseChanged, answer, check_active, decode, failure_of, save_analyses
 from .suggest import find_songs
@@ -32,8 +32,8 @@ def do_requests(model: Image2Song, release: ModelRelease, *, limit: int, bulk: b
         try:
             _do(model, release, request, claimed.token)
         except (OperationalError, InterfaceError):
-            through_outage(partial(hand_back, claimed.rows[place:], claimed.token))
-            break
+            give_back(claimed.rows[place:], claimed.token)
+            raise
     return len(claimed.rows)
 
 
@@ -55,9 +55,14 @@ def _do(model: Image2Song, release: ModelRelease, request: RecommendationRequest
         delay(request, token, reason=error.reason)
     except (OperationalError, InterfaceError):
         raise
-    except (DatabaseError, RuntimeError, ValueError):
-        logger.exception("Request %s is put back", request.pk)
-        put_back(request, token)
+    except (DatabaseError, ValidationError, OutOfMemory, *FAILURES) as error:
+        failure = as_failure(error)
+        if isinstance(failure, OutOfMemory):
+            logger.warning("Request %s waits: %s", request.pk, failure)
+            delay(request, token, reason="out_of_memory")
+        else:
+            logger.exception("Request %s is put back", request.pk)
+            put_back(request, token)
 
 
 def stored_views(model: Image2Song, release: ModelRelease, request: RecommendationRequest) -> list[PhotoView]:
@@ -91,8 +96,6 @@ def _look_now(model: Image2Song, release: ModelRelease, subject: PhotoSubject) -
     if failure := failure_of(decoding):
         raise failure
     (view,) = LOOKS.run(model.look, [decoding.result()])
-    if isinstance(view, OutOfMemory):
-        raise Outage("out_of_memory", view)
     if isinstance(view, Exception):
         raise view
     save_analyses(release, [(subject, view)])

@@ -17,7 +17,7 @@ from pgvector import HalfVector
 from recommender.model import EncodedLyric, Image2Song, Unreadable
 from socialsongs.models import ModelRelease, SongEmbedding
 
-from .claim import Claim, claim, delay, finish, hand_back, holding, put_back, through_outage
+from .claim import Claim, claim, delay, finish, give_back, holding, put_back, through_outage
 from .engine import READS, OutOfMemory
 from .figures import BULK, FIGURES
 
@@ -34,19 +34,21 @@ NOTHING: dict[str, Any] = {"stage_one": None, "line_states": None, "line_offsets
 
 def do_songs(model: Image2Song, release: ModelRelease, *, limit: int) -> int:
     """Claim a batch of songs of one release and encode them; returns how many were claimed."""
+    rows = SongEmbedding.objects.filter(release=release).select_related("song").defer("stage_one", "line_states")
     with FIGURES.stage("claim"):
-        claimed = claim(SongEmbedding.objects.filter(release=release).select_related("song"), limit=limit)
+        claimed = claim(rows, limit=limit)
     if not claimed.rows:
         return 0
-    _slow_down(release, len(claimed.rows))
     FIGURES.batch(BULK, len(claimed.rows))
     try:
+        _slow_down(release, len(claimed.rows))
         with FIGURES.stage("read"):
             read = READS.run(model.encode, [row.song.lyrics for row in claimed.rows])
         with FIGURES.stage("write"):
             _write(claimed, read)
     except (OperationalError, InterfaceError):
-        through_outage(partial(hand_back, claimed.rows, claimed.token))
+        give_back(claimed.rows, claimed.token)
+        raise
     return len(claimed.rows)
 
 

@@ -28,6 +28,7 @@ WHERE release.state IN ('active', 'staged')
     OR (known.lyrics_digest, known.status, known.explicit, known.language, known.genre, known.markets)
       IS DISTINCT FROM
        (song.lyrics_digest, song.status, song.explicit, song.language, song.genre, song.markets))
+ORDER BY known.id, song.id, release.id  -- in the order in which workers lock
 ON CONFLICT (release_id, song_id) DO UPDATE SET
     status = excluded.status, explicit = excluded.explicit, language = excluded.language,
     genre = excluded.genre, markets = excluded.markets, lyrics_digest = excluded.lyrics_digest,
@@ -35,6 +36,7 @@ ON CONFLICT (release_id, song_id) DO UPDATE SET
     reason = CASE WHEN mine.lyrics_digest = excluded.lyrics_digest THEN mine.reason ELSE '' END,
     attempts = CASE WHEN mine.lyrics_digest = excluded.lyrics_digest THEN mine.attempts ELSE 0 END,
     queued_at = CASE WHEN mine.lyrics_digest = excluded.lyrics_digest THEN mine.queued_at ELSE now() END,
+    delayed_since = CASE WHEN mine.lyrics_digest = excluded.lyrics_digest THEN mine.delayed_since END,
     lease_token = CASE WHEN mine.lyrics_digest = excluded.lyrics_digest THEN mine.lease_token END
 """
 

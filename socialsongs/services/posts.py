@@ -122,4 +122,8 @@ def retry_post(*, post: Post) -> None:
 
 def delete_post(*, post: Post) -> None:
     """Remove a post with its analysis, suggestions and feedback; its files follow (``socialsongs.files``)."""
-    post.delete()
+    with transaction.atomic():
+        # In the order in which workers lock: one that writes its suggestions at this moment is waited for.
+        list(Post.objects.select_for_update().filter(pk=post.pk))
+        list(post.requests.select_for_update().order_by("pk"))
+        post.delete()

@@ -73,6 +73,7 @@ def activate(*, release: ModelRelease, force: bool = False) -> None:
             f"{release.name} has encoded {encoded} of {total} songs; wait for the workers, or use --force."
         )
     with transaction.atomic():
+        list(ModelRelease.objects.select_for_update().order_by("pk").defer("card"))  # one switch at a time
         ModelRelease.objects.filter(state=State.ACTIVE).exclude(pk=release.pk).update(state=State.STAGED)
         _switch(release)
         sync_embeddings()  # of one that was retired before
@@ -95,5 +96,5 @@ def retire(*, release: ModelRelease) -> None:
 
 
 def _switch(release: ModelRelease) -> None:
-    release.state, release.activated_at = State.ACTIVE, timezone.now()
-    release.save(update_fields=["state", "activated_at"])
+    release.state, release.activated_at, release.paused = State.ACTIVE, timezone.now(), False
+    release.save(update_fields=["state", "activated_at", "paused"])

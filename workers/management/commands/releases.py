@@ -47,8 +47,9 @@ class Command(BaseCommand):
         command = add("encode", self.encode, "watch how the songs are read for a release; set the pace, pause, go on")
         command.add_argument("name")
         command.add_argument("--rate", type=float, help="songs a second at most; 0: no limit")
-        command.add_argument("--pause", action="store_true", help="read no more songs for it until --resume")
-        command.add_argument("--resume", action="store_true")
+        either = command.add_mutually_exclusive_group()
+        either.add_argument("--pause", action="store_true", help="read no more songs for it until --resume")
+        either.add_argument("--resume", action="store_true")
 
         command = add("activate", self.activate, "answer with a release; the one before is filled on, for a rollback")
         command.add_argument("name")
@@ -94,6 +95,8 @@ class Command(BaseCommand):
 
     def encode(self, name: str, rate: float | None, pause: bool, resume: bool) -> None:
         release = _find(name)
+        if release.state == ModelRelease.State.RETIRED:
+            raise CommandError(f"{name} is retired: no songs are read for it. Stage it first.")
         if rate is not None:
             releases.limit(release=release, songs_per_second=rate or None)
         if pause or resume:
