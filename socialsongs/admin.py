@@ -28,7 +28,7 @@ from .models import (
     Worker,
 )
 from .selectors.catalogue import encoding_coverage
-from .selectors.workers import live_workers
+from .selectors.workers import all_workers
 from .services.catalogue import save_song, set_status
 from .services.queue import queue_songs, requeue_posts, requeue_requests
 
@@ -266,12 +266,15 @@ class WorkerAdmin(ReadOnly):
     fields = ["name", "state_badge", "problem", "device", "release", "queues", "host", "pid", "started_at", "seen_at",
               "busy_seconds", "pretty_figures"]  # fmt: skip
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
+        return all_workers().order_by("name")
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, worker: Worker) -> SafeString:
-        live = live_workers().filter(pk=worker.pk).exists()
+        live: bool = worker.live  # type: ignore[attr-defined]
         return badge(worker.state, worker.problem) if live else badge("missing", "no heartbeat, or its batch hangs")
 
     @admin.display(description="figures since its start")

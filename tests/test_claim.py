@@ -5,13 +5,24 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import DataError, connection
 from django.db.models import F
 from django.db.models.functions import Now
 
 from socialsongs.models import Post, State
 from socialsongs.services.posts import create_post
-from workers.claim import EXHAUSTED, claim, delay, fail_exhausted, finish, hand_back, holding, put_back, renew
+from workers.claim import (
+    EXHAUSTED,
+    claim,
+    delay,
+    fail_exhausted,
+    finish,
+    hand_back,
+    holding,
+    in_halves,
+    put_back,
+    renew,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -146,6 +157,20 @@ def test_put_back_by_somebody_who_lost_the_row_changes_nothing(posts):
     taken = claim(Post.objects.filter(pk=posts[0].pk), limit=1)
     put_back(taken.rows[0], uuid.uuid4())
     assert Post.objects.get(pk=posts[0].pk).lease_token == taken.token
+
+
+def test_what_the_database_refuses_is_found_in_halves_and_the_rest_written():
+    written = []
+
+    def write(items):
+        if bad := {3, 6} & set(items):
+            raise DataError(f"refused {bad}")
+        written.extend(items)
+
+    refused = in_halves(write, range(8))
+    assert [item for item, error in refused if isinstance(error, DataError)] == [3, 6]
+    assert written == [0, 1, 2, 4, 5, 7]
+    assert in_halves(write, []) == []
 
 
 @pytest.mark.django_db(transaction=True)

@@ -16,7 +16,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce, Greatest, Least, Now
 
@@ -26,6 +26,7 @@ from socialsongs.models import Claimable, State
 logger = logging.getLogger(__name__)
 
 Row = TypeVar("Row", bound=Claimable)
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 EXHAUSTED = "attempts_exhausted"
@@ -155,6 +156,22 @@ def give_back(rows: Sequence[Claimable], token: uuid.UUID) -> None:
             put_back(row, token)
     else:
         through_outage(partial(hand_back, rows, token))
+
+
+def in_halves(write: Callable[[Sequence[Item]], None], items: Sequence[Item]) -> list[tuple[Item, DatabaseError]]:
+    """Write all items in one transaction, or in halves when the database refuses it; the items to blame, and why."""
+    if not items:
+        return []
+    try:
+        through_outage(partial(write, items))
+    except (OperationalError, InterfaceError):
+        raise
+    except DatabaseError as error:
+        if len(items) == 1:
+            return [(items[0], error)]
+        middle = len(items) // 2
+        return in_halves(write, items[:middle]) + in_halves(write, items[middle:])
+    return []
 
 
 def through_outage(write: Callable[[], Result]) -> Result:

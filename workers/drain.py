@@ -15,7 +15,6 @@ from functools import cache, partial
 
 from celery.worker import state as worker_state
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
-from django.db.models import Q
 from django.db.models.functions import Now
 
 from recommender.model import Image2Song
@@ -169,7 +168,8 @@ class Loop:
         return any(self._songs(release) for release in live_releases() if release != active)
 
     def _songs(self, release: ModelRelease) -> bool:
-        if release.paused or not live_releases().filter(NOT_LIMITED, pk=release.pk).exists():
+        limited = release.encode_after and live_releases().filter(pk=release.pk, encode_after__gt=Now()).exists()
+        if release.paused or limited:
             return False
         try:
             model = model_of(release)
@@ -179,9 +179,6 @@ class Loop:
             logger.error("No songs are read for %s: %s", release.name, error)
             return False
         return bool(SONGS.timed(partial(do_songs, model, release)))
-
-
-NOT_LIMITED = Q(encode_after=None) | Q(encode_after__lte=Now())
 
 
 def is_limited() -> bool:

@@ -17,6 +17,7 @@ from recommender.release import ReleaseError, find_device, load_release
 from socialsongs.conf import config
 from socialsongs.models import EMBEDDING_DIM, ModelRelease
 
+from .failures import Outage, OutOfMemory
 from .figures import FIGURES
 
 logger = logging.getLogger(__name__)
@@ -34,10 +35,6 @@ FAILURES = (RuntimeError, ValueError, TypeError, LookupError, MemoryError)
 NO_MEMORY = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
 
 _failed: dict[tuple[str, str], tuple[float, str]] = {}
-
-
-class OutOfMemory(Exception):
-    """Not even one item fits on the device at this moment."""
 
 
 def model_of(release: ModelRelease) -> Image2Song:
@@ -96,9 +93,11 @@ def device_name() -> str:
 
 def as_failure(error: Exception) -> Exception:
     """What went wrong with one item; OutOfMemory in the place of what the library calls it."""
+    if isinstance(error, Outage):
+        return error
     # On a CPU torch raises a plain RuntimeError.
     memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or any(sign in str(error) for sign in NO_MEMORY)
-    return OutOfMemory(str(error)) if memory else error
+    return OutOfMemory(error) if memory else error
 
 
 class Passes:

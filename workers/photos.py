@@ -19,34 +19,27 @@ from recommender.model import Image2Song, PhotoView
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease, PhotoAnalysis, PhotoSubject, Post, PostPhoto, RecommendationRequest, State
 
-from .claim import Claim, claim, delay, finish, give_back, hand_back, holding, put_back, renew, through_outage
-from .engine import FAILURES, LOOKS, OutOfMemory, as_failure
+from .claim import (
+    Claim,
+    claim,
+    delay,
+    finish,
+    give_back,
+    hand_back,
+    holding,
+    in_halves,
+    put_back,
+    renew,
+    through_outage,
+)
+from .engine import FAILURES, LOOKS, as_failure
+from .failures import Outage, PermanentFailure, ReleaseChanged
 from .figures import FIGURES, INTERACTIVE
 from .suggest import Found, find_songs, save_suggestions
 
 logger = logging.getLogger(__name__)
 
 DECODERS = 4
-
-
-class PermanentFailure(Exception):
-    """Trying again will not help; ``reason`` is the code the poster is told."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class Outage(Exception):
-    """Something outside does not work for now; ``reason`` is the code the poster is told if that lasts."""
-
-    def __init__(self, reason: str, why: BaseException) -> None:
-        super().__init__(f"{reason}: {why!r}")
-        self.reason = reason
-
-
-class ReleaseChanged(Exception):
-    """Another release answers by now: what this one found is dropped, the row is taken anew."""
 
 
 @dataclass
@@ -160,9 +153,7 @@ def look(batch: PostBatch) -> None:
     seen = iter(LOOKS.run(batch.model.look, [decoding.result() for job in good for decoding in job.decoding]))
     for job in good:
         for view in [next(seen) for _ in job.decoding]:
-            if isinstance(view, OutOfMemory):
-                job.failure = Outage("out_of_memory", view)
-            elif isinstance(view, Exception):
+            if isinstance(view, Exception):
                 logger.error("Post %s could not be looked at", job.post.pk, exc_info=view)
                 job.failure = view
             else:
@@ -182,15 +173,20 @@ def rank(batch: PostBatch) -> None:
                 raise
             except (DatabaseError, *FAILURES) as error:
                 logger.exception("No songs could be found for post %s", job.post.pk)
-                failure = as_failure(error)
-                job.failure = Outage("out_of_memory", error) if isinstance(failure, OutOfMemory) else failure
+                job.failure = as_failure(error)
 
 
 def write(batch: PostBatch) -> None:
     """All that succeeded in one transaction, and what can never succeed in another; the rest waits for a later try."""
     token = batch.claim.token
     good = [job for job in batch.jobs if job.failure is None]
-    through_outage(partial(_write_good, batch.release, good, token))
+    try:
+        for job, error in in_halves(partial(_write_together, batch.release, token), good):
+            job.failure = error
+    except ReleaseChanged as changed:
+        logger.warning("%d posts are taken anew: %s", len(good), changed)
+        for job in good:  # those that are written already are no longer ours
+            job.failure = changed
     for job in batch.jobs:
         match job.failure:
             case None:
@@ -207,29 +203,7 @@ def write(batch: PostBatch) -> None:
                 through_outage(partial(put_back, job.post, token))
 
 
-def _write_good(release: ModelRelease, jobs: Sequence[Job], token: UUID) -> None:
-    """Halved when the database refuses something, down to the post that is to blame."""
-    if not jobs:
-        return
-    try:
-        _write_together(release, jobs, token)
-    except ReleaseChanged as error:
-        logger.warning("%d posts are taken anew: %s", len(jobs), error)
-        for job in jobs:
-            job.failure = error
-    except (OperationalError, InterfaceError):
-        raise
-    except DatabaseError as error:
-        if len(jobs) == 1:
-            logger.exception("Post %s cannot be written", jobs[0].post.pk)
-            jobs[0].failure = error
-            return
-        middle = len(jobs) // 2
-        _write_good(release, jobs[:middle], token)
-        _write_good(release, jobs[middle:], token)
-
-
-def _write_together(release: ModelRelease, jobs: Sequence[Job], token: UUID) -> None:
+def _write_together(release: ModelRelease, token: UUID, jobs: Sequence[Job]) -> None:
     with holding([job.post for job in jobs], token) as held:
         check_active(release)
         ours = [job for job in jobs if job.post in held]

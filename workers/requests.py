@@ -14,9 +14,10 @@ from socialsongs.models import ModelRelease, PhotoSubject, RecommendationRequest
 from socialsongs.selectors.posts import answerable_requests
 
 from .claim import claim, delay, finish, give_back, hand_back, holding, put_back
-from .engine import FAILURES, LOOKS, OutOfMemory, as_failure
+from .engine import FAILURES, LOOKS, as_failure
+from .failures import Outage, PermanentFailure, ReleaseChanged
 from .figures import BULK, FIGURES, INTERACTIVE
-from .photos import Outage, PermanentFailure, ReleaseChanged, answer, check_active, decode, failure_of, save_analyses
+from .photos import answer, check_active, decode, failure_of, save_analyses
 from .suggest import find_songs
 
 logger = logging.getLogger(__name__)
@@ -50,16 +51,13 @@ def _do(model: Image2Song, release: ModelRelease, request: RecommendationRequest
     except PermanentFailure as error:
         with holding([request], token) as held:
             finish(held, state=State.FAILED, reason=error.reason)
-    except Outage as error:
-        logger.warning("Request %s waits: %s", request.pk, error)
-        delay(request, token, reason=error.reason)
     except (OperationalError, InterfaceError):
         raise
-    except (DatabaseError, ValidationError, OutOfMemory, *FAILURES) as error:
+    except (Outage, DatabaseError, ValidationError, *FAILURES) as error:
         failure = as_failure(error)
-        if isinstance(failure, OutOfMemory):
+        if isinstance(failure, Outage):
             logger.warning("Request %s waits: %s", request.pk, failure)
-            delay(request, token, reason="out_of_memory")
+            delay(request, token, reason=failure.reason)
         else:
             logger.exception("Request %s is put back", request.pk)
             put_back(request, token)

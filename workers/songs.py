@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Coalesce, Greatest, Now
 from pgvector import HalfVector
 
 from recommender.model import EncodedLyric, Image2Song, Unreadable
 from socialsongs.models import ModelRelease, SongEmbedding
 
-from .claim import Claim, claim, delay, finish, give_back, holding, put_back, through_outage
-from .engine import READS, OutOfMemory
+from .claim import Claim, claim, delay, finish, give_back, holding, in_halves, put_back, through_outage
+from .engine import READS
+from .failures import Outage
 from .figures import BULK, FIGURES
 
 logger = logging.getLogger(__name__)
@@ -63,36 +64,19 @@ def _slow_down(release: ModelRelease, songs: int) -> None:
 def _write(claimed: Claim[SongEmbedding], read: Sequence[EncodedLyric | Unreadable | Exception]) -> None:
     by_row = dict(zip(claimed.rows, read, strict=True))
     done = [row for row, found in by_row.items() if not isinstance(found, Exception)]
-    if done:
-        _write_done(claimed.token, {row: by_row[row] for row in done})
-    for row, found in by_row.items():
-        if isinstance(found, OutOfMemory):
-            logger.warning("Song %s waits: %s", row.song_id, found)
-            through_outage(partial(delay, row, claimed.token, reason="out_of_memory"))
-        elif isinstance(found, Exception):
-            logger.error("Song %s is put back", row.song_id, exc_info=found)
+    refused = in_halves(partial(_write_together, claimed.token, by_row), done)
+    for row, failure in [*((row, found) for row, found in by_row.items() if isinstance(found, Exception)), *refused]:
+        if isinstance(failure, Outage):
+            logger.warning("Song %s waits: %s", row.song_id, failure)
+            through_outage(partial(delay, row, claimed.token, reason=failure.reason))
+        else:
+            logger.error("Song %s is put back", row.song_id, exc_info=failure)
             through_outage(partial(put_back, row, claimed.token))
 
 
-def _write_done(token: UUID, read: dict[SongEmbedding, Any]) -> None:
-    """In one transaction; halved when the database refuses something, down to the song that is to blame."""
-    rows = list(read)
-    try:
-        through_outage(partial(_write_together, token, read))
-    except (OperationalError, InterfaceError):
-        raise
-    except DatabaseError:
-        if len(rows) == 1:
-            logger.exception("Song %s is put back", rows[0].song_id)
-            through_outage(partial(put_back, rows[0], token))
-            return
-        for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
-            _write_done(token, {row: read[row] for row in half})
-
-
-def _write_together(token: UUID, read: dict[SongEmbedding, EncodedLyric | Unreadable]) -> None:
+def _write_together(token: UUID, read: Mapping[SongEmbedding, object], rows: Sequence[SongEmbedding]) -> None:
     """Ready either way: a song that cannot be encoded has been dealt with, too."""
-    with holding(list(read), token) as held, connection.cursor() as cursor:
+    with holding(rows, token) as held, connection.cursor() as cursor:
         encoded, refused = [], defaultdict(list)
         for row in held:
             match read[row]:
@@ -103,5 +87,5 @@ def _write_together(token: UUID, read: dict[SongEmbedding, EncodedLyric | Unread
                     encoded.append((row, (vector, states.astype("<f2").tobytes(), offsets, mean, row.pk)))
         cursor.executemany(UPDATE, [values for _, values in encoded])
         finish([row for row, _ in encoded])
-        for reason, rows in refused.items():
-            finish(rows, reason=reason, **NOTHING)
+        for reason, unread in refused.items():
+            finish(unread, reason=reason, **NOTHING)

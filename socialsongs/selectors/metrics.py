@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Count, DurationField, Exists, ExpressionWrapper, F, Min, OuterRef, Q, QuerySet, Sum
+from django.db.models import Count, DurationField, ExpressionWrapper, F, Min, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
 from ..dispatch import DRAIN_BULK, DRAIN_INTERACTIVE, QUEUES
 from ..models import ModelRelease, Post, RecommendationRequest, SongEmbedding, State, Worker
 from .catalogue import encoding_coverage, live_releases
-from .workers import live_workers
+from .workers import all_workers
 
 # Upper bounds in seconds; all that took longer is in one more bucket.
 BOUNDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -90,8 +90,7 @@ def coverage() -> Iterator[Coverage]:
 
 def workers() -> list[tuple[Worker, bool]]:
     """Each worker that has told of itself, and whether it is live."""
-    rows = Worker.objects.annotate(live=Exists(live_workers().filter(pk=OuterRef("pk"))))
-    return [(row, row.live) for row in rows]
+    return [(row, row.live) for row in all_workers()]
 
 
 def ready_times() -> ReadyTimes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
-from django.db.models import QuerySet, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from ..conf import config
@@ -18,6 +19,11 @@ def live_workers() -> QuerySet[Worker]:
     """Those whose heart beats and whose present batch has not hung."""
     since = Now() - timedelta(seconds=MISSED_BEATS * config().HEARTBEAT_SECONDS)
     return Worker.objects.filter(seen_at__gt=since, busy_seconds__lt=config().VISIBILITY_TIMEOUT_SECONDS)
+
+
+def all_workers() -> QuerySet[Any]:
+    """Each that has told of itself, with ``live``."""
+    return Worker.objects.annotate(live=Exists(live_workers().filter(pk=OuterRef("pk"))))
 
 
 def others_on(*, device: str, host: str, name: str) -> QuerySet[Worker]:

@@ -9,12 +9,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
-from django.db.models import Exists, F, OuterRef
+from django.db.models import F
 from django.db.models.functions import Now
 
 from socialsongs.conf import config
 from socialsongs.models import Worker
-from socialsongs.selectors.workers import live_workers
+from socialsongs.selectors.workers import all_workers
 
 
 class Command(BaseCommand):
@@ -27,10 +27,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, name: str | None, ready: bool, **options: Any) -> None:
         host = socket.gethostname()
-        chosen = Worker.objects.filter(name=name) if name else Worker.objects.filter(host=host)
-        live = Exists(live_workers().filter(pk=OuterRef("pk")))
+        chosen = all_workers().filter(name=name) if name else all_workers().filter(host=host)
         try:
-            workers = [(row, row.live, row.silent) for row in chosen.annotate(live=live, silent=Now() - F("seen_at"))]
+            workers = [(row, row.live, row.silent) for row in chosen.annotate(silent=Now() - F("seen_at"))]
         except Error as error:
             raise CommandError(f"The database does not answer: {error}") from error
         if not workers:
