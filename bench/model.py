@@ -32,6 +32,7 @@ sys.path.insert(0, str(ROOT))  # the checkout need not be installed
 from recommender.backbones import feature_maps  # noqa: E402
 from recommender.matcher import pad  # noqa: E402
 from recommender.model import EncodedLyric, Image2Song  # noqa: E402
+from recommender.packing import unpack  # noqa: E402
 from recommender.release import ReleaseError, load_release  # noqa: E402
 from recommender.train.songs import stanzas_of  # noqa: E402
 
@@ -148,7 +149,7 @@ def time_tagger(model: Image2Song, clock: Clock) -> dict[str, Any]:
 def time_both(model: Image2Song, songs: Sequence[EncodedLyric], clock: Clock, batches: Sequence[int]) -> dict[str, Any]:
     """Photos per second from pixels to the relevance of all songs, by batch size; in bfloat16 on a GPU."""
     on_gpu = model.device.type == "cuda"
-    states, mask = pad([torch.from_numpy(song.line_states).float().to(model.device) for song in songs])
+    states, mask = pad([torch.from_numpy(unpack(song.line_states)).to(model.device) for song in songs])
 
     def rank(pixels: Tensor) -> None:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=on_gpu):

@@ -20,6 +20,7 @@ from .images import Preprocessing
 from .language import foreign
 from .lyrics import Lyric, LyricEncoder, read_lyric
 from .matcher import Matcher
+from .packing import PackedStates, pack, unpack
 from .tagger import Box, Tagger, region_box
 
 Vector = NDArray[np.float32]
@@ -61,12 +62,13 @@ class PhotoView:
 
 @dataclass(frozen=True)
 class EncodedLyric:
-    """What is stored of a song: g (m, D) in half precision, l0 (D,), and the mean relevance over reference photos.
+    """What is stored of a song: g (m, D) as ``line_states`` packs them, l0 (D,), and the mean relevance over reference
+    photos.
 
     ``line_offsets``: place of each state's line in ``lyrics.split("\\n")``.
     """
 
-    line_states: NDArray[np.float16]
+    line_states: PackedStates
     line_offsets: list[int]
     stage_one: Vector
     mean_score: float
@@ -236,7 +238,7 @@ class Image2Song:
         for rows in _alike_in_length({row: lyric for row, lyric in enumerate(read) if row not in stored}):
             encoded = self.network.lyrics([read[row] for row in rows])
             for row, states, pooled in zip(rows, encoded.states.split(encoded.lines), encoded.pooled, strict=True):
-                kept, first = states.half().cpu().numpy(), pooled.half().float()  # as precise as they are stored
+                kept, first = pack(states.float().cpu().numpy()), pooled.half().float()  # as precise as they are stored
                 scores = self.network.matcher(self.network.reference, *self._padded([kept]))
                 mean = round(float(scores.mean()), 6)
                 stored[row] = EncodedLyric(kept, read[row].offsets, first.cpu().numpy(), mean)
@@ -349,10 +351,11 @@ class Image2Song:
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.array(array, np.float32)).to(self.device)
 
-    def _padded(self, songs: Sequence[NDArray[np.float16]]) -> tuple[Tensor, Tensor]:
-        """N songs of (m, D) states each as (N, longest m, D), and where the lines are."""
+    def _padded(self, songs: Sequence[PackedStates]) -> tuple[Tensor, Tensor]:
+        """N songs of m packed states each as (N, longest m, D), and where the lines are."""
         lengths = np.array([len(states) for states in songs])
         mask = np.arange(lengths.max(initial=0)) < lengths[:, None]
         padded = np.zeros((*mask.shape, self.dim), np.float32)
-        padded[mask] = np.concatenate(songs) if len(songs) else 0
+        if len(songs):
+            padded[mask] = unpack(np.concatenate(songs))
         return torch.from_numpy(padded).to(self.device), torch.from_numpy(mask).to(self.device)

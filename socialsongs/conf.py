@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 from functools import cache
+from math import inf
 from typing import Any, get_type_hints
 
 from django.conf import settings
@@ -36,7 +37,21 @@ class Config:
 
     # Suggestions.
     SUGGESTIONS: int = 10
+    MAX_SUGGESTIONS: int = 50
     CANDIDATES: int = 300
+    # How the list is chosen from the candidates; in standard deviations of a photo's relevances, 0: not at all.
+    DIVERSITY: float = 0.3
+    SONGS_PER_ARTIST: int = 1
+    POPULARITY: float = 0.1
+    TASTE: float = 0.3
+    # Share of the lists in which one place goes to a song from further down, so that there is something to learn from.
+    EXPLORATION: float = 0.1
+    # The latest choices and skips of a person that count as their taste.
+    TASTE_EVENTS: int = 50
+    # How long an API request for suggestions waits for a worker before it says where to ask again.
+    ANSWER_SECONDS: float = 3.0
+    # Posts older than that are deleted by `manage.py forget`; None: never.
+    RETENTION_DAYS: int | None = None
 
     # Workers: how long a claim lasts, how often a row is tried and how long an outage may delay it, how long one
     # drain task runs, how large batches get.
@@ -58,6 +73,7 @@ class Config:
 
     # Requests per user, in DRF's notation.
     UPLOAD_RATE: str = "60/hour"
+    REQUEST_RATE: str = "240/hour"
     READ_RATE: str = "1200/hour"
     FEEDBACK_RATE: str = "1200/hour"
 
@@ -72,11 +88,16 @@ def config() -> Config:
         raise ImproperlyConfigured(f"SOCIALSONGS has unknown keys {unknown}. Known keys: {', '.join(sorted(known))}.")
     hints = get_type_hints(Config)
     for key, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, hints[key]):
+        number = hints[key] is float
+        if isinstance(value, bool) or not isinstance(value, (int | float) if number else hints[key]):
             raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be {hints[key]}, got {value!r}.")
-        if isinstance(value, int) and value <= 0:
+        if number and not 0 <= value < inf:
+            raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be 0 or more, got {value}.")
+        if key == "EXPLORATION" and value > 1:
+            raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] is a share of the lists, from 0 to 1, got {value}.")
+        if isinstance(value, int) and not number and value <= 0:
             raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be positive, got {value}.")
-        if key.endswith("_RATE") and not RATE.fullmatch(value):
+        if isinstance(value, str) and key.endswith("_RATE") and not RATE.fullmatch(value):
             raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be a rate such as 60/hour, got {value!r}.")
     return Config(**given)
 

@@ -14,6 +14,7 @@ from recommender import lyrics as reading
 from recommender.lyrics import read_lyric, segment_softmax
 from recommender.matcher import pad
 from recommender.model import REASONS, SHOWN_SCORE, SONGS_AT_ONCE, PhotoView, Tag, Unreadable, fill_up
+from recommender.packing import pack, packed_type, unpack
 from recommender.release import ReleaseError, load_release
 from recommender.tagger import pool, region_box
 
@@ -154,9 +155,20 @@ def test_attention_adds_up_to_one_and_leaves_padding_out(model):
 def test_what_is_stored_of_a_song_has_its_shapes(encoded):
     for song, offsets in zip(encoded, [[0, 1, 3, 4], [0], [2, 4], [0, 1], [0]], strict=True):
         assert song.line_offsets == offsets
-        assert (song.line_states.shape, song.line_states.dtype) == ((len(offsets), 128), np.float16)
+        assert (song.line_states.shape, song.line_states.dtype) == ((len(offsets),), packed_type(128))
         assert (song.stage_one.shape, song.stage_one.dtype) == ((128,), np.float32)
         assert np.isfinite(song.stage_one).all()
+
+
+def test_packed_states_are_as_near_as_their_scale_allows():
+    states = np.random.default_rng(0).normal(size=(5, 128)).astype(np.float32)
+    states[3] = 0
+    packed = pack(states)
+    assert packed.nbytes == 5 * 130
+    assert (np.abs(unpack(packed) - states) <= np.abs(states).max(1, keepdims=True) / 127 * 0.51 + 1e-6).all()
+    again = np.frombuffer(packed.tobytes(), packed_type(128))
+    assert (unpack(again) == unpack(packed)).all()
+    assert unpack(pack(np.zeros((0, 128), np.float32))).shape == (0, 128)
 
 
 def test_songs_without_words_leave_a_gap(model, encoded):
@@ -275,7 +287,7 @@ def test_a_tag_that_the_release_does_not_know_explains_nothing(model, views, enc
 def test_the_line_that_fits_is_the_one_most_like_the_photo(model, views, encoded):
     photo = views[0].embedding
     for states, line in (([photo, -photo], 3), ([-photo, photo], 7)):
-        song = replace(encoded[0], line_states=np.array(states, np.float16), line_offsets=[3, 7])
+        song = replace(encoded[0], line_states=pack(np.array(states, np.float32)), line_offsets=[3, 7])
         assert model.explain([], photo, [song])[0].line == line
 
 

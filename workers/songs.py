@@ -84,7 +84,7 @@ def _write_together(token: UUID, read: Mapping[SongEmbedding, object], rows: Seq
                     refused[reason].append(row)
                 case EncodedLyric(states, offsets, first, mean):
                     vector = HalfVector(first.tolist()).to_text()
-                    encoded.append((row, (vector, states.astype("<f2").tobytes(), offsets, mean, row.pk)))
+                    encoded.append((row, (vector, states.tobytes(), offsets, mean, row.pk)))
         cursor.executemany(UPDATE, [values for _, values in encoded])
         finish([row for row, _ in encoded])
         for reason, unread in refused.items():

@@ -11,6 +11,7 @@ import numpy as np
 from cachetools import LRUCache
 
 from recommender.model import EncodedLyric
+from recommender.packing import packed_type
 from socialsongs.conf import config
 from socialsongs.models import SongEmbedding
 from socialsongs.selectors.catalogue import VERSION, NearSong
@@ -51,6 +52,6 @@ def encoded_songs(near: Sequence[NearSong]) -> dict[UUID, EncodedLyric]:
 def _encoded(row: SongEmbedding) -> EncodedLyric:
     assert row.line_states is not None
     assert row.stage_one is not None
-    states = np.frombuffer(bytes(row.line_states), "<f2")
     stage_one = np.asarray(row.stage_one, np.float32)
-    return EncodedLyric(states.reshape(-1, len(stage_one)), row.line_offsets, stage_one, row.mean_score)
+    states = np.frombuffer(bytes(row.line_states), packed_type(len(stage_one)))
+    return EncodedLyric(states, row.line_offsets, stage_one, row.mean_score)

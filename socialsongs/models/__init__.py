@@ -3,9 +3,11 @@
 from .claimable import Claimable, State
 from .photo import PhotoAnalysis, PhotoSubject
 from .post import Post, PostPhoto
-from .release import ModelRelease
-from .song import EMBEDDING_DIM, Song, SongEmbedding
+from .release import EMBEDDING_DIM, ModelRelease
+from .rule import Rule
+from .song import Song, SongEmbedding
 from .suggestion import Feedback, RecommendationRequest, Suggestion
+from .taste import Taste
 from .worker import Worker
 
 __all__ = [
@@ -18,9 +20,11 @@ __all__ = [
     "Post",
     "PostPhoto",
     "RecommendationRequest",
+    "Rule",
     "Song",
     "SongEmbedding",
     "State",
     "Suggestion",
+    "Taste",
     "Worker",
 ]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from pgvector.django import HalfVectorField
+
+# Numbers per stage-one vector and per stored line state. Loading a release checks its own against this.
+EMBEDDING_DIM = 128
 
 
 class ModelRelease(models.Model):
@@ -16,6 +20,14 @@ class ModelRelease(models.Model):
     sha256 = models.CharField("SHA-256", max_length=64, help_text="Checksum of the weights file.")
     card = models.JSONField(default=dict, blank=True, help_text="The model card that travels with the weights.")
     state = models.CharField(max_length=8, choices=State.choices, default=State.STAGED)
+    share = models.PositiveSmallIntegerField(
+        default=0,
+        editable=False,
+        validators=[MaxValueValidator(99)],
+        help_text="Staged: answers for so many of a hundred people, in the place of the active one.",
+    )
+    # The mean of stage one's vectors over many songs, (EMBEDDING_DIM,): songs are alike by how they differ from it.
+    song_mean = HalfVectorField(dimensions=EMBEDDING_DIM, null=True, blank=True, editable=False)
     paused = models.BooleanField(default=False, help_text="Encode no songs for it for now.")
     songs_per_second = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(0.01)], help_text="Encode no faster; empty: no limit."

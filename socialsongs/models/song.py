@@ -13,10 +13,7 @@ from django.db.models.functions import MD5
 from pgvector.django import HalfVectorField
 
 from .claimable import Claimable
-from .release import ModelRelease
-
-# Numbers per stage-one vector and per stored line state. Loading a release checks its own against this.
-EMBEDDING_DIM = 128
+from .release import EMBEDDING_DIM, ModelRelease
 
 # What a catalogue search reads; the index below and ``selectors.search_songs`` must agree on it.
 SONG_SEARCH = SearchVector("title", "artist", "album", "lyrics", config="simple")
@@ -60,6 +57,9 @@ class Song(models.Model):
         help_text="ISO 3166 country codes where the song may be shown; empty: everywhere.",
     )
     popularity = models.FloatField(default=0.0, validators=[MinValueValidator(0.0), MaxValueValidator(1.0)])
+    editorial = models.BooleanField(
+        default=False, help_text="One of those that are offered when no song fits a photo clearly."
+    )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT)
     source = models.CharField(max_length=100, blank=True, default="", help_text="Where the row came from.")
     source_id = models.CharField(max_length=100, blank=True, default="", help_text="Its id there.")
@@ -77,6 +77,11 @@ class Song(models.Model):
             models.Index(fields=["status", "title", "id"], name="socialsongs_song_list"),
             # Admin list: newest first
             models.Index(fields=["-created_at"], name="socialsongs_song_newest"),
+            # When no song fits: WHERE editorial, and else ORDER BY popularity DESC
+            models.Index(fields=["id"], condition=models.Q(editorial=True), name="socialsongs_song_editorial"),
+            models.Index(
+                fields=["-popularity"], condition=models.Q(popularity__gt=0.0), name="socialsongs_song_popular"
+            ),
             # Search in the API and admin: WHERE to_tsvector('simple', ..) @@ to_tsquery('simple', 'word:* & ..')
             GinIndex(SONG_SEARCH, name="socialsongs_song_search"),
         ]
@@ -115,7 +120,7 @@ class SongEmbedding(Claimable):
 
     # l0: the lyric pooled without a photo, (EMBEDDING_DIM,)
     stage_one = HalfVectorField(dimensions=EMBEDDING_DIM, null=True, blank=True)
-    # g_1..g_m: fp16, little endian, (m, EMBEDDING_DIM), for the tag attention
+    # g_1..g_m for the tag attention, (m,) records of EMBEDDING_DIM int8 and their fp16 scale, little endian
     line_states = models.BinaryField(null=True, blank=True)
     # Index of each state's line in the lyric's lines (blank lines are not encoded), (m,)
     line_offsets = ArrayField(models.PositiveIntegerField(), default=list, blank=True)

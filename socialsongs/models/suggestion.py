@@ -33,6 +33,12 @@ class RecommendationRequest(Claimable):
     confident = models.BooleanField(
         null=True, editable=False, help_text="Answered: does a song fit clearly, or are these the nearest ones?"
     )
+    notice = models.CharField(
+        max_length=40, blank=True, default="", editable=False, help_text="Answered: code that says why songs are few."
+    )
+    shown_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When the answer was first shown to its owner."
+    )
     release = models.ForeignKey(ModelRelease, on_delete=models.PROTECT, null=True, blank=True, related_name="requests")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -61,6 +67,16 @@ class RecommendationRequest(Claimable):
 
 
 class Suggestion(models.Model):
+    class Origin(models.TextChoices):
+        """How a song came into the list; the last three when nothing fits clearly."""
+
+        MATCH = "match"
+        EXPLORATION = "exploration"
+        PIN = "pin"
+        EDITORIAL = "editorial"
+        POPULAR = "popular"
+        NEAREST = "nearest"
+
     request = models.ForeignKey(RecommendationRequest, on_delete=models.CASCADE, related_name="suggestions")
     song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="suggestions")
     release = models.ForeignKey(ModelRelease, on_delete=models.PROTECT, related_name="suggestions")
@@ -68,7 +84,9 @@ class Suggestion(models.Model):
     score = models.FloatField(help_text="Relevance, the song's mean over reference photos removed.")
     confidence = models.FloatField(null=True, help_text="Probability that the song fits, 0 to 1, by the release.")
     propensity = models.FloatField(default=1.0, help_text="Probability with which this song got this rank.")
-    # [{"tag", "kind", "weight"}]: the photo's tags that speak for this song, strongest first
+    origin = models.CharField(max_length=11, choices=Origin.choices, default=Origin.MATCH)
+    # [{"tag", "kind", "weight"}]: rules by name (kind "pin", "boost" or "bury"), then the photo's tags that speak for
+    # the song, strongest first
     reasons = models.JSONField(default=list)
     line = models.CharField(max_length=500, blank=True, default="", help_text="The lyric line that fits.")
     line_index = models.PositiveIntegerField(null=True, blank=True, help_text="Its place in the lyric's lines.")
@@ -96,7 +114,8 @@ class Feedback(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="socialsongs_feedback"
     )
-    request = models.ForeignKey(RecommendationRequest, on_delete=models.CASCADE, related_name="feedback")
+    # None, and no user: the post was deleted. What is left says how often a song was chosen, of nobody.
+    request = models.ForeignKey(RecommendationRequest, on_delete=models.SET_NULL, null=True, related_name="feedback")
     song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="feedback")
     release = models.ForeignKey(ModelRelease, on_delete=models.PROTECT, related_name="feedback")
     kind = models.CharField(max_length=10, choices=Kind.choices)
@@ -113,6 +132,8 @@ class Feedback(models.Model):
         indexes = [
             # Choose rate by release over time: WHERE release = .. AND kind = .. AND created_at >= ..
             models.Index(fields=["release", "kind", "created_at"], name="socialsongs_feedback_rate"),
+            # Somebody's taste: WHERE user = .. AND kind IN ('choose', 'skip') ORDER BY created_at DESC LIMIT ..
+            models.Index(fields=["user", "-created_at"], name="socialsongs_feedback_taste"),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,60 @@
+"""What staff decide over the ranking: songs to pin, to raise, to lower or never to show, where and when."""
+
+from __future__ import annotations
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+
+from .song import Song
+
+
+class Rule(models.Model):
+    """Songs (one, or a genre, or all) and the circumstances (a tag in the photo, a market, a time); empty: any."""
+
+    class Action(models.TextChoices):
+        PIN = "pin"
+        BOOST = "boost"
+        BURY = "bury"
+        BLOCK = "block"
+
+    name = models.CharField(
+        max_length=80, help_text="Shown as the reason beside a song that is pinned, raised or lowered."
+    )
+    action = models.CharField(max_length=5, choices=Action.choices)
+    strength = models.FloatField(
+        default=1.0,
+        validators=[MinValueValidator(0.1), MaxValueValidator(10.0)],
+        help_text="Of boost and bury: 1 is how far the relevances of songs for one photo usually lie apart.",
+    )
+    song = models.ForeignKey(Song, on_delete=models.CASCADE, null=True, blank=True, related_name="rules")
+    genre = models.CharField(max_length=60, blank=True, default="", help_text="Songs of this genre.")
+    tag = models.CharField(max_length=60, blank=True, default="", help_text="Only for photos in which this was seen.")
+    market = models.CharField(
+        max_length=2,
+        blank=True,
+        default="",
+        validators=[RegexValidator(r"^[A-Z]{2}$", "Two capital letters, as in ISO 3166.")],
+        help_text="Only for requests from this market.",
+    )
+    starts_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(null=True, blank=True)
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Raises ValidationError."""
+        if self.action == self.Action.PIN and self.song is None:
+            raise ValidationError({"song": "Say which song is pinned."})
+        if self.action in (self.Action.BOOST, self.Action.BURY) and self.song is None and not self.genre:
+            raise ValidationError({"song": "Say which song, or which genre: all songs together keep their order."})
+        if self.song is not None and self.genre:
+            raise ValidationError({"genre": "A rule is about one song or about a genre."})
+        if self.starts_at and self.ends_at and self.ends_at <= self.starts_at:
+            raise ValidationError({"ends_at": "It ends before it starts."})

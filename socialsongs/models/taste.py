@@ -1,0 +1,21 @@
+"""Whether somebody's own choices and skips may count in what is suggested to them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+
+class Taste(models.Model):
+    """No row: the host has not turned it on for this person. The profile itself is their feedback since ``since``."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="socialsongs_taste")
+    enabled = models.BooleanField(default=True, help_text="Off: nothing of it counts, until it is turned on again.")
+    since = models.DateTimeField(default=timezone.now, help_text="What was chosen or skipped before counts no more.")
+
+    class Meta:
+        verbose_name_plural = "tastes"
+
+    def __str__(self) -> str:
+        return f"Taste of {self.user_id}"
