@@ -6,7 +6,7 @@ All arrays are numpy, D is ``dim``. Nothing here depends on which photos or song
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from .lyrics import Lyric, LyricEncoder, read_lyric
 from .matcher import Matcher
 from .packing import PackedStates, pack, unpack
 from .tagger import Box, Tagger, region_box
+from .wishes import read_wishes
 
 Vector = NDArray[np.float32]
 
@@ -29,6 +30,8 @@ Vector = NDArray[np.float32]
 SHOWN_SCORE = 0.15
 SHOWN_TAGS = 15
 REASONS = 4
+# How much a text weighs beside a photo, which is 1 long: the photo still says what the songs are about.
+STEERING = 0.7
 SONGS_AT_ONCE = 256
 WORDS_AT_ONCE = 8192
 # Photos in one pass on a GPU: filled up to one of these sizes, so that few shapes are planned and allocated for.
@@ -292,11 +295,23 @@ class Image2Song:
     def standing(self, embedding: Vector, relevance: ArrayLike) -> NDArray[np.float64]:
         """By how many standard deviations each relevance is above what stage one gives this photo's v (D,) and the
         described songs of the training."""
+        query, spread = self._spread(embedding)
+        above: NDArray[np.float64] = np.asarray(relevance, np.float64) - float(query @ self.network.song_mean)
+        return above / float(spread)
+
+    @torch.inference_mode()
+    def direction(self, embedding: Vector) -> Vector:
+        """From v (D,) the vector whose inner product with l0 less ``song_mean`` estimates the standing of a song: by it
+        photos can be compared with each other."""
+        query, spread = self._spread(embedding)
+        direction: Vector = (query / spread).cpu().numpy()
+        return direction
+
+    def _spread(self, embedding: Vector) -> tuple[Tensor, Tensor]:
+        """Of v (D,): its query in stage one, (D,), and the standard deviation of that query's relevances, ()."""
         network = self.network
         query = network.matcher.stage_one(self._tensor(embedding) - network.reference.mean(0))
-        spread = (query @ network.song_covariance @ query).clamp(min=1e-6).sqrt()
-        above: NDArray[np.float64] = np.asarray(relevance, np.float64) - float(query @ network.song_mean)
-        return above / float(spread)
+        return query, (query @ network.song_covariance @ query).clamp(min=1e-6).sqrt()
 
     @property
     def no_match(self) -> float:
@@ -339,14 +354,31 @@ class Image2Song:
             for song, line, shares in zip(songs, lines, agreement, strict=True)
         ]
 
-    @torch.inference_mode()
     def view_text(self, text: str) -> PhotoView:
-        """A sentence in the place of a photo: its l0, which lies in the photos' space. ValueError without a word."""
-        lyric = read_lyric(text.replace("\n", " "))
-        if not lyric.lines:
+        """A sentence in the place of a photo, wishes and refusals (``wishes.py``). ValueError without a word."""
+        nothing: Vector = np.zeros(self.dim, np.float32)
+        return PhotoView([], self._towards(nothing, text), is_text=True)
+
+    def steer(self, view: PhotoView, text: str) -> PhotoView:
+        """What is seen in a photo, moved towards what a text wishes and away from what it refuses; both stages see it
+        so. ValueError without a word."""
+        return replace(view, embedding=self._towards(view.embedding, text))
+
+    def _towards(self, vector: Vector, text: str) -> Vector:
+        wishes = read_wishes(text)
+        if not any(read_lyric(part).lines for part in wishes):
             raise ValueError("The text has no words.")
-        vector = self.network.lyrics([lyric]).pooled[0]
-        return PhotoView([], vector.float().cpu().numpy(), is_text=True)
+        for sign, part in zip((STEERING, -STEERING), wishes, strict=True):
+            if read_lyric(part).lines:
+                vector = vector + sign * self._text_vector(part)
+        steered: Vector = vector / max(float(np.linalg.norm(vector)), 1e-6)
+        return steered
+
+    @torch.inference_mode()
+    def _text_vector(self, text: str) -> Vector:
+        """l0 of a sentence, which lies in the photos' space, (D,)."""
+        vector: Vector = self.network.lyrics([read_lyric(text)]).pooled[0].float().cpu().numpy()
+        return vector
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.array(array, np.float32)).to(self.device)

@@ -39,6 +39,8 @@ class Config:
     SUGGESTIONS: int = 10
     MAX_SUGGESTIONS: int = 50
     CANDIDATES: int = 300
+    # Where the people are whose requests do not say so, as in ISO 3166; None: songs of all markets.
+    MARKET: str | None = None
     # How the list is chosen from the candidates; in standard deviations of a photo's relevances, 0: not at all.
     DIVERSITY: float = 0.3
     SONGS_PER_ARTIST: int = 1

@@ -86,6 +86,12 @@ def staff(db: None, django_user_model: type) -> object:
 
 
 @pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal in which no cell is broken."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture
 def api_of() -> Callable[[object], object]:
     """An API client with the person's token."""
     from rest_framework.authtoken.models import Token

@@ -5,18 +5,14 @@ import time
 from io import StringIO
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
-from django.test.utils import CaptureQueriesContext
 from redis import Redis
 
 from recommender.release import save_release
-from socialsongs.models import EMBEDDING_DIM, ModelRelease, Post, RecommendationRequest, Song, SongEmbedding, State
-from socialsongs.selectors.catalogue import nearest_songs, song_filters
+from socialsongs.models import ModelRelease, Post, RecommendationRequest, Song, SongEmbedding, State
 from socialsongs.services.catalogue import save_song
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import limit
@@ -42,12 +38,6 @@ def folder(settings, tmp_path):
     settings.SOCIALSONGS = {**settings.SOCIALSONGS, "RELEASES_DIR": str(tmp_path / "releases")}
     random_release(tmp_path / "releases")
     return tmp_path / "releases"
-
-
-@pytest.fixture
-def wide(monkeypatch):
-    """A terminal in which no cell is broken."""
-    monkeypatch.setenv("COLUMNS", "200")
 
 
 def run(*arguments, **options):
@@ -180,65 +170,6 @@ def test_the_list_tells_how_far_each_release_is(folder, make_song, capsys, wide)
         "1/2",
         ModelRelease.objects.get().sha256[:12],
     ]
-
-
-# releases index: pgvector stops at 40 rows unless it is told otherwise
-
-
-@pytest.fixture
-def many(release):
-    """1000 songs about 40 matters, every tenth of them folk; gives a photo's vector."""
-    random = np.random.default_rng(7)
-    matters = np.tile(random.normal(size=(40, EMBEDDING_DIM)), (25, 1))
-    vectors = matters + 0.1 * random.normal(size=matters.shape)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    genres = ["folk" if number % 10 == 0 else "pop" for number in random.permutation(1000)]
-    songs = Song.objects.bulk_create(Song(title="Song", artist="Nobody", genre=genre) for genre in genres)
-    common = {"release": release, "status": "published", "state": State.READY}
-    SongEmbedding.objects.bulk_create(
-        SongEmbedding(song=song, genre=song.genre, stage_one=vector.tolist(), **common)
-        for song, vector in zip(songs, vectors, strict=True)
-    )
-    return random.normal(size=EMBEDDING_DIM).astype(np.float16).astype(float)
-
-
-def found_by_index(release, query, limit, **parameters):
-    """The nearest songs, after a look at the plan: a catalogue this small would be sorted without the index."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
-        with CaptureQueriesContext(connection) as queries:
-            near = nearest_songs(
-                release=release, embedding=query, condition=song_filters(parameters=parameters), limit=limit
-            )
-        [search] = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
-        cursor.execute(f"EXPLAIN {search}")
-        plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert f"Index Scan using socialsongs_hnsw_{release.pk}" in plan
-    rows = SongEmbedding.objects.in_bulk()
-    return [rows[song.pk] for song in near]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_with_the_index_a_search_gives_as_many_songs_as_without(release, many):
-    for _ in range(2):  # the second replaces the first
-        assert run("releases", "index", release.name) == f"{release.name}: index done\n"
-    with connection.cursor() as cursor:
-        name = f"socialsongs_hnsw_{release.pk}"
-        cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = %s::regclass", [name])
-        assert cursor.fetchall() == [(True,)]
-
-    def products(rows):
-        return np.array([np.dot(row.stage_one, many) for row in rows])
-
-    nearest = found_by_index(release, many, 300)
-    assert len({row.pk for row in nearest}) == 300
-    worst = np.sort(products(SongEmbedding.objects.all()))[-300]
-    assert (products(nearest) > worst - 1e-4).sum() > 290  # approximate, but not by much
-    folk = found_by_index(release, many, 300, genre="folk")
-    assert {row.genre for row in folk} == {"folk"}
-    assert len({row.pk for row in folk}) > 97  # of 100
-    for found in (nearest, folk, found_by_index(release, many, 40, genre="folk")):
-        assert (np.diff(products(found)) < 1e-4).all()  # best first
 
 
 def test_encode_paces_pauses_and_goes_on(folder, make_song):

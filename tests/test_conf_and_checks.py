@@ -148,10 +148,13 @@ def site(tmp_path, **environment):
 
 
 def test_the_environment_fills_the_settings_dict(tmp_path):
-    done = site(tmp_path, SOCIALSONGS_MAX_ATTEMPTS="5", SOCIALSONGS_READ_RATE="9/minute")
+    given = {"MAX_ATTEMPTS": "5", "READ_RATE": "9/minute", "DIVERSITY": "0.5", "RETENTION_DAYS": "30"}
+    done = site(tmp_path, **{f"SOCIALSONGS_{key}": value for key, value in given.items()})
     assert done.stdout.startswith("True socialsongs "), done.stderr
     assert "'MAX_ATTEMPTS': 5" in done.stdout
     assert "'READ_RATE': '9/minute'" in done.stdout
+    assert "'DIVERSITY': 0.5" in done.stdout
+    assert "'RETENTION_DAYS': 30" in done.stdout
     assert "SOCIALSONGS_MAX_ATTEMPTS" in site(tmp_path, SOCIALSONGS_MAX_ATTEMPTS="many").stderr
 
 

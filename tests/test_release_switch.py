@@ -10,6 +10,7 @@ from socialsongs.services.posts import create_post
 from socialsongs.services.releases import activate, register
 from workers.drain import Loop
 from workers.requests import do_requests
+from workers.serving import Served, Serving
 
 from .releases import card, network
 
@@ -48,7 +49,7 @@ class Switching:
 
 
 def do_posts(model, release):
-    return Loop()._posts(model, release)
+    return Loop()._posts(Serving(Served(release, model)))
 
 
 def test_a_post_is_taken_anew_by_the_new_release(two, rows, alice, upload):
@@ -68,7 +69,7 @@ def test_a_request_is_not_answered_by_a_release_that_was_replaced(two, rows, ali
     do_posts(two["before"], rows["before"])
     asked = RecommendationRequest.objects.create(text="the sea")
     activate(release=rows["after"])
-    assert do_requests(two["before"], rows["before"], limit=8) == 1
+    assert do_requests(Serving(Served(rows["before"], two["before"])), limit=8) == 1
     asked.refresh_from_db()
     assert (asked.state, asked.attempts) == (State.QUEUED, 0)
     assert ModelRelease.objects.get(name="before").state == ModelRelease.State.STAGED

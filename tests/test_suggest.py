@@ -1,17 +1,317 @@
-"""Several photos of a post are one to the search and to the confidence."""
+"""What goes into a list beside relevance: rules, taste, exploration, and what is offered when nothing fits."""
+
+from datetime import timedelta
 
 import numpy as np
 import pytest
+from django.utils import timezone
 
 from recommender.model import PhotoView, Tag
-from workers.suggest import _together
+from socialsongs.models import Feedback, RecommendationRequest, Rule, Song, Suggestion
+from socialsongs.services.catalogue import save_song
+from socialsongs.services.releases import register
+from socialsongs.services.taste import offer_taste
+from workers.songs import do_songs
+from workers.suggest import Ask, find_songs
+
+pytestmark = pytest.mark.django_db
+PLAIN = {"DIVERSITY": 0.0, "POPULARITY": 0.0, "EXPLORATION": 0.0, "TASTE": 0.0}
+WORDS = ("tide", "gulls", "masts", "home", "dance", "night", "snow", "road", "dog", "sea", "light", "rain")
 
 
 def test_several_photos_are_their_mean_as_surely_seen_as_the_surest():
     unsure, sure = (
         PhotoView([Tag("dog", "object", score, (0, 0, 1, 1))], np.full(4, score, np.float32)) for score in (0.2, 0.8)
     )
-    found = _together([unsure, sure])
+    found = Ask([unsure, sure]).together
     assert found.certainty == 0.8
     assert found.embedding == pytest.approx([0.5] * 4)
-    assert (_together([unsure]).embedding == unsure.embedding).all()
+    assert (Ask([unsure]).together.embedding == unsure.embedding).all()
+
+
+@pytest.fixture
+def plain(settings):
+    def make(**more):
+        settings.SOCIALSONGS = {**settings.SOCIALSONGS, **PLAIN, **more}
+
+    make()
+    return make
+
+
+@pytest.fixture
+def known(model):
+    return register(name=model.name, sha256=model.sha256, card={})
+
+
+def add(number, **values):
+    words = np.random.default_rng(number).permutation(WORDS)
+    lyrics = "\n".join(" ".join(part) for part in words.reshape(4, 3))
+    given = {"title": f"Song {number}", "artist": f"Artist {number}", "lyrics": lyrics, "status": "published"}
+    song = Song(**{**given, **values})
+    save_song(song=song)
+    return song
+
+
+@pytest.fixture
+def songs(plain, known, model):
+    made = [add(number, genre="folk" if number % 3 == 0 else "pop") for number in range(12)]
+    read(model, known)
+    return made
+
+
+def read(model, release):
+    while do_songs(model, release, limit=64):
+        pass
+
+
+@pytest.fixture
+def view(model):
+    return PhotoView([Tag("Harbor", "scene", 0.9, (0, 0, 1, 1))], model.network.reference[0].cpu().numpy())
+
+
+@pytest.fixture
+def sure(monkeypatch, model):
+    """Any song fits: the threshold of this release of random weights says nothing."""
+    monkeypatch.setitem(model.card["confidence"], "threshold", 0.0)
+
+
+@pytest.fixture
+def unsure(monkeypatch, model):
+    monkeypatch.setitem(model.card["confidence"], "threshold", 1.1)
+
+
+@pytest.fixture
+def ask(model, known, view):
+    def make(**parameters):
+        user, seed = parameters.pop("user", None), parameters.pop("seed", "")
+        return find_songs(model, known, Ask([view], parameters, user, seed))
+
+    return make
+
+
+def titles(found):
+    return [one.song.title for one in found.suggestions]
+
+
+# What is allowed, and what is said when it is little
+
+
+def test_explicit_songs_come_when_they_are_asked_for(songs, sure, ask, model, known):
+    add(40, explicit=True)
+    read(model, known)
+    assert "Song 40" not in titles(ask(limit=50))
+    assert "Song 40" in titles(ask(limit=50, explicit=True))
+
+
+def test_fewer_songs_than_asked_for_is_said(songs, sure, ask):
+    assert ask(limit=12).notice == ""
+    found = ask(limit=20)
+    assert (len(found.suggestions), found.notice) == (12, "fewer_songs")
+
+
+@pytest.mark.parametrize("parameters", [{"market": "ZZ"}, {"language": "cy"}, {"genre": "polka"}])
+def test_no_song_at_all_is_said(songs, sure, ask, parameters):
+    Song.objects.update(markets=["AT"])
+    for song in Song.objects.all():
+        save_song(song=song)
+    assert ask(**parameters) == ([], False, "no_songs")
+
+
+def test_a_catalogue_without_words_has_no_songs(plain, known, model, ask):
+    add(1, lyrics="")
+    read(model, known)
+    assert ask() == ([], False, "no_songs")
+
+
+def test_an_artist_comes_once_while_there_are_others(songs, sure, ask, model, known):
+    for number in (50, 51, 52):
+        add(number, artist="The Same")
+    read(model, known)
+    artists = [one.song.artist for one in ask(limit=13).suggestions]
+    assert artists.count("The Same") == 1
+    assert len(ask(limit=15).suggestions) == 15
+
+
+# Rules
+
+
+def test_a_pinned_song_comes_first_and_says_why(songs, sure, ask):
+    last = ask(limit=12).suggestions[-1].song
+    Rule.objects.create(name="Song of the week", action="pin", song=last)
+    first, *others = ask(limit=5).suggestions
+    assert (first.song, first.origin, first.rank) == (last, Suggestion.Origin.PIN, 1)
+    assert first.reasons[0] == {"tag": "Song of the week", "kind": "pin", "weight": 1.0}
+    assert first.line
+    assert last not in [one.song for one in others]
+    assert len(others) == 4
+
+
+def test_a_pinned_song_needs_no_words_but_must_be_allowed(songs, sure, ask, model, known):
+    silent = add(60, lyrics="", markets=["AT"])
+    read(model, known)
+    Rule.objects.create(name="Instrumental", action="pin", song=silent)
+    first = ask(market="AT").suggestions[0]
+    assert (first.song, first.line, first.confidence) == (silent, "", None)
+    assert silent not in [one.song for one in ask(market="US").suggestions]
+    silent.status = "retired"
+    save_song(song=silent)
+    assert silent not in [one.song for one in ask(market="AT").suggestions]
+
+
+def test_boost_and_bury_move_songs_and_say_so(songs, sure, ask):
+    before = ask(limit=12)
+    last, first = before.suggestions[-1].song, before.suggestions[0].song
+    Rule.objects.create(name="More of this", action="boost", song=last, strength=10)
+    Rule.objects.create(name="Less of this", action="bury", song=first, strength=10)
+    after = ask(limit=12).suggestions
+    assert (after[0].song, after[-1].song) == (last, first)
+    assert after[0].reasons[0] == {"tag": "More of this", "kind": "boost", "weight": 10.0}
+    assert after[-1].reasons[0]["kind"] == "bury"
+    assert not any(reason["kind"] in ("boost", "bury") for one in after[1:-1] for reason in one.reasons)
+
+
+def test_a_genre_can_be_boosted(songs, sure, ask):
+    Rule.objects.create(name="Folk month", action="boost", genre="folk", strength=10)
+    assert [one.song.genre for one in ask(limit=4).suggestions] == ["folk"] * 4
+
+
+@pytest.mark.parametrize("about", ["song", "genre"])
+def test_what_is_blocked_is_never_shown_and_others_take_its_place(songs, sure, ask, about):
+    first = ask(limit=1).suggestions[0].song
+    Rule.objects.create(name="Never", action="block", **{about: getattr(first, about, first)})
+    found = ask(limit=4)
+    assert len(found.suggestions) == 4
+    assert first not in [one.song for one in found.suggestions]
+
+
+def test_a_rule_that_blocks_everything_is_said(songs, sure, ask):
+    rule = Rule.objects.create(name="Silence", action="block")
+    assert ask() == ([], False, "blocked")
+    rule.genre = "folk"
+    rule.save()
+    assert ask(genre="folk") == ([], False, "blocked")
+    assert len(ask(limit=8).suggestions) == 8
+
+
+def test_a_block_is_stronger_than_a_pin(songs, sure, ask):
+    Rule.objects.create(name="First", action="pin", song=songs[0])
+    Rule.objects.create(name="Never", action="block", song=songs[0])
+    assert songs[0] not in [one.song for one in ask(limit=12).suggestions]
+
+
+@pytest.mark.parametrize(
+    ("circumstances", "parameters", "counts"),
+    [
+        ({"tag": "harbor"}, {}, True),
+        ({"tag": "dog"}, {}, False),
+        ({"market": "AT"}, {"market": "AT"}, True),
+        ({"market": "AT"}, {"market": "US"}, False),
+        ({"market": "AT"}, {}, False),
+        ({"starts_at": -1, "ends_at": 1}, {}, True),
+        ({"starts_at": 1}, {}, False),
+        ({"ends_at": -1}, {}, False),
+        ({"enabled": False}, {}, False),
+    ],
+)
+def test_a_rule_counts_in_its_circumstances(songs, sure, ask, circumstances, parameters, counts):
+    last = ask(limit=12).suggestions[-1].song
+    times = {
+        key: timezone.now() + timedelta(hours=value) if key.endswith("_at") else value
+        for key, value in circumstances.items()
+    }
+    Rule.objects.create(name="Now", action="pin", song=last, **times)
+    assert (ask(limit=3, **parameters).suggestions[0].song == last) == counts
+
+
+# When nothing fits
+
+
+def test_without_a_clear_match_staff_and_popularity_speak(songs, unsure, ask):
+    Song.objects.filter(title__in=["Song 1", "Song 2"]).update(editorial=True)
+    Song.objects.filter(title="Song 3").update(popularity=0.9)
+    found = ask(limit=5)
+    assert not found.confident
+    assert [one.origin for one in found.suggestions] == ["editorial", "editorial", "popular", "nearest", "nearest"]
+    assert set(titles(found)[:2]) == {"Song 1", "Song 2"}
+    assert titles(found)[2] == "Song 3"
+    assert len(set(titles(found))) == 5
+    for one in found.suggestions[:3]:
+        assert (one.line, one.reasons) == ("", [])  # nothing is made up about why they fit
+    assert all(one.line for one in found.suggestions[3:])
+
+
+def test_what_is_offered_is_allowed_and_not_blocked(songs, unsure, ask):
+    Song.objects.filter(genre="folk").update(editorial=True)
+    Rule.objects.create(name="Never", action="block", song=songs[0])
+    found = ask(limit=12, exclude=[str(songs[3].pk)])
+    offered = [one.song for one in found.suggestions if one.origin == "editorial"]
+    assert {song.pk for song in offered} == {songs[6].pk, songs[9].pk}
+    assert ask(genre="pop", limit=3).suggestions[0].origin == "nearest"
+
+
+def test_not_everybody_is_offered_the_same_order(songs, unsure, ask):
+    Song.objects.update(editorial=True)
+    assert titles(ask(seed="one")) == titles(ask(seed="one"))
+    assert len({tuple(titles(ask(seed=str(seed)))) for seed in range(5)}) > 1
+
+
+# Popularity, exploration, taste
+
+
+def test_popularity_counts_as_much_as_the_setting_says(songs, sure, ask, plain):
+    last = ask(limit=12).suggestions[-1].song
+    Song.objects.filter(pk=last.pk).update(popularity=1.0)
+    assert ask(limit=1).suggestions[0].song != last
+    plain(POPULARITY=50.0)
+    assert ask(limit=1).suggestions[0].song == last
+
+
+def test_a_song_that_is_tried_out_is_marked_and_its_chance_is_kept(songs, sure, ask, plain):
+    plain(EXPLORATION=1.0)
+    found = ask(limit=4, seed="a").suggestions
+    (tried,) = [one for one in found if one.origin == "exploration"]
+    assert tried.rank > 1
+    assert tried.propensity == pytest.approx(1 / 3 / 8)  # places but the first, songs that were left
+    assert [one.propensity for one in found if one is not tried] == pytest.approx([1, 2 / 3, 2 / 3])
+    assert titles(ask(limit=4, seed="a")) == titles(ask(limit=4, seed="a"))
+
+
+def choose(user, song, request, release, kind="choose"):
+    Feedback.objects.create(user=user, request=request, song=song, release=release, kind=kind, rank=1, propensity=1.0)
+
+
+def test_the_taste_of_a_person_moves_their_own_lists_alone(songs, sure, ask, plain, alice, bob, known):
+    plain(TASTE=50.0)
+    before = titles(ask(limit=12))
+    last = Song.objects.get(title=before[-1])
+    request = RecommendationRequest.objects.create(text="the sea")
+    choose(alice, last, request, known)
+    assert titles(ask(limit=12, user=alice.pk)) == before  # the host has not turned it on
+    taste = offer_taste(user=alice)
+    taste.since = timezone.now() - timedelta(days=1)
+    taste.save()
+    assert titles(ask(limit=12, user=alice.pk))[0] == last.title
+    offer_taste(user=bob)
+    assert titles(ask(limit=12, user=bob.pk)) == before
+    assert titles(ask(limit=12)) == before
+    choose(alice, last, request, known, kind="skip")
+    assert titles(ask(limit=12, user=alice.pk))[-1] == last.title  # the latest word counts
+
+
+# The line and the clip
+
+
+@pytest.mark.parametrize(
+    ("preview", "start"),
+    [
+        ({}, 62_000),
+        ({"preview_url": "https://example.org/a.mp3", "preview_start_ms": 50_000}, 62_000),
+        ({"preview_url": "https://example.org/a.mp3", "preview_start_ms": 50_000, "preview_length_ms": 9_000}, 50_000),
+        ({"preview_url": "https://example.org/a.mp3", "preview_start_ms": 70_000}, 70_000),
+    ],
+)
+def test_the_clip_starts_at_the_line_if_that_is_in_the_preview(plain, sure, model, known, ask, preview, start):
+    add(1, lyrics="Only one line", synced_lyrics="[01:02.00]Only one line", **preview)
+    read(model, known)
+    (found,) = ask().suggestions
+    assert (found.line, found.clip_start_ms) == ("Only one line", start)

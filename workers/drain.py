@@ -17,7 +17,6 @@ from celery.worker import state as worker_state
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django.db.models.functions import Now
 
-from recommender.model import Image2Song
 from recommender.release import ReleaseError
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease, SongEmbedding
@@ -28,6 +27,7 @@ from .engine import model_of
 from .figures import FIGURES
 from .photos import PostBatch, conclude, give_up, look_at, take_posts
 from .requests import do_requests
+from .serving import Serving, serving
 from .songs import do_songs
 
 logger = logging.getLogger(__name__)
@@ -113,30 +113,29 @@ class Loop:
 
     def _interactive(self) -> bool:
         """One batch of posts and one of requests; False when there was nothing."""
-        release = active_release()
-        if release is None:
+        served = serving()
+        if served is None:
             logger.warning("No release is active: posts wait. Register one with `manage.py releases register`.")
             return False
-        model = model_of(release)
-        FIGURES.release = release.name
-        if not searchable(release=release):
+        FIGURES.release = served.active.release.name
+        if not searchable(release=served.active.release):
             return False  # the first songs are being read: the reconciler asks again
-        posts = self._posts(model, release)
-        return bool(do_requests(model, release, limit=config().INTERACTIVE_BATCH)) or posts
+        posts = self._posts(served)
+        return bool(do_requests(served, limit=config().INTERACTIVE_BATCH)) or posts
 
-    def _posts(self, model: Image2Song, release: ModelRelease) -> bool:
+    def _posts(self, served: Serving) -> bool:
         batch, self.ahead = self.ahead, None
-        if batch and batch.release != release:  # decoded for another
+        if batch and batch.serving != served:  # decoded for another
             give_up(batch)
             batch = None
-        batch = batch or take_posts(model, release)
+        batch = batch or take_posts(served)
         if batch is None:
             return False
         try:
             if batch.claim.tried_before:  # what may kill the process takes no others along
                 self._catch_up()
             else:
-                self.ahead = take_posts(model, release, fresh=True)
+                self.ahead = take_posts(served, fresh=True)
             look_at(batch)
         except (OperationalError, InterfaceError):
             give_up(batch)
@@ -163,7 +162,7 @@ class Loop:
         active = active_release()
         if active and self._songs(active):
             return True
-        if active and REQUESTS.timed(partial(do_requests, model_of(active), active, bulk=True)):
+        if (served := serving()) and REQUESTS.timed(partial(do_requests, served, bulk=True)):
             return True
         return any(self._songs(release) for release in live_releases() if release != active)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -18,6 +19,7 @@ from recommender.images import PhotoError, load_photo
 from recommender.model import Image2Song, PhotoView
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease, PhotoAnalysis, PhotoSubject, Post, PostPhoto, RecommendationRequest, State
+from socialsongs.selectors.catalogue import serving_releases
 
 from .claim import (
     Claim,
@@ -35,7 +37,8 @@ from .claim import (
 from .engine import FAILURES, LOOKS, as_failure
 from .failures import Outage, PermanentFailure, ReleaseChanged
 from .figures import FIGURES, INTERACTIVE
-from .suggest import Found, find_songs, save_suggestions
+from .serving import Served, Serving
+from .suggest import Ask, Found, find_songs, save_suggestions
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +50,7 @@ class Job:
     """A post on its way: decoded photos, then what was seen in them, then songs; or the failure that stopped it."""
 
     post: Post
+    served: Served
     subjects: list[PhotoSubject]
     decoding: list[Future[Tensor]]
     views: list[PhotoView] = field(default_factory=list)
@@ -57,13 +61,12 @@ class Job:
 
 @dataclass(frozen=True)
 class PostBatch:
-    model: Image2Song
-    release: ModelRelease
+    serving: Serving
     claim: Claim[Post]
     jobs: list[Job]
 
 
-def take_posts(model: Image2Song, release: ModelRelease, *, fresh: bool = False) -> PostBatch | None:
+def take_posts(serving: Serving, *, fresh: bool = False) -> PostBatch | None:
     """Claim a batch of posts and begin to decode their photos on threads; ``fresh``: none that was tried before."""
     with FIGURES.stage("claim"):
         photos = Prefetch("photos", PostPhoto.objects.order_by("position").prefetch_related("subjects__photo"))
@@ -73,8 +76,9 @@ def take_posts(model: Image2Song, release: ModelRelease, *, fresh: bool = False)
     jobs = []
     for post in claimed.rows:
         subjects = [subject for photo in post.photos.all() for subject in photo.subjects.all()]
-        jobs.append(Job(post, subjects, [decode(model, subject) for subject in subjects]))
-    return PostBatch(model, release, claimed, jobs)
+        served = serving.of(post.owner_id)
+        jobs.append(Job(post, served, subjects, [decode(served.model, subject) for subject in subjects]))
+    return PostBatch(serving, claimed, jobs)
 
 
 @cache
@@ -148,10 +152,15 @@ def failure_of(decoding: Future[Tensor]) -> BaseException | None:
 
 
 def look(batch: PostBatch) -> None:
-    """One forward pass for all photos that could be decoded."""
+    """One forward pass for all photos that could be decoded and are for the same release."""
     good = [job for job in batch.jobs if job.failure is None]
-    seen = iter(LOOKS.run(batch.model.look, [decoding.result() for job in good for decoding in job.decoding]))
-    for job in good:
+    for served in (batch.serving.active, *batch.serving.beside):
+        _look_together(served, [job for job in good if job.served == served])
+
+
+def _look_together(served: Served, jobs: Sequence[Job]) -> None:
+    seen = iter(LOOKS.run(served.model.look, [decoding.result() for job in jobs for decoding in job.decoding]))
+    for job in jobs:
         for view in [next(seen) for _ in job.decoding]:
             if isinstance(view, Exception):
                 logger.error("Post %s could not be looked at", job.post.pk, exc_info=view)
@@ -163,12 +172,12 @@ def look(batch: PostBatch) -> None:
 def rank(batch: PostBatch) -> None:
     """The default request of each post."""
     by_post = {job.post.pk: job for job in batch.jobs}
-    for request in RecommendationRequest.objects.filter(post__in=by_post, is_default=True):
+    for request in RecommendationRequest.objects.filter(post__in=by_post, is_default=True).select_related("post"):
         job = by_post[request.post_id]  # type: ignore[index]
         job.requests.append(request)
         if job.failure is None:
             try:
-                job.found = find_songs(batch.model, batch.release, job.views, request.parameters)
+                job.found = find_songs(job.served.model, job.served.release, Ask.of(request, job.views))
             except (OperationalError, InterfaceError):
                 raise
             except (DatabaseError, *FAILURES) as error:
@@ -181,7 +190,7 @@ def write(batch: PostBatch) -> None:
     token = batch.claim.token
     good = [job for job in batch.jobs if job.failure is None]
     try:
-        for job, error in in_halves(partial(_write_together, batch.release, token), good):
+        for job, error in in_halves(partial(_write_together, token), good):
             job.failure = error
     except ReleaseChanged as changed:
         logger.warning("%d posts are taken anew: %s", len(good), changed)
@@ -203,12 +212,13 @@ def write(batch: PostBatch) -> None:
                 through_outage(partial(put_back, job.post, token))
 
 
-def _write_together(release: ModelRelease, token: UUID, jobs: Sequence[Job]) -> None:
+def _write_together(token: UUID, jobs: Sequence[Job]) -> None:
     with holding([job.post for job in jobs], token) as held:
-        check_active(release)
-        ours = [job for job in jobs if job.post in held]
-        save_analyses(release, [pair for job in ours for pair in zip(job.subjects, job.views, strict=True)])
-        answer(release, {request: job.found for job in ours for request in job.requests if job.found})
+        for served in {job.served.release: job.served for job in jobs}.values():
+            check_serving(served.release)
+            ours = [job for job in jobs if job.post in held and job.served == served]
+            save_analyses(served, [pair for job in ours for pair in zip(job.subjects, job.views, strict=True)])
+            answer(served.release, {request: job.found for job in ours for request in job.requests if job.found})
         finish(held)
 
 
@@ -219,35 +229,35 @@ def _write_failed(job: Job, token: UUID, reason: str) -> None:
             finish(job.requests, state=State.FAILED, reason=reason)
 
 
-def check_active(release: ModelRelease) -> None:
+def check_serving(release: ModelRelease) -> None:
     """Raises ReleaseChanged."""
-    if not ModelRelease.objects.filter(pk=release.pk, state=ModelRelease.State.ACTIVE).exists():
-        raise ReleaseChanged(f"{release.name} is no longer active")
+    if release not in serving_releases():
+        raise ReleaseChanged(f"{release.name} no longer answers")
 
 
 def answer(release: ModelRelease, found: dict[RecommendationRequest, Found]) -> None:
     """Suggestions and end of requests, inside a transaction."""
     save_suggestions({request.pk: one for request, one in found.items()})
-    for confident in (True, False):
-        finish(
-            [request for request, one in found.items() if one.confident == confident],
-            release=release,
-            confident=confident,
-        )
+    alike: dict[tuple[bool, str], list[RecommendationRequest]] = defaultdict(list)
+    for request, one in found.items():
+        alike[one.confident, one.notice].append(request)
+    for (confident, notice), requests in alike.items():
+        finish(requests, release=release, confident=confident, notice=notice, shown_at=None)
 
 
-def save_analyses(release: ModelRelease, seen: Sequence[tuple[PhotoSubject, PhotoView]]) -> None:
+def save_analyses(served: Served, seen: Sequence[tuple[PhotoSubject, PhotoView]]) -> None:
     PhotoAnalysis.objects.bulk_create(
         (
             PhotoAnalysis(
                 subject=subject,
-                release=release,
+                release=served.release,
                 tags=[asdict(tag) for tag in view.tags],
                 embedding=view.embedding.tolist(),
+                direction=served.model.direction(view.embedding).tolist(),
             )
             for subject, view in seen
         ),
         update_conflicts=True,
         unique_fields=["subject", "release"],
-        update_fields=["tags", "embedding"],
+        update_fields=["tags", "embedding", "direction"],
     )

@@ -9,21 +9,22 @@ import numpy as np
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from recommender.model import Image2Song, PhotoView, Tag
-from socialsongs.models import ModelRelease, PhotoSubject, RecommendationRequest, State
+from recommender.model import PhotoView, Tag
+from socialsongs.models import PhotoSubject, RecommendationRequest, State
 from socialsongs.selectors.posts import answerable_requests
 
 from .claim import claim, delay, finish, give_back, hand_back, holding, put_back
 from .engine import FAILURES, LOOKS, as_failure
 from .failures import Outage, PermanentFailure, ReleaseChanged
 from .figures import BULK, FIGURES, INTERACTIVE
-from .photos import answer, check_active, decode, failure_of, save_analyses
-from .suggest import find_songs
+from .photos import answer, check_serving, decode, failure_of, save_analyses
+from .serving import Served, Serving
+from .suggest import Ask, find_songs
 
 logger = logging.getLogger(__name__)
 
 
-def do_requests(model: Image2Song, release: ModelRelease, *, limit: int, bulk: bool = False) -> int:
+def do_requests(serving: Serving, *, limit: int, bulk: bool = False) -> int:
     """Claim requests and answer each in a transaction of its own; returns how many were claimed."""
     with FIGURES.stage("claim"):
         claimed = claim(answerable_requests(bulk=bulk).select_related("post"), limit=limit)
@@ -31,20 +32,21 @@ def do_requests(model: Image2Song, release: ModelRelease, *, limit: int, bulk: b
         FIGURES.batch(BULK if bulk else INTERACTIVE, len(claimed.rows))
     for place, request in enumerate(claimed.rows):
         try:
-            _do(model, release, request, claimed.token)
+            owner = request.post.owner_id if request.post else None
+            _do(serving.of(owner), request, claimed.token)
         except (OperationalError, InterfaceError):
             give_back(claimed.rows[place:], claimed.token)
             raise
     return len(claimed.rows)
 
 
-def _do(model: Image2Song, release: ModelRelease, request: RecommendationRequest, token: UUID) -> None:
+def _do(served: Served, request: RecommendationRequest, token: UUID) -> None:
     try:
-        views = stored_views(model, release, request)
-        found = find_songs(model, release, views, request.parameters)
+        views = stored_views(served, request)
+        found = find_songs(served.model, served.release, Ask.of(request, views))
         with holding([request], token) as held:
-            check_active(release)
-            answer(release, dict.fromkeys(held, found))
+            check_serving(served.release)
+            answer(served.release, dict.fromkeys(held, found))
     except ReleaseChanged as error:
         logger.warning("Request %s is taken anew: %s", request.pk, error)
         hand_back([request], token)
@@ -63,16 +65,23 @@ def _do(model: Image2Song, release: ModelRelease, request: RecommendationRequest
             put_back(request, token)
 
 
-def stored_views(model: Image2Song, release: ModelRelease, request: RecommendationRequest) -> list[PhotoView]:
-    """What the model saw in the request's photos, in order, or its text. Looks now at photos it has not seen.
+def stored_views(served: Served, request: RecommendationRequest) -> list[PhotoView]:
+    """What the model saw in the request's photos, in order, steered by its text, or the text alone.
 
-    Raises PermanentFailure or Outage.
+    Looks now at photos it has not seen. Raises PermanentFailure or Outage.
     """
-    if request.text:
-        try:
-            return [model.view_text(request.text)]
-        except ValueError:
-            raise PermanentFailure("text_empty") from None
+    views = _photo_views(served, request)
+    if not request.text:
+        return views
+    try:
+        return [served.model.steer(view, request.text) for view in views] or [served.model.view_text(request.text)]
+    except ValueError:
+        raise PermanentFailure("text_empty") from None
+
+
+def _photo_views(served: Served, request: RecommendationRequest) -> list[PhotoView]:
+    if not (request.post or request.subject_id):
+        return []
     subjects = (
         PhotoSubject.objects.filter(pk=request.subject_id)
         if request.subject_id
@@ -80,21 +89,21 @@ def stored_views(model: Image2Song, release: ModelRelease, request: Recommendati
     )
     views = []
     for subject in subjects:
-        analysis = subject.analyses.filter(release=release).first()
+        analysis = subject.analyses.filter(release=served.release).first()
         if analysis is None:
-            views.append(_look_now(model, release, subject))
+            views.append(_look_now(served, subject))
             continue
         tags = [Tag(tag["name"], tag["kind"], tag["score"], tuple(tag["box"])) for tag in analysis.tags]
         views.append(PhotoView(tags, np.asarray(analysis.embedding, np.float32)))
     return views
 
 
-def _look_now(model: Image2Song, release: ModelRelease, subject: PhotoSubject) -> PhotoView:
-    decoding = decode(model, subject)
+def _look_now(served: Served, subject: PhotoSubject) -> PhotoView:
+    decoding = decode(served.model, subject)
     if failure := failure_of(decoding):
         raise failure
-    (view,) = LOOKS.run(model.look, [decoding.result()])
+    (view,) = LOOKS.run(served.model.look, [decoding.result()])
     if isinstance(view, Exception):
         raise view
-    save_analyses(release, [(subject, view)])
+    save_analyses(served, [(subject, view)])
     return view

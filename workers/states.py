@@ -14,7 +14,7 @@ from recommender.model import EncodedLyric
 from recommender.packing import packed_type
 from socialsongs.conf import config
 from socialsongs.models import SongEmbedding
-from socialsongs.selectors.catalogue import VERSION, NearSong
+from socialsongs.selectors.nearest import VERSION, NearSong
 
 MIB = 1024 * 1024
 # A row, and the transaction that wrote it last.

@@ -76,6 +76,11 @@ class Migration(migrations.Migration):
             field=models.BooleanField(default=False, help_text='One of those that are offered when no song fits a photo clearly.'),
         ),
         migrations.AddField(
+            model_name='song',
+            name='preview_length_ms',
+            field=models.PositiveIntegerField(db_default=30000, default=30000, help_text='How long the preview is, in milliseconds; clips start within it.'),
+        ),
+        migrations.AddField(
             model_name='suggestion',
             name='origin',
             field=models.CharField(choices=[('match', 'Match'), ('exploration', 'Exploration'), ('pin', 'Pin'), ('editorial', 'Editorial'), ('popular', 'Popular'), ('nearest', 'Nearest')], default='match', max_length=11),
@@ -106,5 +111,13 @@ class Migration(migrations.Migration):
             model_name='taste',
             name='user',
             field=models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='socialsongs_taste', to=settings.AUTH_USER_MODEL),
+        ),
+        migrations.RemoveConstraint(
+            model_name='feedback',
+            name='socialsongs_feedback_once',
+        ),
+        migrations.AddConstraint(
+            model_name='feedback',
+            constraint=models.UniqueConstraint(fields=('request', 'song', 'kind', 'user', 'release'), name='socialsongs_feedback_once'),
         ),
     ]

@@ -46,6 +46,9 @@ class Song(models.Model):
     preview_start_ms = models.PositiveIntegerField(
         default=0, help_text="Where in the song the preview begins, in milliseconds."
     )
+    preview_length_ms = models.PositiveIntegerField(
+        default=30_000, db_default=30_000, help_text="How long the preview is, in milliseconds; clips start within it."
+    )
     artwork_url = models.URLField(max_length=500, blank=True, default="")
     isrc = models.CharField("ISRC", max_length=12, blank=True, default="")
     musicbrainz_id = models.UUIDField("MusicBrainz recording id", null=True, blank=True)

@@ -127,7 +127,9 @@ class Feedback(models.Model):
         verbose_name_plural = "feedback"
         constraints = [
             # Told twice, counted once.
-            models.UniqueConstraint(fields=["request", "song", "kind", "user"], name="socialsongs_feedback_once"),
+            models.UniqueConstraint(
+                fields=["request", "song", "kind", "user", "release"], name="socialsongs_feedback_once"
+            ),
         ]
         indexes = [
             # Choose rate by release over time: WHERE release = .. AND kind = .. AND created_at >= ..

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
@@ -13,16 +14,17 @@ from ..selectors.catalogue import encoding_coverage
 from .catalogue import sync_embeddings
 
 State = ModelRelease.State
+MOST_SHARED = 99
 
 
 class NotPossible(Exception):
     """The release cannot be registered or switched; the text says why."""
 
 
-def register(*, name: str, sha256: str, card: dict[str, Any]) -> ModelRelease:
+def register(*, name: str, sha256: str, card: dict[str, Any], song_mean: Sequence[float] | None = None) -> ModelRelease:
     """Make a release known. The first one is active at once, later ones are staged; a known one stays as it is.
 
-    Raises NotPossible when its weights changed under the same name.
+    ``song_mean``: see ModelRelease. Raises NotPossible when its weights changed under the same name.
     """
     with transaction.atomic():
         release, created = ModelRelease.objects.get_or_create(name=name, defaults={"sha256": sha256, "card": card})
@@ -32,6 +34,8 @@ def register(*, name: str, sha256: str, card: dict[str, Any]) -> ModelRelease:
                 f"(SHA-256 {release.sha256[:12]}, now {sha256[:12]}). "
                 "Weights never change under a name: give the new ones a new name."
             )
+        if song_mean is not None:
+            ModelRelease.objects.filter(pk=release.pk).update(song_mean=list(song_mean))
         if created and not ModelRelease.objects.filter(state=State.ACTIVE).exists():
             _switch(release)
         sync_embeddings()
@@ -91,10 +95,27 @@ def rollback() -> ModelRelease:
 
 def retire(*, release: ModelRelease) -> None:
     """Stop encoding songs for a release. Raises NotPossible for the active one."""
-    if not ModelRelease.objects.filter(pk=release.pk).exclude(state=State.ACTIVE).update(state=State.RETIRED):
+    if not ModelRelease.objects.filter(pk=release.pk).exclude(state=State.ACTIVE).update(state=State.RETIRED, share=0):
         raise NotPossible(f"{release.name} is active: activate another release first.")
 
 
+def split(*, release: ModelRelease, share: int) -> None:
+    """Let a staged release answer for so many of a hundred people; 0: for nobody. Raises NotPossible."""
+    if not 0 <= share <= MOST_SHARED:
+        raise NotPossible(f"{share} of a hundred people is no share: say 0 to {MOST_SHARED}.")
+    with transaction.atomic():
+        staged = ModelRelease.objects.select_for_update().filter(pk=release.pk, state=State.STAGED)
+        if not staged.exists():
+            raise NotPossible(f"{release.name} is not staged: `manage.py releases stage {release.name}` comes first.")
+        others = ModelRelease.objects.filter(share__gt=0).exclude(pk=release.pk)
+        if share and (other := others.first()):
+            raise NotPossible(f"{other.name} is tried already, on {other.share} of a hundred people: end that first.")
+        encoded, total = encoding_coverage(release=release)
+        if share and encoded < total:
+            raise NotPossible(f"{release.name} has encoded {encoded} of {total} songs; wait for the workers.")
+        staged.update(share=share)
+
+
 def _switch(release: ModelRelease) -> None:
-    release.state, release.activated_at, release.paused = State.ACTIVE, timezone.now(), False
-    release.save(update_fields=["state", "activated_at", "paused"])
+    release.state, release.activated_at, release.paused, release.share = State.ACTIVE, timezone.now(), False, 0
+    release.save(update_fields=["state", "activated_at", "paused", "share"])

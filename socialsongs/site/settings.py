@@ -126,9 +126,10 @@ def _socialsongs() -> dict[str, Any]:
         name = f"SOCIALSONGS_{field.name}"
         if name in env.ENVIRON:
             try:
-                found[field.name] = env.int(name) if field.type == "int" else env.str(name)
+                read = {"int": env.int, "int | None": env.int, "float": env.float}.get(str(field.type), env.str)
+                found[field.name] = read(name)
             except ValueError as error:
-                raise ImproperlyConfigured(f"{name} must be a whole number, got {env.str(name)!r}.") from error
+                raise ImproperlyConfigured(f"{name} must be a number, got {env.str(name)!r}.") from error
     return found
 
 

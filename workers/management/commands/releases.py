@@ -6,22 +6,24 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Callable
 from datetime import timedelta
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
 from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from socialsongs.selectors.choices import choose_rates
 
 from recommender.release import ReleaseError, load_release, shipped_releases
-from socialsongs.conf import config
+from socialsongs.conf import MIB, config
 from socialsongs.models import EMBEDDING_DIM, ModelRelease
 from socialsongs.selectors.catalogue import encoding_coverage
 from socialsongs.selectors.workers import queues_without_consumer
 from socialsongs.services import releases
+from socialsongs.services.indexes import build_indexes
 from socialsongs.services.queue import rerank
 
 WATCH_SECONDS = 0.5
@@ -61,12 +63,19 @@ class Command(BaseCommand):
         command = add("rerank", self.rerank, "answer anew for posts of earlier releases, beside the catalogue's work")
         command.add_argument("--newer", type=float, metavar="DAYS", help="only posts younger than that")
         command.add_argument("--older", type=float, metavar="DAYS", help="only posts older than that")
-        command = add("index", self.index, "build the HNSW index, without locking out writers; after songs are encoded")
+        command = add("split", self.split, "try a staged release on a share of the people; 0 ends it")
+        command.add_argument("active", help="the release that answers for the others")
+        command.add_argument("staged", help="the release that is tried")
+        command.add_argument("--share", type=int, required=True, help="of a hundred people, always the same ones")
+        command = add("rates", self.rates, "how often people choose a song, by release")
+        command.add_argument("--days", type=float, help="of the lists shown in so many days")
+        command = add("index", self.index, "build or rebuild the HNSW indexes, while searches and writes go on")
         command.add_argument("name")
+        command.add_argument("--memory", type=int, default=1024, metavar="MIB", help="for the build: 700 bytes a song")
 
     def handle(self, *args: Any, does: Callable[..., None], **options: Any) -> None:
         try:
-            does(**{key: value for key, value in options.items() if key in PARAMETERS})
+            does(**{name: options[name] for name in signature(does).parameters})
         except (ReleaseError, releases.NotPossible) as error:
             raise CommandError(str(error)) from error
 
@@ -76,7 +85,7 @@ class Command(BaseCommand):
             encoded, total = encoding_coverage(release=release)
             table.add_row(
                 release.name,
-                f"{release.state}, paused" if release.paused else release.state,
+                _state(release),
                 f"{encoded}/{total}",
                 release.sha256[:12],
                 f"{release.created_at:%Y-%m-%d %H:%M}",
@@ -129,24 +138,35 @@ class Command(BaseCommand):
         until = now - timedelta(days=older) if older is not None else None
         self.stdout.write(f"{rerank(since=since, until=until)} posts are queued to be answered anew")
 
-    def index(self, name: str) -> None:
-        """CREATE INDEX CONCURRENTLY cannot run in a transaction; one that was interrupted leaves an invalid index."""
+    def index(self, name: str, memory: int) -> None:
         release = _find(name)
-        index = f"socialsongs_hnsw_{release.pk}"
-        with connection.cursor() as cursor:
-            cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")
-            cursor.execute(
-                f"CREATE INDEX CONCURRENTLY {index} ON socialsongs_songembedding USING hnsw (stage_one halfvec_ip_ops) "
-                f"WHERE release_id = {release.pk} AND stage_one IS NOT NULL"
-            )
+        for built in build_indexes(release=release, memory_mib=memory):
+            done = "built" if built.anew else "rebuilt"
+            self.stdout.write(f"{name}: {built.name} {done}, {built.bytes / MIB:.1f} MiB")
         self.stdout.write(f"{name}: index done")
+
+    def split(self, active: str, staged: str, share: int) -> None:
+        if _find(active).state != ModelRelease.State.ACTIVE:
+            raise CommandError(f"{active} is not active: a release is tried beside the one that answers.")
+        releases.split(release=_find(staged), share=share)
+        self.stdout.write(
+            f"{staged} answers for {share} of a hundred people, {active} for the others"
+            if share
+            else f"{active} answers for all people"
+        )
+        self.rates(days=None)
+
+    def rates(self, days: float | None) -> None:
+        since = timezone.now() - timedelta(days=days) if days is not None else None
+        table = Table("release", "lists shown", "with a choice", "choose rate", "95 % interval")
+        for rate in choose_rates(since=since):
+            interval = f"{rate.low:.1%} to {rate.high:.1%}"
+            table.add_row(rate.release, str(rate.lists), str(rate.chosen), f"{rate.rate:.1%}", interval)
+        Console().print(table)
 
     def _say(self, release: ModelRelease) -> None:
         release.refresh_from_db()
         self.stdout.write(f"{release.name}: {release.state}")
-
-
-PARAMETERS = {"name", "rate", "pause", "resume", "force", "newer", "older"}
 
 
 def _folder() -> Path | None:
@@ -164,7 +184,13 @@ def _register(name: str) -> ModelRelease:
     model = load_release(name, folder=_folder())
     if model.dim != EMBEDDING_DIM:
         raise ReleaseError(f"Release {name!r} has vectors of {model.dim} numbers, the database {EMBEDDING_DIM}.")
-    return releases.register(name=name, sha256=model.sha256, card=model.card)
+    mean = model.network.song_mean.cpu().tolist()
+    return releases.register(name=name, sha256=model.sha256, card=model.card, song_mean=mean)
+
+
+def _state(release: ModelRelease) -> str:
+    more = [f"share {release.share} %"] if release.share else []
+    return ", ".join([str(release.state), *more, *(["paused"] if release.paused else [])])
 
 
 def _watch(release: ModelRelease) -> None:

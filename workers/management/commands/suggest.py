@@ -21,7 +21,7 @@ from socialsongs.models import ModelRelease, SongEmbedding, State, Suggestion
 from socialsongs.selectors.catalogue import active_release
 from workers.engine import model_of
 from workers.songs import do_songs
-from workers.suggest import find_songs
+from workers.suggest import Ask, find_songs
 
 
 class Command(BaseCommand):
@@ -50,7 +50,7 @@ class Command(BaseCommand):
                 self.stderr.write(f"{path}: {error}")
                 unread += 1
                 continue
-            suggestions, confident = find_songs(model, release, [view], {"limit": limit})
+            suggestions, confident, _ = find_songs(model, release, Ask([view], {"limit": limit}))
             if json:
                 found.append(_as_json(path, view, suggestions, confident))
             else:

@@ -1,0 +1,87 @@
+"""From how well songs fit to the list that is shown: different songs, by different artists.
+
+Maximal marginal relevance (Carbonell and Goldstein 1998): the next song is the one that fits best after what is taken
+off for its likeness to those that were chosen already.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from random import Random
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = TypeVar("Float", np.float32, np.float64)
+
+# Names that say that nobody knows the artist: their songs have nothing in common.
+NOBODY = {"", "traditional", "trad", "anonymous", "anon", "unknown", "unknown artist", "various", "various artists"}
+
+
+def artist_key(name: str) -> str:
+    """What two spellings of an artist have in common; empty where the name names nobody."""
+    key = " ".join(re.findall(r"\w+", name.casefold()))
+    return "" if key in NOBODY else key
+
+
+def directions(vectors: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Unit vectors (N, D) of how songs differ from the mean song (D,): their inner product is how alike they are."""
+    centred = vectors - mean
+    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = centred / np.maximum(length, 1e-6)
+    return unit
+
+
+def choose(
+    utility: NDArray[Float],
+    directions: NDArray[np.float32],
+    artists: Sequence[str],
+    *,
+    limit: int,
+    strength: float,
+    per_artist: int = 1,
+) -> list[int]:
+    """Places of up to ``limit`` of N songs, in the order in which they are shown; equal ones by place.
+
+    utility (N,)        how well each fits, in standard deviations
+    directions (N, D)   as ``directions`` makes them
+    artists             by ``artist_key``; songs of "" are not counted together
+    strength            what is taken off for a song that is exactly like one that was chosen; 0: the order of utility
+    per_artist          songs of one artist; more come in only where there are too few others
+    """
+    chosen: list[int] = []
+    likeness = np.zeros(len(utility))  # to the most similar one among the chosen
+    free = np.ones(len(utility), bool)
+    of_artist: Counter[str] = Counter()
+    while len(chosen) < min(limit, len(utility)):
+        open_to = free & np.array([not artist or of_artist[artist] < per_artist for artist in artists])
+        worth = np.where(open_to if open_to.any() else free, utility - strength * likeness, -np.inf)
+        best = int(worth.argmax())
+        chosen.append(best)
+        free[best] = False
+        of_artist[artists[best]] += 1
+        likeness = np.maximum(likeness, directions @ directions[best])
+    return chosen
+
+
+def explore(
+    chosen: Sequence[int], rest: Sequence[int], *, share: float, rng: Random
+) -> tuple[list[int], list[float], int | None]:
+    """In a share of the lists, give one place but the first to a song from further down, any with the same probability.
+
+    Returns the list, the probability with which each song got its place, and the place of the song that is tried out,
+    if there is one. What is chosen in such places tells how much a place itself does (Joachims et al. 2017).
+    """
+    listed = list(chosen)
+    if len(listed) < 2 or not rest:
+        return listed, [1.0] * len(listed), None
+    each = share / (len(listed) - 1)
+    propensities = [1.0, *[1.0 - each] * (len(listed) - 1)]
+    if rng.random() >= share:
+        return listed, propensities, None
+    place = rng.randrange(1, len(listed))
+    listed[place], propensities[place] = rng.choice(rest), each / len(rest)
+    return listed, propensities, place

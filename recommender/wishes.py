@@ -1,0 +1,40 @@
+"""What somebody writes beside a photo, or in its place: "upbeat summer, no heartbreak"."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+# What follows one of these, up to the end of the clause, is not wanted.
+REFUSAL = re.compile(
+    r"\b(?:no|not|never|without|except|avoid|don't want|nothing|less)\b(?:\s+(?:any|too|about|a|the|more)\b)*\s*",
+    re.IGNORECASE,
+)
+END = re.compile(r"[,.;:!?\n]+|\b(?:but|and|or|please)\b", re.IGNORECASE)
+
+
+class Wishes(NamedTuple):
+    """Either may be empty."""
+
+    wanted: str
+    unwanted: str
+
+
+def read_wishes(text: str) -> Wishes:
+    """Split a text in what it asks for and what it refuses; "no rain and snow" refuses both."""
+    wanted: list[str] = []
+    unwanted: list[str] = []
+    refused = False
+    text = text.replace("\u2019", "'")
+    ends = [match.group().lower() for match in END.finditer(text)]
+    for clause, end in zip(END.split(text), ["", *ends], strict=True):
+        refused = refused and end in ("and", "or")
+        before, *after = REFUSAL.split(clause)
+        (unwanted if refused else wanted).append(before)
+        unwanted += after
+        refused = refused or bool(after)
+    return Wishes(_joined(wanted), _joined(unwanted))
+
+
+def _joined(parts: list[str]) -> str:
+    return " ".join(" ".join(parts).split())

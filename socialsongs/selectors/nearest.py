@@ -1,0 +1,95 @@
+"""Stage one: the nearest songs to a photo among those that its request allows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import connection, models, transaction
+from django.db.models import F, FloatField, Q, QuerySet
+from django.db.models.expressions import ExpressionWrapper, RawSQL
+from pgvector.django import MaxInnerProduct
+
+from ..conf import config
+from ..models import ModelRelease, Song, SongEmbedding
+
+MOST_EF_SEARCH = 1000  # pgvector's own limit
+# How many rows the index looks at before it gives up on a condition that too few of them meet.
+MOST_SCANNED = 40_000
+# Up to so many songs are sorted one by one: faster than the index, which would leave most of what it finds.
+SORTED_ROWS = 20_000
+# Tells one state of an embedding row from every other; and a number is read ten times as fast as a date.
+VERSION = RawSQL("socialsongs_songembedding.xmin::text::bigint", (), models.BigIntegerField())
+
+
+class NearSong(NamedTuple):
+    """An embedding row: its key, its song, the transaction that wrote it last, and minus <v', l0>."""
+
+    pk: int
+    song_id: UUID
+    version: int
+    distance: float
+
+
+def song_filters(*, parameters: dict[str, object]) -> Q:
+    """The conditions on embedding rows that a request's parameters ask for."""
+    condition = Q(status=Song.Status.PUBLISHED)
+    if not parameters.get("explicit"):
+        condition &= Q(explicit=False)
+    if language := parameters.get("language"):
+        condition &= Q(language=language) | Q(language__startswith=f"{language}-")
+    if genre := parameters.get("genre"):
+        condition &= Q(genre=genre)
+    if market := parameters.get("market") or config().MARKET:
+        condition &= Q(markets=[]) | Q(markets__contains=[market])
+    if exclude := parameters.get("exclude"):
+        condition &= ~Q(song_id__in=exclude)
+    return condition
+
+
+def nearest_songs(*, release: ModelRelease, embedding: Sequence[float], condition: Q, limit: int) -> list[NearSong]:
+    """The encoded songs with the highest <v', l0>, best first; ``embedding`` is v', (EMBEDDING_DIM,).
+
+    By the HNSW index; one by one where the condition leaves few songs, which the planner does not do by itself, and
+    where the index found too few.
+    """
+    rows = SongEmbedding.objects.filter(condition, release=release, stage_one__isnull=False)
+    distance = MaxInnerProduct("stage_one", list(embedding))
+    with transaction.atomic():
+        if _expected(rows) > SORTED_ROWS:
+            found = _by_index(rows, distance, limit)
+            if len(found) == limit:
+                return found
+        return _one_by_one(rows, distance, limit)
+
+
+def _expected(rows: QuerySet[SongEmbedding]) -> int:
+    """How many rows the database's statistics say there are."""
+    (plan,) = json.loads(rows.order_by().values("pk").explain(format="json"))
+    expected: int = plan["Plan"]["Plan Rows"]
+    return expected
+
+
+def _by_index(rows: QuerySet[SongEmbedding], distance: MaxInnerProduct, limit: int) -> list[NearSong]:
+    """An HNSW index gives 40 rows, before the condition, unless it is told to look at as many as are asked for and to
+    go on while the condition leaves too few. It then gives them only roughly in order."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SET LOCAL hnsw.iterative_scan = relaxed_order; "
+            f"SET LOCAL hnsw.max_scan_tuples = {MOST_SCANNED}; "
+            f"SET LOCAL hnsw.ef_search = {min(MOST_EF_SEARCH, max(2 * limit, 40))}"
+        )
+    return sorted(_read(rows.annotate(distance=distance), limit), key=attrgetter("distance"))
+
+
+def _one_by_one(rows: QuerySet[SongEmbedding], distance: MaxInnerProduct, limit: int) -> list[NearSong]:
+    # By a sum, which no index knows.
+    return _read(rows.annotate(distance=ExpressionWrapper(distance + 0.0, FloatField())), limit)
+
+
+def _read(rows: QuerySet[SongEmbedding], limit: int) -> list[NearSong]:
+    nearest = rows.annotate(version=VERSION).order_by(F("distance"))[:limit]
+    return [NearSong._make(row) for row in nearest.values_list("pk", "song_id", "version", "distance")]

@@ -1,0 +1,191 @@
+"""Stage one in the database against the same in memory: whatever the request allows, by index or one by one."""
+
+from collections import Counter
+from io import StringIO
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from socialsongs.models import EMBEDDING_DIM, Song, SongEmbedding, State
+from socialsongs.selectors import nearest
+from socialsongs.selectors.nearest import nearest_songs, song_filters
+
+SONGS = 1000
+GENRES, LANGUAGES, MARKETS = ("folk", "pop", "rock"), ("en", "en-GB", "de", "pt-BR"), ("AT", "BR", "US")
+
+
+@pytest.fixture
+def many(release):
+    """Songs about 40 matters, with all kinds of rights, by pk of their embedding."""
+    random = np.random.default_rng(7)
+    matters = np.tile(random.normal(size=(40, EMBEDDING_DIM)), (SONGS // 40, 1))
+    vectors = matters + 0.1 * random.normal(size=matters.shape)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    songs = Song.objects.bulk_create(
+        Song(
+            title="Song",
+            artist="Nobody",
+            genre=str(random.choice(GENRES, p=[0.1, 0.3, 0.6])),
+            language=str(random.choice(LANGUAGES, p=[0.7, 0.2, 0.08, 0.02])),
+            markets=sorted({str(market) for market in random.choice(MARKETS, int(random.integers(0, 3)))}),
+            explicit=bool(random.random() < 0.1),
+            status=str(random.choice(["published", "draft", "retired"], p=[0.9, 0.05, 0.05])),
+        )
+        for _ in range(SONGS)
+    )
+    copied = ("genre", "language", "markets", "explicit", "status")
+    rows = SongEmbedding.objects.bulk_create(
+        SongEmbedding(
+            song=song,
+            release=release,
+            state=State.READY,
+            stage_one=vector.tolist(),
+            **{name: getattr(song, name) for name in copied},
+        )
+        for song, vector in zip(songs, vectors, strict=True)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE socialsongs_songembedding")
+    return rows
+
+
+@pytest.fixture
+def indexed(many, release):
+    for _ in range(2):  # the second takes the first one's place
+        out = StringIO()
+        call_command("releases", "index", release.name, stdout=out)
+        assert f"{release.name}: index done" in out.getvalue()
+    return many
+
+
+def photo(seed):
+    return np.random.default_rng(seed).normal(size=EMBEDDING_DIM).astype(np.float16).astype(float)
+
+
+def allows(row, parameters):
+    """What a request's parameters mean, once more and in words of its own."""
+    language, market = parameters.get("language"), parameters.get("market")
+    return (
+        row.status == "published"
+        and (parameters.get("explicit") or not row.explicit)
+        and (not language or row.language == language or row.language.startswith(f"{language}-"))
+        and row.genre in (parameters.get("genre") or row.genre,)
+        and (not market or not row.markets or market in row.markets)
+        and str(row.song_id) not in parameters.get("exclude", [])
+    )
+
+
+def in_memory(rows, query, parameters):
+    """Keys of all rows that are allowed, best first."""
+    allowed = [row for row in rows if allows(row, parameters)]
+    products = np.array([np.dot(np.float16(row.stage_one), query) for row in allowed])
+    return [allowed[place].pk for place in np.argsort(-products, kind="stable")]
+
+
+def search(release, query, limit, parameters):
+    return nearest_songs(
+        release=release, embedding=query.tolist(), condition=song_filters(parameters=parameters), limit=limit
+    )
+
+
+def wishes(rows):
+    some = [str(row.song_id) for row in rows[:300]]
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "genre": st.sampled_from([*GENRES, "jazz"]),
+            "language": st.sampled_from(["en", "en-GB", "de", "pt", "fr"]),
+            "market": st.sampled_from([*MARKETS, "ZZ"]),
+            "explicit": st.booleans(),
+            "exclude": st.lists(st.sampled_from(some), max_size=100, unique=True),
+        },
+    )
+
+
+EVERY = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def test_one_by_one_it_is_the_search_in_memory(release, many):
+    @EVERY
+    @given(wishes(many), st.integers(0, 9), st.sampled_from([1, 20, 300]))
+    def check(parameters, seed, limit):
+        found = search(release, photo(seed), limit, parameters)
+        assert [one.pk for one in found] == in_memory(many, photo(seed), parameters)[:limit]
+
+    check()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_by_the_index_no_song_is_missing_that_is_allowed(release, indexed, monkeypatch):
+    monkeypatch.setattr(nearest, "SORTED_ROWS", 0)
+    missed = Counter()
+
+    @EVERY
+    @given(wishes(indexed), st.integers(0, 9), st.sampled_from([1, 20, 300]))
+    def check(parameters, seed, limit):
+        with transaction.atomic():
+            with connection.cursor() as cursor:  # a catalogue this small would be sorted without the index
+                cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+            found = [one.pk for one in search(release, photo(seed), limit, parameters)]
+        best = in_memory(indexed, photo(seed), parameters)
+        assert len(set(found)) == len(found) == min(limit, len(best))
+        assert set(found) <= set(best)
+        missed["all"] += len(found)
+        missed["not among the best"] += len(set(found) - set(best[:limit]))
+
+    check()
+    assert missed["all"] > 1000
+    assert missed["not among the best"] < 0.03 * missed["all"]
+
+
+def plans(release, query, parameters):
+    """How the database would find the songs, for each query that looked for some."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+        with CaptureQueriesContext(connection) as queries:
+            search(release, query, 20, parameters)
+        found = []
+        for sql in (query["sql"] for query in queries if query["sql"].startswith("SELECT")):
+            cursor.execute(f"EXPLAIN {sql}")
+            found.append("\n".join(line for (line,) in cursor.fetchall()))
+    return found
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_index_is_asked_when_many_songs_are_allowed_and_the_b_tree_when_few_are(release, indexed, monkeypatch):
+    monkeypatch.setattr(nearest, "SORTED_ROWS", 300)
+    hnsw = f"socialsongs_hnsw_{release.pk}"
+    (wide,) = plans(release, photo(1), {})
+    assert f"Index Scan using {hnsw}" in wide
+    (narrow,) = plans(release, photo(1), {"language": "de", "genre": "folk"})
+    assert hnsw not in narrow
+    assert "socialsongs_embedding_filter" in narrow
+
+
+@pytest.mark.django_db(transaction=True)
+def test_when_the_index_finds_too_few_all_that_are_allowed_are_looked_at(release, indexed, monkeypatch):
+    """Statistics may be wrong: here they say many, and there are few."""
+    monkeypatch.setattr(nearest, "SORTED_ROWS", 0)
+    monkeypatch.setattr(nearest, "MOST_SCANNED", 1)
+    found = search(release, photo(2), 50, {"genre": "folk", "language": "de"})
+    best = in_memory(indexed, photo(2), {"genre": "folk", "language": "de"})
+    assert [one.pk for one in found] == best[:50]
+    assert 0 < len(best) < 50
+
+
+def test_an_exclusion_that_names_unknown_songs_takes_nothing_away(release, many):
+    everything = search(release, photo(3), 20, {})
+    assert search(release, photo(3), 20, {"exclude": [str(uuid4())]}) == everything
+
+
+def test_the_sites_own_market_counts_unless_a_request_names_one(release, many, settings):
+    settings.SOCIALSONGS = {**settings.SOCIALSONGS, "MARKET": "AT"}
+    for parameters, market in (({}, "AT"), ({"market": "BR"}, "BR")):
+        found = search(release, photo(4), 300, parameters)
+        assert [one.pk for one in found] == in_memory(many, photo(4), {"market": market})[:300]

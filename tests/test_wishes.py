@@ -1,0 +1,78 @@
+"""A text beside a photo: what it asks for, what it refuses, and that songs follow."""
+
+import numpy as np
+import pytest
+
+from recommender.model import EncodedLyric, PhotoView
+from recommender.release import load_release
+from recommender.wishes import read_wishes
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "unwanted"),
+    [
+        ("upbeat summer", "upbeat summer", ""),
+        ("no heartbreak", "", "heartbreak"),
+        ("upbeat summer, no heartbreak", "upbeat summer", "heartbreak"),
+        ("not sad but happy", "happy", "sad"),
+        ("a song without love and rain, dancing", "a song dancing", "love rain"),
+        ("No rain or snow, please", "", "rain snow"),
+        ("I don\u2019t want anything about cars", "I", "anything about cars"),
+        ("nothing too slow.\nLoud!", "Loud", "slow"),
+        ("notes and knots", "notes knots", ""),
+        ("", "", ""),
+        ("no", "", ""),
+    ],
+)
+def test_wishes_and_refusals_are_told_apart(text, wanted, unwanted):
+    assert read_wishes(text) == (wanted, unwanted)
+
+
+LYRICS = {
+    "dog": "My old dog runs in the park\nThe puppy barks and wags his tail\nA dog is a friend",
+    "sea": "The waves roll in from the sea\nSand and tide and a sail\nThe ocean blue",
+    "snow": "Snow falls on the winter road\nIce and frost on the window\nCold white hills",
+}
+
+
+@pytest.fixture(scope="module")
+def starter():
+    return load_release(device="cpu")
+
+
+def relevance(model, view):
+    songs = model.encode(list(LYRICS.values()))
+    assert all(isinstance(song, EncodedLyric) for song in songs)
+    return dict(zip(LYRICS, model.relevance(view.embedding, songs), strict=True))
+
+
+def test_a_photo_is_moved_towards_the_wish_and_away_from_the_refusal(starter):
+    photo = PhotoView([], starter.network.reference[0].cpu().numpy())
+    plain = relevance(starter, photo)
+    asked = relevance(starter, starter.steer(photo, "a winter with snow, no dog"))
+    assert asked["snow"] > plain["snow"]
+    assert asked["dog"] < plain["dog"]
+    assert np.linalg.norm(starter.steer(photo, "no dog").embedding) == pytest.approx(1, abs=1e-5)
+
+
+def test_stage_one_follows_the_text_as_stage_two_does(starter):
+    photo = PhotoView([], starter.network.reference[0].cpu().numpy())
+    (snow,) = starter.encode([LYRICS["snow"]])
+    before, after = (
+        float(starter.query(view.embedding) @ snow.stage_one) for view in (photo, starter.steer(photo, "snow"))
+    )
+    assert after > before
+
+
+def test_a_text_alone_is_looked_for_as_a_photo_is(starter):
+    view = starter.view_text("waves of the ocean, no snow")
+    found = relevance(starter, view)
+    assert view.certainty == 1
+    assert max(found, key=found.get) == "sea"
+    assert min(found, key=found.get) == "snow"
+
+
+@pytest.mark.parametrize("text", ["", "?!", "no", "\U0001f600"])
+def test_a_text_without_words_is_refused(starter, text):
+    with pytest.raises(ValueError, match="no words"):
+        starter.view_text(text)
