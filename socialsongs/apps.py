@@ -7,4 +7,4 @@ class SocialSongsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, files  # noqa: F401  (they register system checks and receivers)
+        from . import checks, receivers  # noqa: F401  (they register system checks and receivers)

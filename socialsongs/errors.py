@@ -32,6 +32,12 @@ class NotRetryable(SocialSongsError):
     code = "not_retryable"
 
 
+class PostFailed(SocialSongsError):
+    """Nothing can be suggested for a post whose photos could not be looked at."""
+
+    code = "post_failed"
+
+
 class UnknownSong(SocialSongsError):
     """No published song has this id."""
 
@@ -42,6 +48,18 @@ class NotSuggested(SocialSongsError):
     """Feedback about a song that was not suggested for this post."""
 
     code = "not_suggested"
+
+
+class NotEncoded(SocialSongsError):
+    """No release in use has read the song's lyrics."""
+
+    code = "not_encoded"
+
+
+class TasteNotOffered(SocialSongsError):
+    """The site has not turned taste on for this person."""
+
+    code = "taste_not_offered"
 
 
 class CatalogueError(SocialSongsError):

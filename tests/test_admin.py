@@ -1,10 +1,30 @@
 """Curation, as staff."""
 
-import pytest
-from django.contrib.auth.models import Permission
+from datetime import timedelta
 
-from socialsongs.models import Post, Song, SongEmbedding, State
-from socialsongs.services.posts import create_post
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+from django.utils import timezone
+
+from socialsongs.models import (
+    Feedback,
+    ModelRelease,
+    PhotoAnalysis,
+    Post,
+    RecommendationRequest,
+    Rule,
+    Song,
+    SongEmbedding,
+    State,
+    Suggestion,
+    Taste,
+    Worker,
+)
+from socialsongs.services.feedback import choose_song, log_impressions
+from socialsongs.services.posts import create_post, delete_post
+from socialsongs.services.taste import offer_taste
 
 pytestmark = pytest.mark.django_db
 SONGS = "/admin/socialsongs/song/"
@@ -63,15 +83,72 @@ def test_a_post_shows_tags_and_suggestions_with_reasons(desk, ready_post):
     assert desk.get("/admin/socialsongs/post/", {"q": "alice"}).content.decode().count("/photos/0") == 1
 
 
+def test_suggestions_show_how_they_came_in_and_by_which_rules(desk, ready_post):
+    rule = {"tag": "Launch week", "kind": "boost", "weight": 1.0}
+    Suggestion.objects.filter(rank=1).update(origin="exploration")
+    for suggestion in Suggestion.objects.filter(rank=2):
+        suggestion.reasons = [rule, *suggestion.reasons]
+        suggestion.save()
+    asked = RecommendationRequest.objects.get()
+    asked.parameters, asked.notice, asked.confident = {"genre": "shanty"}, "fewer_songs", False
+    asked.save()
+    request_page = desk.get(f"/admin/socialsongs/recommendationrequest/{asked.pk}/change/").content.decode()
+    for page in (desk.get(f"/admin/socialsongs/post/{ready_post.pk}/change/").content.decode(), request_page):
+        assert "<td>Exploration</td><td></td>" in page
+        assert "<td>harbor 0.50</td><td>Match</td><td>boost: Launch week</td>" in page
+    for text in ("&quot;genre&quot;: &quot;shanty&quot;", "fewer_songs", "icon-no"):
+        assert text in request_page
+
+
 def test_failed_posts_are_retried(desk, ready_post):
     Post.objects.update(state=State.FAILED, reason="attempts_exhausted")
     desk.post("/admin/socialsongs/post/", {"action": "retry", "_selected_action": [str(ready_post.pk)]})
     assert Post.objects.get().state == State.QUEUED
 
 
-@pytest.mark.parametrize("model", ["modelrelease", "feedback", "recommendationrequest", "post", "song"])
-def test_every_list_opens(desk, ready_post, model):
-    assert desk.get(f"/admin/socialsongs/{model}/").status_code == 200
+@pytest.fixture
+def everything(ready_post, alice, upload, release):
+    """A row in every table that the admin shows, and feedback of a post that is gone."""
+    song = Suggestion.objects.get(rank=1).song
+    gone, _ = create_post(owner=alice, uploads=[upload()])
+    asked = gone.requests.get()
+    Suggestion.objects.create(request=asked, song=song, release=release, rank=1, score=1.0)
+    log_impressions(request=asked, user=alice)
+    delete_post(post=gone)
+    choose_song(post=ready_post, user=alice, song_id=song.pk)
+    Rule.objects.create(name="Summer", action="block", genre="pop", tag="beach", market="DE")
+    offer_taste(user=alice)
+    now = timezone.now()
+    Worker.objects.create(name="inference@here", host="here", pid=1, started_at=now, seen_at=now, problem="No release")
+    RecommendationRequest.objects.create(text="rain", release=release, parameters={"genre": "pop"}, notice="no_songs")
+
+
+SHOWN = ["feedback", "modelrelease", "post", "recommendationrequest", "rule", "song", "taste", "worker"]
+
+
+@pytest.mark.parametrize("model", SHOWN)
+def test_every_page_opens(desk, everything, model):
+    listed = desk.get(reverse(f"admin:socialsongs_{model}_changelist"))
+    assert listed.status_code == 200
+    rows = list(apps.get_model("socialsongs", model).objects.all())
+    assert rows
+    for row in rows:
+        url = reverse(f"admin:socialsongs_{model}_change", args=[row.pk])
+        assert url in listed.content.decode()
+        assert desk.get(url).status_code == 200
+
+
+def test_no_table_of_the_admin_is_left_out(desk, release):
+    page = desk.get("/admin/").content.decode()
+    for model in apps.get_app_config("socialsongs").get_models():
+        listed = f"/admin/socialsongs/{model._meta.model_name}/" in page
+        assert listed == (model._meta.model_name in SHOWN), model
+
+
+def test_feedback_of_nobody_is_listed(desk, everything):
+    assert Feedback.objects.filter(user=None, request=None).count() == 1
+    page = desk.get("/admin/socialsongs/feedback/").content.decode()
+    assert page.count("Song 1 - The Ferry Hands") == 2
 
 
 def test_a_release_shows_its_coverage(desk, release, make_song):
@@ -104,3 +181,106 @@ def test_who_may_only_look_changes_nothing(client, bob, release, make_song, read
     Post.objects.update(state=State.FAILED)
     client.post("/admin/socialsongs/post/", {"action": "retry", "_selected_action": [str(ready_post.pk)]})
     assert Post.objects.get().state == State.FAILED
+
+
+RULES = "/admin/socialsongs/rule/"
+
+
+def rule_values(**values):
+    empty = dict.fromkeys(["song", "genre", "tag", "market"], "")
+    times = dict.fromkeys(["starts_at_0", "starts_at_1", "ends_at_0", "ends_at_1"], "")
+    return {"name": "Summer", "action": "boost", "strength": "1.0", "enabled": "on", **empty, **times, **values}
+
+
+def test_a_rule_is_made_and_listed_with_what_it_is_about(desk, make_song):
+    song = make_song("Beach Song")
+    assert desk.post(f"{RULES}add/", rule_values(song=song.pk, tag="beach", market="DE")).status_code == 302
+    desk.post(f"{RULES}add/", rule_values(name="More ballads", genre="ballad"))
+    desk.post(f"{RULES}add/", rule_values(name="Silence", action="block"))
+    page = desk.get(RULES).content.decode()
+    for text in ("Beach Song - ", "photos with beach, market DE", "genre ballad", "every song", "everywhere"):
+        assert text in page
+    assert "Summer" in desk.get(RULES, {"action__exact": "boost"}).content.decode()
+    assert "Summer</a>" not in desk.get(RULES, {"action__exact": "block"}).content.decode()
+
+
+def test_a_rule_that_makes_no_sense_says_why(desk):
+    page = desk.post(f"{RULES}add/", rule_values(action="pin", market="de")).content.decode()
+    assert "Say which song is pinned." in page
+    assert "Two capital letters" in page
+    assert not Rule.objects.exists()
+
+
+def test_a_tag_that_no_photo_can_have_is_pointed_out(desk, release):
+    ModelRelease.objects.update(card={"tags": [{"name": "beach", "kind": "scene"}]})
+    known = desk.post(f"{RULES}add/", rule_values(action="block", tag="Beach"), follow=True).content.decode()
+    assert "finds no" not in known
+    typo = desk.post(f"{RULES}add/", rule_values(action="block", tag="beech"), follow=True).content.decode()
+    assert "The active release finds no “beech” in photos" in typo
+    assert Rule.objects.count() == 2
+
+
+def test_a_rule_shows_whether_it_counts_now(desk):
+    now, hour = timezone.now(), timedelta(hours=1)
+    for name, values in {
+        "active": {"starts_at": now - hour, "ends_at": now + hour},
+        "scheduled": {"starts_at": now + hour},
+        "over": {"ends_at": now - hour},
+        "off": {"enabled": False, "starts_at": now - hour},
+    }.items():
+        Rule.objects.create(name=f"A rule, {name}", action="block", **values)
+    rows = desk.get(RULES).content.decode().split("<tr>")
+    for name in ("active", "scheduled", "over", "off"):
+        (row,) = [row for row in rows if f"A rule, {name}<" in row]
+        assert f">{name}</span>" in row
+
+
+def test_the_song_of_a_rule_is_found_by_its_name(desk, make_song):
+    make_song("Beach Song")
+    found = desk.get(
+        "/admin/autocomplete/",
+        {"app_label": "socialsongs", "model_name": "rule", "field_name": "song", "term": "beach"},
+    )
+    assert [result["text"] for result in found.json()["results"]] == ["Beach Song - The Ferry Hands"]
+
+
+TASTES = "/admin/socialsongs/taste/"
+
+
+def test_taste_is_offered_turned_off_and_begun_anew(desk, alice):
+    desk.post(f"{TASTES}add/", {"user": alice.pk})
+    taste = Taste.objects.get()
+    assert (taste.user, taste.enabled) == (alice, True)
+    assert "already exists" in desk.post(f"{TASTES}add/", {"user": alice.pk}).content.decode()
+    desk.post(f"{TASTES}{taste.pk}/change/", {})  # the box is not ticked
+    assert not Taste.objects.get().enabled
+    desk.post(TASTES, {"action": "reset", "_selected_action": [taste.pk]})
+    assert Taste.objects.get().since > taste.since
+
+
+def test_songs_are_offered_when_nothing_fits(desk, release, make_song):
+    songs = [make_song(title) for title in "AB"]
+    make_song("C")
+    chosen = {"_selected_action": [str(song.pk) for song in songs]}
+    page = desk.post(SONGS, {"action": "offer", **chosen}, follow=True).content.decode()
+    assert "2 more songs are offered" in page
+    assert set(Song.objects.filter(editorial=True)) == set(songs)
+    assert desk.get(SONGS, {"editorial__exact": "1"}).context["cl"].result_count == 2
+    desk.post(SONGS, {"action": "no_longer_offer", "_selected_action": [str(songs[0].pk)]})
+    assert Song.objects.get(editorial=True) == songs[1]
+
+
+def test_a_song_shows_what_is_like_it_and_which_posts_it_fits(desk, ready_post, make_song):
+    song, other = make_song("Sea"), make_song("Ocean")
+    page = desk.get(f"{SONGS}{song.pk}/change/").content.decode()
+    assert "have not been read yet" in page
+    SongEmbedding.objects.filter(song__in=[song, other]).update(stage_one=[1.0] + [0.0] * 127)
+    PhotoAnalysis.objects.update(direction=[1.0] + [0.0] * 127)
+    Post.objects.update(visibility="public")
+    page = desk.get(f"{SONGS}{song.pk}/change/").content.decode()
+    assert f'<a href="{SONGS}{other.pk}/change/">Ocean - The Ferry Hands</a> (1.00)' in page
+    assert f'<a href="/admin/socialsongs/post/{ready_post.pk}/change/"><img' in page
+
+
+def test_a_new_song_has_a_form(desk):
+    assert desk.get(f"{SONGS}add/").status_code == 200

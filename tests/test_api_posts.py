@@ -1,5 +1,6 @@
 """POST and GET /api/v1/posts, and what belongs to one post."""
 
+import json
 import uuid
 
 import pytest
@@ -121,6 +122,28 @@ class TestRead:
         assert first["reasons"][0]["tag"] == "harbor"
         assert first["release"] == "written-down"
 
+    def test_an_answer_says_how_its_songs_came_there_and_why_they_are_few(self, api_of, alice, ready_post):
+        asked = ready_post.requests.filter(is_default=True)
+        url = f"{URL}/{ready_post.pk}"
+        before = api_of(alice).get(url).json()
+        assert (before["notice"], {entry["origin"] for entry in before["suggestions"]}) == (None, {"match"})
+        asked.update(confident=False, notice="fewer_songs")
+        asked.get().suggestions.filter(rank=1).update(origin="editorial")
+        after = api_of(alice).get(url).json()
+        assert (after["confident"], after["notice"]["code"]) == (False, "fewer_songs")
+        assert after["notice"]["detail"]
+        assert [entry["origin"] for entry in after["suggestions"]] == ["editorial", "match", "match"]
+
+    def test_what_the_owner_is_shown_counts_as_shown_once(self, api_of, alice, bob, staff, ready_post):
+        Post.objects.update(visibility="public")
+        for user in (bob, staff):
+            api_of(user).get(f"{URL}/{ready_post.pk}")
+        assert not Feedback.objects.exists()
+        for _ in range(2):
+            api_of(alice).get(f"{URL}/{ready_post.pk}")
+        shown = Feedback.objects.filter(kind="impression", user=alice)
+        assert sorted(shown.values_list("rank", flat=True)) == [1, 2, 3]
+
     def test_nothing_found_is_not_the_same_as_not_looked_at(self, api_of, alice, ready_post, upload):
         PhotoAnalysis.objects.update(tags=[])
         assert api_of(alice).get(f"{URL}/{ready_post.pk}").json()["photos"][0]["tags"] == []
@@ -140,7 +163,7 @@ class TestRead:
         Post.objects.update(visibility="public")
         body = api_of(bob).get(f"{URL}/{ready_post.pk}").json()
         assert body["photos"][0]["tags"] is None
-        assert body["suggestions"] is None
+        assert [body[key] for key in ("confident", "notice", "suggestions")] == [None] * 3
         assert list(api_of(bob).get(f"{URL}/{ready_post.pk}/photos/0").streaming_content)
         problem(api_of(bob).delete(f"{URL}/{ready_post.pk}"), 404, "not_found")
 
@@ -204,14 +227,14 @@ class TestChoice:
         for _ in range(2):
             body = api_of(alice).post(f"{URL}/{ready_post.pk}/choice", {"song": song.pk}, format="json").json()
             assert body["chosen_song"]["id"] == str(song.pk)
-        told = Feedback.objects.get()
+        told = Feedback.objects.exclude(kind="impression").get()
         assert (told.kind, told.rank, told.release.name, told.user) == ("choose", 2, "written-down", alice)
 
     def test_a_song_found_by_search_can_be_chosen(self, api_of, alice, ready_post, make_song):
         song = make_song("Elsewhere")
         api_of(alice).post(f"{URL}/{ready_post.pk}/choice", {"song": song.pk}, format="json")
         assert Post.objects.get().chosen_song == song
-        assert not Feedback.objects.exists()
+        assert not Feedback.objects.filter(kind="choose").exists()
 
     def test_it_can_be_taken_back(self, api_of, alice, ready_post):
         song = ready_post.requests.get().suggestions.get(rank=1).song
@@ -253,3 +276,8 @@ class TestFeedback:
         other = str(make_song("Elsewhere").pk)
         problem(self.send(api_of(alice), ready_post, {"song": other, "kind": "play"}), 422, "not_suggested")
         problem(self.send(api_of(alice), ready_post), 400, "invalid")
+
+    def test_half_a_surrogate_pair_is_no_server_error(self, api_of, alice, ready_post):
+        body = json.dumps({"events": [{"song": str(uuid.uuid4()), "kind": "\ud83d"}]})
+        answer = api_of(alice).post(f"{URL}/{ready_post.pk}/feedback", body, content_type="application/json")
+        assert "?" in problem(answer, 400, "invalid")["errors"]["events"][0]

@@ -3,7 +3,7 @@
 import pytest
 from django.urls import reverse
 
-from socialsongs.models import Feedback, PhotoAnalysis, Post, State
+from socialsongs.models import Feedback, PhotoAnalysis, Post, RecommendationRequest, State, Suggestion
 
 pytestmark = pytest.mark.django_db
 
@@ -89,8 +89,9 @@ def test_not_this_leaves_the_list(mine, ready_post):
     song = ready_post.requests.get().suggestions.get(rank=1).song
     part = mine.post(url("post-page-feedback", ready_post.pk, song.pk, "hide"), headers={"HX-Request": "true"})
     assert part.content.decode().count('class="card panel"') == 2
-    assert Feedback.objects.get().kind == "hide"
-    assert mine.post(url("post-page-feedback", ready_post.pk, song.pk, "applaud")).status_code == 404
+    assert Feedback.objects.get(song=song).kind == "hide"
+    for kind in ("applaud", "impression"):
+        assert mine.post(url("post-page-feedback", ready_post.pk, song.pk, kind)).status_code == 404
 
 
 def test_a_failed_post_can_be_tried_again(mine, ready_post):
@@ -119,9 +120,165 @@ def test_delete(mine, ready_post):
     assert not Post.objects.exists()
 
 
-def test_the_page_holds_no_inline_code(mine, ready_post):
+def impressions():
+    return Feedback.objects.filter(kind="impression").count()
+
+
+def test_songs_count_as_seen_when_their_owner_first_sees_them(client, alice, staff, ready_post):
+    client.force_login(staff)
+    client.get(url("post-page", ready_post.pk))
+    assert impressions() == 0
+    client.force_login(alice)
+    Post.objects.update(state=State.ANALYSING)
+    client.get(url("post-progress", ready_post.pk))
+    assert impressions() == 0
+    Post.objects.update(state=State.READY)
+    client.get(url("post-progress", ready_post.pk))
+    assert impressions() == 3
+    client.get(url("post-page", ready_post.pk))
+    assert impressions() == 3
+
+
+@pytest.mark.parametrize(
+    ("origins", "says"),
+    [
+        (["editorial", "editorial", "editorial"], "These are picked by our editors."),
+        (["popular", "popular", "popular"], "These are popular right now."),
+        (["nearest", "nearest", "nearest"], "These are the nearest ones."),
+        (["pin", "editorial", "popular"], "These are picked by our editors or popular right now."),
+        (["match", "match", "match"], "These are the nearest ones."),
+    ],
+)
+def test_when_nothing_fits_it_says_what_is_offered_instead(mine, ready_post, origins, says):
+    RecommendationRequest.objects.update(confident=False)
+    for rank, origin in enumerate(origins, start=1):
+        Suggestion.objects.filter(rank=rank).update(origin=origin)
+    page = mine.get(url("post-page", ready_post.pk)).content.decode()
+    assert "No song fits this photo clearly" in page
+    assert says in page
+
+
+def test_a_song_from_further_down_and_rules_that_speak_for_songs_are_marked(mine, ready_post):
+    Suggestion.objects.filter(rank=1).update(origin="exploration")
+    for rank, kind in ((1, "bury"), (2, "pin"), (3, "boost")):
+        suggestion = Suggestion.objects.get(rank=rank)
+        suggestion.reasons = [{"tag": f"rule to {kind}", "kind": kind, "weight": 1.0}, *suggestion.reasons]
+        suggestion.save()
+    page = mine.get(url("post-page", ready_post.pk)).content.decode()
+    assert page.count("something different") == 1
+    for rule in ("rule to pin", "rule to boost"):
+        assert f'<span class="tag rule">{rule}</span>' in page
+    assert "rule to bury" not in page
+
+
+def steer(mine, post, text):
+    """Where asking for other songs leads, and the request."""
+    response = mine.post(url("post-page-steer", post.pk), {"text": text})
+    request = post.requests.filter(is_default=False).first()
+    return response.headers["Location"], request
+
+
+@pytest.fixture
+def steered(mine, ready_post, release, make_song):
+    """An answered request for upbeat songs: a new one, and the first list's second."""
+    _, request = steer(mine, ready_post, "upbeat")
+    for rank, song in enumerate([make_song("Upbeat"), Suggestion.objects.get(rank=2).song], start=1):
+        Suggestion.objects.create(request=request, song=song, release=release, rank=rank, score=1.0)
+    RecommendationRequest.objects.filter(pk=request.pk).update(state=State.READY, confident=True)
+    return request
+
+
+def test_words_lead_to_another_list_and_back(mine, ready_post, release, make_song):
+    location, request = steer(mine, ready_post, " upbeat summer\0 ")
+    assert location == f"{url('post-page', ready_post.pk)}?request={request.pk}#result"
+    assert (request.text, request.state) == ("upbeat summer", "queued")
+    waiting = mine.get(location).content.decode()
+    assert "Looking for songs: upbeat summer" in waiting
+    assert f'hx-get="{url("post-progress", ready_post.pk)}?request={request.pk}"' in waiting
+    assert f'<noscript><p><a href="{url("post-page", ready_post.pk)}?request={request.pk}">' in waiting
+
+    Suggestion.objects.create(request=request, song=make_song("Sun"), release=release, rank=1, score=1.0)
+    RecommendationRequest.objects.filter(pk=request.pk).update(state=State.READY, confident=True)
+    part = mine.get(url("post-progress", ready_post.pk), {"request": request.pk}).content.decode()
+    assert "Songs for your photo and your words" in part
+    assert "<h2>Sun</h2>" in part
+    assert "<h2>Song 1</h2>" not in part
+    assert 'value="upbeat summer"' in part
+    assert f'<a href="{url("post-page", ready_post.pk)}#result">Back to the first songs</a>' in part
+    assert "<h2>Song 1</h2>" in mine.get(url("post-page", ready_post.pk)).content.decode()
+
+
+def test_no_words_lead_back_to_the_first_list(mine, ready_post):
+    location, request = steer(mine, ready_post, "  ")
+    assert location == f"{url('post-page', ready_post.pk)}#result"
+    assert request is None
+
+
+def test_very_many_words_are_cut(mine, ready_post):
+    assert steer(mine, ready_post, "la " * 400)[1].text == ("la " * 400)[:500].strip()
+
+
+def test_words_that_could_not_be_used_say_why(mine, ready_post):
+    location, request = steer(mine, ready_post, "...")
+    RecommendationRequest.objects.filter(pk=request.pk).update(state=State.FAILED, reason="text_empty")
+    page = mine.get(location).content.decode()
+    assert "Say in a few words" in page
+    assert "Back to the first songs" in page
+    assert url("post-page-retry", ready_post.pk) not in page
+
+
+def test_a_steered_list_without_songs_says_why(mine, ready_post, steered):
+    Suggestion.objects.filter(request=steered).delete()
+    RecommendationRequest.objects.filter(pk=steered.pk).update(notice="no_songs")
+    page = mine.get(url("post-page", ready_post.pk), {"request": steered.pk}).content.decode()
+    assert "No song matches what you asked for." in page
+    assert "Back to the first songs" in page
+
+
+def test_songs_of_a_steered_list_are_chosen_and_hidden_in_it(mine, ready_post, steered):
+    here = f"?request={steered.pk}"
+    page = mine.get(url("post-page", ready_post.pk) + here).content.decode()
+    first, second = (row.song for row in steered.suggestions.order_by("rank"))
+    assert page.count('class="card panel"') == 2
+    for song, name, *kind in ((first, "choose"), (second, "feedback", "hide")):
+        assert f'action="{url(f"post-page-{name}", ready_post.pk, song.pk, *kind)}{here}"' in page
+
+    chosen = mine.post(url("post-page-choose", ready_post.pk, first.pk) + here)
+    assert chosen.headers["Location"] == f"{url('post-page', ready_post.pk)}{here}#result"
+    assert Post.objects.get().chosen_song == first
+    assert mine.get(chosen.headers["Location"]).content.decode().count('class="card panel"') == 1
+    part = mine.post(
+        url("post-page-feedback", ready_post.pk, second.pk, "hide") + here, headers={"HX-Request": "true"}
+    ).content.decode()
+    assert 'class="card panel"' not in part
+    done = Feedback.objects.exclude(kind="impression").values_list("request", "song", "kind", "rank")
+    assert set(done) == {(steered.pk, first.pk, "choose", 1), (steered.pk, second.pk, "hide", 2)}
+    # What was hidden here is gone from the first list as well.
+    assert f"<h2>{second.title}</h2>" not in mine.get(url("post-page", ready_post.pk)).content.decode()
+
+
+def test_a_steered_list_counts_as_seen_by_itself(mine, ready_post, steered):
+    mine.get(url("post-page", ready_post.pk), {"request": steered.pk})
+    assert set(Feedback.objects.values_list("request", "kind")) == {(steered.pk, "impression")}
+    assert impressions() == 2
+
+
+def test_only_requests_for_the_post_are_shown(client, mine, bob, ready_post, steered, upload):
+    page = url("post-page", ready_post.pk)
+    other = RecommendationRequest.objects.create(text="rain")
+    for wrong in (other.pk, "x", "0"):
+        assert mine.get(page, {"request": wrong}).status_code == 404
+    Post.objects.update(visibility="public")
+    client.force_login(bob)
+    assert "Upbeat" not in client.get(page, {"request": steered.pk}).content.decode()
+    assert client.post(url("post-page-steer", ready_post.pk), {"text": "mine"}).status_code == 404
+    assert ready_post.requests.count() == 2
+
+
+def test_the_page_holds_no_inline_code(mine, ready_post, steered):
     """So that a strict content security policy can be put in front of it."""
-    page = mine.get(url("post-page", ready_post.pk)).content.decode() + mine.get("/").content.decode()
+    pages = [url("post-page", ready_post.pk), f"{url('post-page', ready_post.pk)}?request={steered.pk}", "/"]
+    page = "".join(mine.get(page).content.decode() for page in pages)
     assert " style=" not in page
     assert "<style" not in page
     assert " onclick=" not in page

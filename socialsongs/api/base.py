@@ -5,13 +5,14 @@ Authentication is the one thing that is the host's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from django.utils.dateparse import parse_datetime
 from drf_spectacular.openapi import AutoSchema
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.pagination import Cursor, CursorPagination
+from rest_framework.parsers import JSONParser
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -22,14 +23,34 @@ from rest_framework.views import APIView
 from ..conf import config
 from .problem import handle
 
+if TYPE_CHECKING:
+    from ..people import Person
+
+
+class Json(JSONParser):
+    def parse(
+        self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Python's own parser gives up on deep nesting, and DRF does not expect that."""
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except RecursionError:
+            raise ParseError("JSON parse error - nested too deeply.") from None
+
 
 class ApiView(APIView):
     permission_classes = [IsAuthenticated]
+    parser_classes = [Json]
     renderer_classes = [JSONRenderer]
     schema = AutoSchema()
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
         return handle
+
+
+def person(request: Request) -> Person:
+    """Who asks; IsAuthenticated has let nobody else through."""
+    return cast("Person", request.user)
 
 
 class _PerUser(SimpleRateThrottle):
@@ -45,6 +66,10 @@ class _PerUser(SimpleRateThrottle):
 
 class UploadThrottle(_PerUser):
     scope = "UPLOAD"
+
+
+class RequestThrottle(_PerUser):
+    scope = "REQUEST"
 
 
 class ReadThrottle(_PerUser):

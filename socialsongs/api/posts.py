@@ -1,53 +1,68 @@
-"""Post a photo, poll, choose a song, tell what people did with the suggestions."""
+"""Post a photo, poll, ask for other songs, choose one, tell what people did with the suggestions."""
 
 from __future__ import annotations
 
+import re
 import uuid
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
+from django.db import transaction
 from django.http import FileResponse, Http404
 from django.shortcuts import get_object_or_404
+from django.utils.decorators import method_decorator
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import ValidationError
-from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ..models import Post, PostPhoto, State
-from ..selectors.posts import manages_post, own_posts, visible_posts
-from ..services.feedback import choose_song, clear_choice, record_feedback
+from ..conf import config
+from ..models import Post, PostPhoto, RecommendationRequest, State
+from ..selectors.posts import default_request, managed_requests, manages_post, own_posts, state_of, visible_posts
+from ..services.feedback import choose_song, clear_choice, log_impressions, record_feedback
 from ..services.posts import create_post, delete_post, retry_post
-from .base import ApiView, FeedbackThrottle, Newest, ReadThrottle, UploadThrottle
-from .problem import ProblemSerializer
+from ..services.requests import request_recommendations, wait_for_answer
+from .base import ApiView, FeedbackThrottle, Json, Newest, ReadThrottle, RequestThrottle, UploadThrottle, person
+from .problem import PROBLEM
 from .serializers import (
     ChoiceSerializer,
     FeedbackSerializer,
     NewPostSerializer,
     PostSerializer,
     PostSummarySerializer,
+    RecommendationParametersSerializer,
+    RecommendationsSerializer,
     RecordedSerializer,
 )
 
-if TYPE_CHECKING:
-    from ..people import Person
-
 POLL_SECONDS = 1
-PROBLEM = OpenApiResponse(ProblemSerializer, description="application/problem+json")
+WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,9})", re.ASCII | re.IGNORECASE)
+RESPOND_ASYNC = re.compile(r"(?:^|,)\s*respond-async\s*(?:[,;]|$)", re.IGNORECASE)
 
 
 def answer(request: Request, post: Post, status: int = 200) -> Response:
     """The post as this person may see it; Retry-After while work is under way."""
-    context = {"request": request, "manages": manages_post(user=request.user, post=post)}
+    manages = manages_post(user=request.user, post=post)
+    asked = default_request(post=post) if manages and post.state == State.READY else None
+    context = {"request": request, "manages": manages, "asked": asked}
     response = Response(PostSerializer(post, context=context).data, status=status)
     if post.state in (State.QUEUED, State.ANALYSING):
         response["Retry-After"] = str(POLL_SECONDS)
+    if asked is not None and post.owner_id == request.user.pk:
+        log_impressions(request=asked, user=person(request))
     return response
 
 
-def person(request: Request) -> Person:
-    """Who asks; IsAuthenticated has let nobody else through."""
-    return cast("Person", request.user)
+def recommendations(request: Request, asked: RecommendationRequest) -> Response:
+    """A request with its answer; Retry-After until there is one."""
+    response = Response(RecommendationsSerializer(asked, context={"request": request}).data)
+    state, _ = state_of(request=asked)
+    if state in (State.QUEUED, State.ANALYSING):
+        response["Retry-After"] = str(POLL_SECONDS)
+    if state == State.READY and asked.post.owner_id == request.user.pk:  # type: ignore[union-attr]
+        log_impressions(request=asked, user=person(request))
+    return response
 
 
 def find(request: Request, post_id: uuid.UUID) -> Post:
@@ -58,6 +73,19 @@ def find(request: Request, post_id: uuid.UUID) -> Post:
 def find_own(request: Request, post_id: uuid.UUID) -> Post:
     """The person's own post, or 404: what others do not own does not exist for them."""
     return get_object_or_404(own_posts(user=request.user), pk=post_id)
+
+
+def find_request(request: Request, post_id: uuid.UUID, request_id: uuid.UUID) -> RecommendationRequest:
+    """A request for the person's own post, or, for staff, for any; or 404."""
+    return get_object_or_404(managed_requests(user=request.user), post=post_id, pk=request_id)
+
+
+def patience(request: Request) -> float:
+    """For how many seconds an answer may be waited for, by the header Prefer (RFC 7240) and the site's own limit."""
+    prefer = request.headers.get("Prefer", "")
+    if wait := WAIT.search(prefer):
+        return min(float(wait[1]), config().ANSWER_SECONDS)
+    return 0.0 if RESPOND_ASYNC.search(prefer) else config().ANSWER_SECONDS
 
 
 class Posts(ApiView):
@@ -131,7 +159,7 @@ class PostDetail(ApiView):
 
     @extend_schema(operation_id="deletePost", responses={204: None, 401: PROBLEM, 404: PROBLEM})
     def delete(self, request: Request, post_id: uuid.UUID) -> Response:
-        """Delete your post with its photos, suggestions and feedback."""
+        """Delete your post with its photos and suggestions. What was done with them stays, as nobody's."""
         delete_post(post=find_own(request, post_id))
         return Response(status=204)
 
@@ -149,6 +177,63 @@ class PostRetry(ApiView):
         post = find_own(request, post_id)
         retry_post(post=post)
         return answer(request, post, status=202)
+
+
+@method_decorator(transaction.non_atomic_requests, name="dispatch")  # no worker sees the request before a commit
+class PostRecommendations(ApiView):
+    throttle_classes = [RequestThrottle]
+
+    @extend_schema(
+        operation_id="requestRecommendations",
+        request=RecommendationParametersSerializer,
+        parameters=[
+            OpenApiParameter(
+                "Prefer",
+                OpenApiTypes.STR,
+                OpenApiParameter.HEADER,
+                description="`wait=N`: answer within N seconds, or sooner where the site waits less long. "
+                "`respond-async`: answer at once.",
+            )
+        ],
+        responses={
+            200: RecommendationsSerializer,
+            202: RecommendationsSerializer,
+            400: PROBLEM,
+            401: PROBLEM,
+            404: PROBLEM,
+            409: PROBLEM,
+            429: PROBLEM,
+        },
+    )
+    def post(self, request: Request, post_id: uuid.UUID) -> Response:
+        """Ask for songs for your post again: other ones, or steered by a text.
+
+        200 with the suggestions when they are there within a few seconds; else 202: poll `Location` until `state` is
+        `ready` or `failed`.
+        """
+        post = find_own(request, post_id)
+        form = RecommendationParametersSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        parameters = dict(form.validated_data)
+        asked = request_recommendations(post=post, text=parameters.pop("text", ""), parameters=parameters)
+        wait_for_answer(request=asked, seconds=patience(request))
+        response = recommendations(request, find_request(request, post_id, asked.pk))
+        if "Retry-After" in response:
+            response.status_code = 202
+            response["Location"] = response.data["url"]
+        return response
+
+
+class PostRecommendation(ApiView):
+    throttle_classes = [ReadThrottle]
+
+    @extend_schema(
+        operation_id="readRecommendations",
+        responses={200: RecommendationsSerializer, 401: PROBLEM, 404: PROBLEM, 429: PROBLEM},
+    )
+    def get(self, request: Request, post_id: uuid.UUID, request_id: uuid.UUID) -> Response:
+        """A request for songs, and its suggestions."""
+        return recommendations(request, find_request(request, post_id, request_id))
 
 
 class PostPhotoFile(ApiView):
@@ -173,7 +258,7 @@ class PostPhotoFile(ApiView):
 
 class PostChoice(ApiView):
     throttle_classes = [FeedbackThrottle]
-    parser_classes = [JSONParser, FormParser]
+    parser_classes = [Json, FormParser]
 
     @extend_schema(
         operation_id="chooseSong",
@@ -197,7 +282,6 @@ class PostChoice(ApiView):
 
 class PostFeedback(ApiView):
     throttle_classes = [FeedbackThrottle]
-    parser_classes = [JSONParser]
 
     @extend_schema(
         operation_id="giveFeedback",

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
+from drf_spectacular.utils import OpenApiResponse
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -18,6 +19,8 @@ STATUS: dict[type[errors.SocialSongsError], int] = {
     intake.FileTooLarge: 413,
     errors.IdempotencyConflict: 409,
     errors.NotRetryable: 409,
+    errors.PostFailed: 409,
+    errors.TasteNotOffered: 409,
     errors.UnknownSong: 404,
     errors.SocialSongsError: 422,
 }
@@ -49,6 +52,9 @@ class ProblemSerializer(serializers.Serializer[Any]):
     )
 
 
+PROBLEM = OpenApiResponse(ProblemSerializer, description=CONTENT_TYPE)
+
+
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler for our views; None leaves an unforeseen error to Django."""
     if isinstance(error, errors.SocialSongsError):
@@ -71,10 +77,15 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
 def _body(error: exceptions.APIException) -> dict[str, Any]:
     if isinstance(error, exceptions.ValidationError):
         detail = error.detail if isinstance(error.detail, dict) else {"non_field_errors": error.detail}
-        fields = {name: [str(text) for text in _flat(texts)] for name, texts in detail.items()}
+        fields = {_text(name): [_text(text) for text in _flat(texts)] for name, texts in detail.items()}
         first = next(iter(fields.items()), ("", [""]))
         return {"code": "invalid", "detail": f"{first[0]}: {first[1][0]}", "errors": fields}
     return {"code": str(error.get_codes()), "detail": str(error.detail)}
+
+
+def _text(said: Any) -> str:
+    """Messages repeat what was sent, and half of a surrogate pair can be in JSON but not in UTF-8."""
+    return str(said).encode(errors="replace").decode()
 
 
 def _flat(texts: Any) -> list[Any]:

@@ -9,7 +9,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from .. import reasons
-from ..models import Feedback, Post, PostPhoto, Song, State, Suggestion
+from ..conf import config
+from ..models import Feedback, Post, PostPhoto, RecommendationRequest, Song, State, Suggestion
 from ..selectors import posts as post_selectors
 
 
@@ -23,8 +24,11 @@ class TagSerializer(serializers.Serializer[Any]):
 
 
 class ReasonSerializer(serializers.Serializer[Any]):
-    tag = serializers.CharField()
-    kind = serializers.CharField()
+    tag = serializers.CharField(help_text="A tag of the photo, or the name of a rule.")
+    kind = serializers.CharField(
+        help_text="The tag's (object, attribute, action, scene), or what a rule of the site's staff did with the song: "
+        "pin, boost, bury."
+    )
     weight = serializers.FloatField()
 
 
@@ -50,6 +54,17 @@ class SongDetailSerializer(SongSerializer):
         fields = [*SongSerializer.Meta.fields, "lyrics", "synced_lyrics"]
 
 
+class SimilarSongSerializer(SongSerializer):
+    similarity = serializers.SerializerMethodField(help_text="0 to 1")
+
+    class Meta(SongSerializer.Meta):
+        fields = [*SongSerializer.Meta.fields, "similarity"]
+
+    def get_similarity(self, song: Song) -> float:
+        similarity: float = self.context["similarity"][song.pk]
+        return similarity
+
+
 class LineSerializer(serializers.Serializer[Any]):
     text = serializers.CharField()
     place = serializers.IntegerField(help_text="Its place among the lyric's lines, blank ones counted, from 0.")
@@ -60,12 +75,21 @@ class LineSerializer(serializers.Serializer[Any]):
 class SuggestionSerializer(serializers.ModelSerializer[Suggestion]):
     song = SongSerializer()
     line = serializers.SerializerMethodField(help_text="The lyric line that fits, or null.")
-    reasons = ReasonSerializer(many=True, help_text="The photo's tags that speak for the song, strongest first.")
+    reasons = ReasonSerializer(
+        many=True,
+        help_text="Rules of the site's staff first, then the photo's tags that speak for the song, strongest first.",
+    )
+    origin = serializers.ChoiceField(
+        choices=Suggestion.Origin.choices,
+        help_text="How the song came into the list. `match`: it fits. `exploration`: from further down, to learn "
+        "from. `pin`: the site's staff put it there. When nothing fits clearly: `editorial`, picked by staff for such "
+        "photos, `popular`, or, when there are none of those, `nearest`, the least far from the photo.",
+    )
     release = serializers.CharField(source="release.name", help_text="The model release that suggested it.")
 
     class Meta:
         model = Suggestion
-        fields = ["rank", "score", "confidence", "song", "line", "reasons", "clip_start_ms", "release"]
+        fields = ["rank", "score", "confidence", "origin", "song", "line", "reasons", "clip_start_ms", "release"]
 
     @extend_schema_field(LineSerializer(allow_null=True))
     def get_line(self, suggestion: Suggestion) -> dict[str, Any] | None:
@@ -99,6 +123,11 @@ class FailureSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField()
 
 
+class NoticeSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    detail = serializers.CharField(help_text="What was the case and what to do.")
+
+
 class PostSummarySerializer(serializers.ModelSerializer[Post]):
     url = serializers.SerializerMethodField()
     state = serializers.ChoiceField(choices=State.choices)
@@ -115,35 +144,165 @@ class PostSummarySerializer(serializers.ModelSerializer[Post]):
 
     @extend_schema_field(FailureSerializer(allow_null=True))
     def get_failure(self, post: Post) -> dict[str, str] | None:
-        if post.state != State.FAILED:
-            return None
-        return {"code": post.reason, "detail": reasons.text_of(post.reason)}
+        return _failure(post.state, post.reason)
 
 
+CONFIDENT = (
+    "False: no song fits clearly, and the suggestions are songs that staff picked for such photos, popular ones or, as "
+    "a last resort, the nearest ones; see their `origin`. Null as suggestions are."
+)
+NOTICE = (
+    "Null, or why there are few songs or none: `no_songs` (no published song matches what was asked for), "
+    "`fewer_songs` (fewer match than were asked for), `blocked` (the rules of the site's staff leave none)."
+)
+
+
+# ``asked`` in the context: the default request of a post that is ready, for its owner and staff; else None.
 class PostSerializer(PostSummarySerializer):
     photos = PhotoSerializer(many=True)
-    confident = serializers.SerializerMethodField(
-        help_text="False: no song fits clearly, the suggestions are the nearest ones. Null as suggestions are."
-    )
+    confident = serializers.SerializerMethodField(help_text=CONFIDENT)
+    notice = serializers.SerializerMethodField(help_text=NOTICE)
     suggestions = serializers.SerializerMethodField(
         help_text="Best first. Null until the post is ready, and for anyone but its owner and staff."
     )
 
     class Meta(PostSummarySerializer.Meta):
-        fields = [*PostSummarySerializer.Meta.fields, "photos", "confident", "suggestions"]
+        fields = [*PostSummarySerializer.Meta.fields, "photos", "confident", "notice", "suggestions"]
 
     @extend_schema_field(serializers.BooleanField(allow_null=True))
     def get_confident(self, post: Post) -> bool | None:
-        if not self.context["manages"] or post.state != State.READY:
-            return None
-        return post_selectors.is_confident(post=post)
+        asked: RecommendationRequest | None = self.context["asked"]
+        return None if asked is None else asked.confident
+
+    @extend_schema_field(NoticeSerializer(allow_null=True))
+    def get_notice(self, post: Post) -> dict[str, str] | None:
+        asked: RecommendationRequest | None = self.context["asked"]
+        return None if asked is None else reasons.notice_of(asked.notice)
 
     @extend_schema_field(SuggestionSerializer(many=True, allow_null=True))
     def get_suggestions(self, post: Post) -> list[Any] | None:
-        if not self.context["manages"] or post.state != State.READY:
+        asked: RecommendationRequest | None = self.context["asked"]
+        return None if asked is None else _suggestions(self, asked)
+
+
+# Refuses keys that it does not know: one with a typo must not be left out unseen.
+class Strict(serializers.Serializer[Any]):
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
+            known = ", ".join(self.fields)
+            raise serializers.ValidationError({name: [f"There is no such key. Known: {known}."] for name in unknown})
+        return super().to_internal_value(data)
+
+
+class SongIds(serializers.ListField):
+    child = serializers.UUIDField()
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        """The length first: too many ids are one error, not one each."""
+        if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)
+        return super().to_internal_value(data)
+
+
+class RecommendationParametersSerializer(Strict):
+    """What to suggest; everything is optional. What an answer holds can be sent again."""
+
+    limit = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        help_text="At most so many songs. The site sets how many without it, and how many at all.",
+    )
+    exclude = SongIds(required=False, max_length=1000, help_text="Ids of songs to leave out.")
+    market = serializers.RegexField(
+        r"^[A-Za-z]{2}$",
+        required=False,
+        allow_null=True,
+        error_messages={"invalid": "Two letters, as in ISO 3166, e.g. DE."},
+        help_text="Only songs that may be shown in this country, ISO 3166, e.g. DE. Null: as the site has set, or any.",
+    )
+    language = serializers.RegexField(
+        r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
+        required=False,
+        allow_null=True,
+        max_length=35,
+        error_messages={"invalid": "A language tag of BCP 47, e.g. en or pt-BR."},
+        help_text="Only songs in this language, BCP 47, e.g. en or pt-BR. Null: any.",
+    )
+    explicit = serializers.BooleanField(required=False, help_text="May songs be explicit? False unless asked for.")
+    genre = serializers.CharField(
+        required=False, allow_null=True, max_length=60, help_text="Only songs of this genre. Null: any."
+    )
+    text = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=500,
+        help_text="What the songs should be like, in words, e.g. upbeat, no heartbreak.",
+    )
+
+    def validate_limit(self, limit: int) -> int:
+        if limit > (most := config().MAX_SUGGESTIONS):
+            raise serializers.ValidationError(f"At most {most}.")
+        return limit
+
+    def validate_exclude(self, exclude: list[Any]) -> list[str]:
+        return [str(song) for song in dict.fromkeys(exclude)]
+
+    def validate_market(self, market: str | None) -> str | None:
+        return market and market.upper()
+
+    def validate_language(self, language: str | None) -> str | None:
+        """Cased as RFC 5646 has it, which is how songs are tagged: pt-BR, zh-Hant."""
+        if language is None:
             return None
-        found = post_selectors.suggestions(post=post)
-        return cast(list[Any], SuggestionSerializer(found, many=True, context=self.context).data)
+        first, *rest = language.split("-")
+        cased = [{2: part.upper(), 4: part.title()}.get(len(part), part.lower()) for part in rest]
+        return "-".join([first.lower(), *cased])
+
+    def validate_text(self, text: str) -> str:
+        if text and not any(map(str.isalnum, text)):
+            raise serializers.ValidationError("Say it in words: there is no letter or digit in this text.")
+        return text
+
+
+class RecommendationsSerializer(serializers.ModelSerializer[RecommendationRequest]):
+    url = serializers.SerializerMethodField()
+    state = serializers.SerializerMethodField()
+    failure = serializers.SerializerMethodField(help_text="Why it failed, or null.")
+    parameters = serializers.SerializerMethodField(help_text="As asked; what was not asked has its default.")
+    confident = serializers.SerializerMethodField(help_text=CONFIDENT)
+    notice = serializers.SerializerMethodField(help_text=NOTICE)
+    suggestions = serializers.SerializerMethodField(help_text="Best first. Null until ready.")
+
+    class Meta:
+        model = RecommendationRequest
+        fields = ["id", "url", "state", "failure", "parameters", "created_at", "confident", "notice", "suggestions"]
+
+    def get_url(self, asked: RecommendationRequest) -> str:
+        return _absolute(self, reverse("socialsongs:recommendation", args=[asked.post_id, asked.pk]))
+
+    @extend_schema_field(serializers.ChoiceField(choices=State.choices))
+    def get_state(self, asked: RecommendationRequest) -> str:
+        return post_selectors.state_of(request=asked)[0]
+
+    @extend_schema_field(FailureSerializer(allow_null=True))
+    def get_failure(self, asked: RecommendationRequest) -> dict[str, str] | None:
+        return _failure(*post_selectors.state_of(request=asked))
+
+    @extend_schema_field(RecommendationParametersSerializer)
+    def get_parameters(self, asked: RecommendationRequest) -> dict[str, Any]:
+        return {**post_selectors.default_parameters(), **asked.parameters, "text": asked.text}
+
+    @extend_schema_field(serializers.BooleanField(allow_null=True))
+    def get_confident(self, asked: RecommendationRequest) -> bool | None:
+        return asked.confident if asked.state == State.READY else None
+
+    @extend_schema_field(NoticeSerializer(allow_null=True))
+    def get_notice(self, asked: RecommendationRequest) -> dict[str, str] | None:
+        return reasons.notice_of(asked.notice) if asked.state == State.READY else None
+
+    @extend_schema_field(SuggestionSerializer(many=True, allow_null=True))
+    def get_suggestions(self, asked: RecommendationRequest) -> list[Any] | None:
+        return _suggestions(self, asked) if asked.state == State.READY else None
 
 
 class NewPostSerializer(serializers.Serializer[Any]):
@@ -154,6 +313,37 @@ class NewPostSerializer(serializers.Serializer[Any]):
     visibility = serializers.ChoiceField(
         choices=Post.Visibility.choices, required=False, default=Post.Visibility.PRIVATE
     )
+
+
+class HowManySerializer(serializers.Serializer[Any]):
+    limit = serializers.IntegerField(min_value=1, max_value=50, default=10)
+
+
+SONG_NOTICE = (
+    "Null, or `not_encoded`: the lyrics of this song have not been read, so that nothing can be found by them."
+)
+
+
+class SimilarSongsSerializer(serializers.Serializer[Any]):
+    results = SimilarSongSerializer(many=True)
+    notice = NoticeSerializer(allow_null=True, help_text=SONG_NOTICE)
+
+
+class FittingPostsSerializer(serializers.Serializer[Any]):
+    results = PostSummarySerializer(many=True)
+    notice = NoticeSerializer(allow_null=True, help_text=SONG_NOTICE)
+
+
+class TasteSerializer(serializers.Serializer[Any]):
+    offered = serializers.BooleanField(help_text="Does this site adapt suggestions to you?")
+    enabled = serializers.BooleanField(help_text="False: you have turned it off, or it is not offered.")
+    since = serializers.DateTimeField(allow_null=True, help_text="What you did before does not count.")
+    chosen = SongSerializer(many=True, help_text="Songs that you chose, newest first.")
+    skipped = SongSerializer(many=True, help_text="Songs that you skipped or hid, newest first.")
+
+
+class TasteSwitchSerializer(Strict):
+    enabled = serializers.BooleanField()
 
 
 class ChoiceSerializer(serializers.Serializer[Any]):
@@ -179,3 +369,12 @@ class RecordedSerializer(serializers.Serializer[Any]):
 
 def _absolute(serializer: serializers.BaseSerializer[Any], path: str) -> str:
     return str(serializer.context["request"].build_absolute_uri(path))
+
+
+def _failure(state: str, reason: str) -> dict[str, str] | None:
+    return {"code": reason, "detail": reasons.text_of(reason)} if state == State.FAILED else None
+
+
+def _suggestions(serializer: serializers.BaseSerializer[Any], asked: RecommendationRequest) -> list[Any]:
+    found = post_selectors.suggestions_of(request=asked)
+    return cast(list[Any], SuggestionSerializer(found, many=True, context=serializer.context).data)

@@ -1,4 +1,4 @@
-"""The published catalogue."""
+"""The published catalogue, and what is near a song."""
 
 from __future__ import annotations
 
@@ -12,12 +12,22 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ..errors import NotEncoded
 from ..models import Song
 from ..selectors.catalogue import published_songs, search_songs
 from ..selectors.posts import is_staff
+from ..selectors.similar import posts_for_song, similar_songs
 from .base import ApiView, ByTitle, ReadThrottle
-from .posts import PROBLEM
-from .serializers import SongDetailSerializer, SongSerializer
+from .problem import PROBLEM
+from .serializers import (
+    FittingPostsSerializer,
+    HowManySerializer,
+    PostSummarySerializer,
+    SimilarSongSerializer,
+    SimilarSongsSerializer,
+    SongDetailSerializer,
+    SongSerializer,
+)
 
 
 class Songs(ApiView):
@@ -56,6 +66,57 @@ class SongDetail(ApiView):
         """A published song with its lyrics."""
         song = get_object_or_404(published_songs(), pk=song_id)
         return Response(SongDetailSerializer(song, context={"request": request}).data)
+
+
+def find_with_limit(request: Request, song_id: uuid.UUID) -> tuple[Song, int]:
+    """A published song, or 404, and how many are asked for."""
+    song = get_object_or_404(published_songs(), pk=song_id)
+    query = HowManySerializer(data=request.query_params)
+    query.is_valid(raise_exception=True)
+    return song, query.validated_data["limit"]
+
+
+class SimilarSongs(ApiView):
+    throttle_classes = [ReadThrottle]
+
+    @extend_schema(
+        operation_id="listSimilarSongs",
+        parameters=[HowManySerializer],
+        responses={200: SimilarSongsSerializer, 400: PROBLEM, 401: PROBLEM, 404: PROBLEM, 429: PROBLEM},
+    )
+    def get(self, request: Request, song_id: uuid.UUID) -> Response:
+        """Published songs with lyrics like those of a song, most alike first."""
+        song, limit = find_with_limit(request, song_id)
+        try:
+            found = similar_songs(song=song, limit=limit)
+        except NotEncoded as error:
+            return nothing(error)
+        context = {"request": request, "similarity": {similar.pk: similarity for similar, similarity in found}}
+        songs = [similar for similar, _ in found]
+        return Response({"results": SimilarSongSerializer(songs, many=True, context=context).data, "notice": None})
+
+
+class FittingPosts(ApiView):
+    throttle_classes = [ReadThrottle]
+
+    @extend_schema(
+        operation_id="listFittingPosts",
+        parameters=[HowManySerializer],
+        responses={200: FittingPostsSerializer, 400: PROBLEM, 401: PROBLEM, 404: PROBLEM, 429: PROBLEM},
+    )
+    def get(self, request: Request, song_id: uuid.UUID) -> Response:
+        """Public posts whose photos a song fits, best first."""
+        song, limit = find_with_limit(request, song_id)
+        try:
+            posts = posts_for_song(song=song, limit=limit)
+        except NotEncoded as error:
+            return nothing(error)
+        data = PostSummarySerializer(posts, many=True, context={"request": request}).data
+        return Response({"results": data, "notice": None})
+
+
+def nothing(error: NotEncoded) -> Response:
+    return Response({"results": [], "notice": {"code": error.code, "detail": str(error)}})
 
 
 class SongPreview(ApiView):

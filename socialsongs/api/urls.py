@@ -1,19 +1,36 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from .posts import PostChoice, PostDetail, PostFeedback, PostPhotoFile, PostRetry, Posts
-from .songs import SongDetail, SongPreview, Songs
+from .posts import (
+    PostChoice,
+    PostDetail,
+    PostFeedback,
+    PostPhotoFile,
+    PostRecommendation,
+    PostRecommendations,
+    PostRetry,
+    Posts,
+)
+from .songs import FittingPosts, SimilarSongs, SongDetail, SongPreview, Songs
+from .taste import TasteProfile
 
 urlpatterns = [
     path("v1/posts", Posts.as_view(), name="posts"),
     path("v1/posts/<uuid:post_id>", PostDetail.as_view(), name="post"),
     path("v1/posts/<uuid:post_id>/retry", PostRetry.as_view(), name="post-retry"),
     path("v1/posts/<uuid:post_id>/photos/<int:position>", PostPhotoFile.as_view(), name="post-photo"),
+    path("v1/posts/<uuid:post_id>/recommendations", PostRecommendations.as_view(), name="recommendations"),
+    path(
+        "v1/posts/<uuid:post_id>/recommendations/<uuid:request_id>", PostRecommendation.as_view(), name="recommendation"
+    ),
     path("v1/posts/<uuid:post_id>/choice", PostChoice.as_view(), name="post-choice"),
     path("v1/posts/<uuid:post_id>/feedback", PostFeedback.as_view(), name="post-feedback"),
     path("v1/songs", Songs.as_view(), name="songs"),
     path("v1/songs/<uuid:song_id>", SongDetail.as_view(), name="song"),
     path("v1/songs/<uuid:song_id>/preview", SongPreview.as_view(), name="song-preview"),
+    path("v1/songs/<uuid:song_id>/similar", SimilarSongs.as_view(), name="song-similar"),
+    path("v1/songs/<uuid:song_id>/posts", FittingPosts.as_view(), name="song-posts"),
+    path("v1/taste", TasteProfile.as_view(), name="taste"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("schema/ui/", SpectacularSwaggerView.as_view(url_name="socialsongs:schema"), name="schema-ui"),
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet
 
+from ..conf import config
 from ..models import Feedback, PhotoAnalysis, Post, PostPhoto, RecommendationRequest, State, Suggestion
 
 if TYPE_CHECKING:
@@ -37,13 +38,44 @@ def own_posts(*, user: Visitor) -> QuerySet[Post]:
     return visible_posts(user=user).filter(owner_id=user.pk).order_by("-created_at", "-id")
 
 
-def suggestions(*, post: Post) -> QuerySet[Suggestion]:
-    """Best first, of the post's default request; songs that were hidden or left the catalogue are gone."""
+def managed_requests(*, user: Visitor) -> QuerySet[RecommendationRequest]:
+    """Requests for this person's own posts; for staff, for all posts."""
+    requests = RecommendationRequest.objects.filter(post__isnull=False).select_related("post")
+    return requests if is_staff(user=user) else requests.filter(post__owner_id=user.pk)
+
+
+def default_request(*, post: Post) -> RecommendationRequest | None:
+    """The one that came with the post, for which it shows suggestions."""
+    return post.requests.filter(is_default=True).first()
+
+
+def default_parameters() -> dict[str, Any]:
+    """What a request asks for unless it says otherwise."""
+    return {
+        "limit": config().SUGGESTIONS,
+        "exclude": [],
+        "market": config().MARKET,
+        "language": None,
+        "explicit": False,
+        "genre": None,
+    }
+
+
+def state_of(*, request: RecommendationRequest) -> tuple[str, str]:
+    """State and reason. A request waits for its post, and fails with it until the post is retried."""
+    post = request.post
+    waits = request.state in (State.QUEUED, State.ANALYSING)
+    row = post if post is not None and waits and post.state == State.FAILED else request
+    return row.state, row.reason
+
+
+def suggestions_of(*, request: RecommendationRequest) -> QuerySet[Suggestion]:
+    """Best first; songs that were hidden in any list of the post, or left the catalogue, are gone."""
     hidden = Feedback.objects.filter(
-        request=OuterRef("request"), song=OuterRef("song"), user=OuterRef("request__post__owner"), kind="hide"
+        request__post=request.post_id, song=OuterRef("song"), user=F("request__post__owner"), kind="hide"
     )
     return (
-        Suggestion.objects.filter(request__post=post, request__is_default=True, song__status="published")
+        request.suggestions.filter(song__status="published")
         .exclude(Exists(hidden))
         .select_related("song", "release")
         .order_by("rank")
@@ -54,11 +86,6 @@ def answerable_requests(*, bulk: bool) -> QuerySet[RecommendationRequest]:
     """A lane's requests for photos that were looked at, and for texts. A new post's own is answered with the post."""
     looked_at = Q(post__isnull=True) | Q(post__state=State.READY)
     return RecommendationRequest.objects.filter(looked_at, bulk=bulk)
-
-
-def is_confident(*, post: Post) -> bool | None:
-    """Does a song fit the post clearly? None: not answered yet."""
-    return post.requests.filter(is_default=True).values_list("confident", flat=True).first()
 
 
 def analysis(*, photo: PostPhoto) -> PhotoAnalysis | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from .. import dispatch
 from ..conf import config
@@ -120,10 +121,24 @@ def retry_post(*, post: Post) -> None:
     post.refresh_from_db()
 
 
+class Deleted(NamedTuple):
+    posts: int
+    photos: int
+
+
 def delete_post(*, post: Post) -> None:
-    """Remove a post with its analysis, suggestions and feedback; its files follow (``socialsongs.files``)."""
+    """Remove a post with all that is known of it; see ``delete_posts``."""
+    delete_posts(posts=Post.objects.filter(pk=post.pk))
+
+
+def delete_posts(*, posts: QuerySet[Post]) -> Deleted:
+    """Remove posts with their photos, analyses, requests and suggestions.
+
+    Their files follow, and their feedback stays as nobody's (``socialsongs.receivers``).
+    """
     with transaction.atomic():
         # In the order in which workers lock: one that writes its suggestions at this moment is waited for.
-        list(Post.objects.select_for_update().filter(pk=post.pk))
-        list(post.requests.select_for_update().order_by("pk"))
-        post.delete()
+        locked = list(posts.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
+        list(RecommendationRequest.objects.filter(post__in=locked).select_for_update(of=("self",)).order_by("pk"))
+        _, removed = Post.objects.filter(pk__in=locked).delete()
+    return Deleted(removed.get(Post._meta.label, 0), removed.get(PostPhoto._meta.label, 0))

@@ -18,16 +18,39 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from .. import reasons
 from ..conf import MIB, config
-from ..errors import NotRetryable, NotSuggested, SocialSongsError, UnknownSong
-from ..models import Feedback, Post, State
-from ..selectors.posts import analysis, excerpt, is_confident, manages_post, own_posts, suggestions, visible_posts
-from ..services.feedback import choose_song, clear_choice, record_feedback
+from ..errors import NotRetryable, NotSuggested, PostFailed, SocialSongsError, UnknownSong
+from ..models import Feedback, Post, RecommendationRequest, Rule, State, Suggestion
+from ..selectors.posts import (
+    analysis,
+    default_request,
+    excerpt,
+    manages_post,
+    own_posts,
+    suggestions_of,
+    visible_posts,
+)
+from ..services.feedback import choose_song, clear_choice, log_impressions, record_feedback
 from ..services.posts import create_post, delete_post, retry_post
+from ..services.requests import request_recommendations
 from .samples import sample_photos
 
 POSTS_PER_PAGE = 12
 # After this long the page says that it may be closed, and asks less often.
 PATIENCE_SECONDS = 20
+MOST_WORDS = 500
+
+# What a song's place in the list owes to, where that is not its fit.
+MARKERS = {
+    Suggestion.Origin.EXPLORATION: "something different",
+    Suggestion.Origin.EDITORIAL: "picked by our editors",
+    Suggestion.Origin.POPULAR: "popular right now",
+}
+# What is offered when nothing fits clearly.
+OTHERWISE = {
+    Suggestion.Origin.EDITORIAL: "picked by our editors",
+    Suggestion.Origin.POPULAR: "popular right now",
+    Suggestion.Origin.NEAREST: "the nearest ones",
+}
 
 
 def is_htmx(request: HttpRequest) -> bool:
@@ -114,18 +137,44 @@ def progress(request: HttpRequest, post_id: uuid.UUID) -> HttpResponse:
 
 def _post(request: HttpRequest, post_id: uuid.UUID) -> dict[str, Any]:
     post = get_object_or_404(visible_posts(user=request.user), pk=post_id)
-    manages = manages_post(user=request.user, post=post)
-    context: dict[str, Any] = {"post": post, "manages": manages, "own": post.owner_id == request.user.pk}
-    waited = (timezone.now() - post.queued_at).total_seconds()
-    context |= {"working": post.state in (State.QUEUED, State.ANALYSING), "patient": waited > PATIENCE_SECONDS}
-    if post.state == State.FAILED:
-        context["failure"] = reasons.text_of(post.reason)
-    if manages and post.state == State.READY:
-        context |= _found(post)
+    manages, own = manages_post(user=request.user, post=post), post.owner_id == request.user.pk
+    context: dict[str, Any] = {"post": post, "manages": manages, "own": own, "most_words": MOST_WORDS}
+    context |= _progress(post)
+    asked = _asked(request, post) if manages else None
+    if asked is None or post.state != State.READY:
+        return context
+    if not asked.is_default:
+        context |= {"steered": asked, "query": f"?request={asked.pk}", **_progress(asked)}
+        if asked.state != State.READY:
+            return context
+    context |= _found(post, asked)
+    if own and context["cards"]:
+        log_impressions(request=asked, user=request.user)  # type: ignore[arg-type]  # login_required
     return context
 
 
-def _found(post: Post) -> dict[str, Any]:
+def _progress(row: Post | RecommendationRequest) -> dict[str, Any]:
+    waited = (timezone.now() - row.queued_at).total_seconds()
+    return {
+        "working": row.state in (State.QUEUED, State.ANALYSING),
+        "patient": waited > PATIENCE_SECONDS,
+        "failure": reasons.text_of(row.reason) if row.state == State.FAILED else "",
+    }
+
+
+def _asked(request: HttpRequest, post: Post) -> RecommendationRequest | None:
+    """Whose songs the page is about: those of ``?request=``, or else of the request that came with the post."""
+    named = request.GET.get("request")
+    if not named:
+        return default_request(post=post)
+    try:
+        key = uuid.UUID(named)
+    except ValueError:
+        raise Http404("There is no such request.") from None
+    return get_object_or_404(post.requests, pk=key)
+
+
+def _found(post: Post, asked: RecommendationRequest) -> dict[str, Any]:
     """Suggestions with their lines, and all tags; a reason points at the region where its tag was seen best."""
     seen = [
         {**tag, "photo": photo.position, "percent": round(tag["score"] * 100)}
@@ -135,21 +184,30 @@ def _found(post: Post) -> dict[str, Any]:
     ]
     seen.sort(key=lambda tag: -tag["score"])
     by_name = {tag["name"]: tag for tag in reversed(seen)}
-    cards = [
-        {
-            "suggestion": suggestion,
-            "song": suggestion.song,
-            "line": excerpt(suggestion=suggestion),
-            "reasons": [by_name.get(reason["tag"], {"name": reason["tag"]}) for reason in suggestion.reasons],
-            "clip_seconds": max(0, (suggestion.clip_start_ms or 0) - suggestion.song.preview_start_ms) / 1000,
-        }
-        for suggestion in suggestions(post=post)
-    ]
-    confident = is_confident(post=post) is not False  # answers from before releases knew count as they did
+    cards = [_card(suggestion, by_name) for suggestion in suggestions_of(request=asked)]
+    origins = {card["suggestion"].origin for card in cards}
     return {
         "cards": cards,
-        "confident": confident,
+        "confident": asked.confident is not False,  # answers from before releases knew count as they did
+        "otherwise": " or ".join(text for origin, text in OTHERWISE.items() if origin in origins) or "the nearest ones",
+        "notice": reasons.notice_of(asked.notice),
         "tags": list({tag["name"]: tag for tag in reversed(seen)}.values())[::-1],
+    }
+
+
+def _card(suggestion: Suggestion, tags: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Rules that speak for the song are reasons like the photo's tags; that one speaks against it helps nobody."""
+    song = suggestion.song
+    return {
+        "suggestion": suggestion,
+        "song": song,
+        "marker": MARKERS.get(Suggestion.Origin(suggestion.origin)),
+        "line": excerpt(suggestion=suggestion),
+        "rules": [why["tag"] for why in suggestion.reasons if why["kind"] in (Rule.Action.PIN, Rule.Action.BOOST)],
+        "reasons": [
+            tags.get(why["tag"], {"name": why["tag"]}) for why in suggestion.reasons if why["kind"] not in Rule.Action
+        ],
+        "clip_seconds": max(0, (suggestion.clip_start_ms or 0) - song.preview_start_ms) / 1000,
     }
 
 
@@ -161,7 +219,26 @@ def _again(request: HttpRequest, post: Post) -> HttpResponse:
     """The result part for htmx, the whole page without it."""
     if is_htmx(request):
         return render(request, "socialsongs/_result.html", _post(request, post.pk))
-    return redirect("socialsongs:post-page", post.pk)
+    return redirect(_page(post, _asked(request, post)))
+
+
+def _page(post: Post, asked: RecommendationRequest | None) -> str:
+    """At the songs, which on a phone are below the photo."""
+    query = "" if asked is None or asked.is_default else f"?request={asked.pk}"
+    return f"{reverse('socialsongs:post-page', args=[post.pk])}{query}#result"
+
+
+@login_required
+@require_POST
+def steer(request: HttpRequest, post_id: uuid.UUID) -> HttpResponse:
+    """Ask for other songs, by a few words; none lead back to the first songs."""
+    post = _own(request, post_id)
+    text = request.POST.get("text", "").replace("\0", "").strip()[:MOST_WORDS]
+    try:
+        asked = request_recommendations(post=post, text=text) if text else None
+    except PostFailed:
+        asked = None  # the page says so
+    return redirect(_page(post, asked))
 
 
 @login_required
@@ -169,7 +246,7 @@ def _again(request: HttpRequest, post: Post) -> HttpResponse:
 def choose(request: HttpRequest, post_id: uuid.UUID, song_id: uuid.UUID) -> HttpResponse:
     post = _own(request, post_id)
     try:
-        choose_song(post=post, user=request.user, song_id=song_id)  # type: ignore[arg-type]
+        choose_song(post=post, user=request.user, song_id=song_id, request=_asked(request, post))  # type: ignore[arg-type]
     except UnknownSong as error:
         raise Http404(str(error)) from error
     return _again(request, post)
@@ -186,12 +263,12 @@ def unchoose(request: HttpRequest, post_id: uuid.UUID) -> HttpResponse:
 @login_required
 @require_POST
 def feedback(request: HttpRequest, post_id: uuid.UUID, song_id: uuid.UUID, kind: str) -> HttpResponse:
-    """Impression, play, skip or hide; a hidden song leaves the list."""
+    """Play, skip or hide; a hidden song leaves the list."""
     post = _own(request, post_id)
-    if kind not in set(Feedback.Kind.values) - {Feedback.Kind.CHOOSE}:
+    if kind not in (Feedback.Kind.PLAY, Feedback.Kind.SKIP, Feedback.Kind.HIDE):
         raise Http404("There is no such feedback.")
     try:
-        record_feedback(post=post, user=request.user, song_id=song_id, kind=kind)  # type: ignore[arg-type]
+        record_feedback(post=post, user=request.user, song_id=song_id, kind=kind, request=_asked(request, post))  # type: ignore[arg-type]
     except NotSuggested as error:
         raise Http404(str(error)) from error
     return _again(request, post) if kind == Feedback.Kind.HIDE else HttpResponse(status=204)

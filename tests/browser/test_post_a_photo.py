@@ -121,6 +121,33 @@ def test_from_photo_to_song(worker, page):
     expect(cards).to_have_count(9)
 
 
+def test_other_songs_by_a_few_words_and_back(worker, page):
+    page.set_viewport_size({"width": 360, "height": 700})
+    page.get_by_role("button", name="Try the sample photo: coffee").click()
+    cards = page.locator(".songs .card")
+    expect(cards).to_have_count(10, timeout=30_000)
+    first = cards.first.get_by_role("heading").inner_text()
+
+    page.get_by_label("Steer").fill("dancing all night")
+    page.get_by_role("button", name="Other songs").click()
+    expect(page.get_by_role("link", name="Back to the first songs")).to_be_visible()
+    expect(cards).to_have_count(10, timeout=30_000)
+    expect(page.get_by_label("Steer")).to_have_value("dancing all night")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    expect(page.locator("#result")).to_be_in_viewport()
+    chosen = cards.nth(1).get_by_role("heading").inner_text()
+    cards.nth(1).get_by_role("button", name=re.compile("Choose")).click()
+    expect(page.get_by_role("region", name="Chosen song").get_by_role("heading")).to_have_text(chosen)
+    choice = Feedback.objects.get(kind="choose")
+    assert (choice.request.text, choice.rank) == ("dancing all night", 2)
+
+    page.get_by_role("button", name="Choose another").click()
+    expect(cards).to_have_count(10)
+    page.get_by_role("link", name="Back to the first songs").click()
+    expect(cards.first.get_by_role("heading")).to_have_text(first)
+    expect(page.get_by_label("Steer")).to_be_empty()
+
+
 def test_with_the_keyboard_alone_on_a_phone(worker, page):
     page.set_viewport_size({"width": 360, "height": 700})
     page.get_by_role("button", name="Try the sample photo: cat").focus()

@@ -1,0 +1,74 @@
+"""What the pages share: badges, pictures, tables of suggestions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from ..models import Post, PostPhoto, Rule, Song, Suggestion
+
+COLOURS = {
+    "published": "#1a7f37", "ready": "#1a7f37", "active": "#1a7f37",
+    "draft": "#6e7781", "queued": "#6e7781", "staged": "#0969da", "analysing": "#0969da",
+    "retired": "#8250df", "failed": "#b3261e", "missing": "#6e7781", "starting": "#0969da", "refusing": "#b3261e",
+    "scheduled": "#0969da", "over": "#8250df", "off": "#6e7781",
+}  # fmt: skip
+
+
+def badge(state: str, note: str = "") -> SafeString:
+    return format_html(
+        '<span style="background:{};color:#fff;border-radius:9px;padding:2px 9px;white-space:nowrap">{}</span> {}',
+        COLOURS.get(state, "#6e7781"),
+        state,
+        note,
+    )
+
+
+def picture(post: Post, photo: PostPhoto, side: int) -> SafeString:
+    url = reverse("socialsongs:post-photo", args=[post.pk, photo.position])
+    return format_html(
+        '<img src="{}" alt="" loading="lazy" style="max-width:{}px;max-height:{}px;border-radius:6px">', url, side, side
+    )
+
+
+def song_link(song: Song) -> SafeString:
+    return format_html('<a href="{}">{}</a>', reverse("admin:socialsongs_song_change", args=[song.pk]), song)
+
+
+def suggestion_table(rows: Iterable[Suggestion]) -> SafeString:
+    """With song and release."""
+    heads = ["#", "song", "line", "because of", "came in as", "rules", "score", "release"]
+    lines = (
+        (
+            row.rank,
+            song_link(row.song),
+            row.line,
+            ", ".join(f"{why['tag']} {why['weight']:.2f}" for why in row.reasons if why["kind"] not in Rule.Action),
+            row.get_origin_display(),
+            ", ".join(f"{why['kind']}: {why['tag']}" for why in row.reasons if why["kind"] in Rule.Action),
+            f"{row.score:.3f}",
+            row.release,
+        )
+        for row in rows
+    )
+    return format_html(
+        "<table><tr>{}</tr>{}</table>",
+        format_html_join("", "<th>{}</th>", ((head,) for head in heads)),
+        format_html_join("", "<tr>" + "<td>{}</td>" * len(heads) + "</tr>", lines),
+    )
+
+
+class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows that people and workers make, never hands."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

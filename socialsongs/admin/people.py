@@ -1,0 +1,52 @@
+"""Whose taste counts, and what people did with suggestions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from ..models import Feedback, Taste
+from ..services import taste as services
+from .base import ReadOnly
+
+
+@admin.register(Taste)
+class TasteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A row offers it to a person, who may turn it off. Deleting the row takes the offer back."""
+
+    list_display = ["user", "enabled", "since"]
+    list_filter = ["enabled"]
+    list_select_related = ["user"]
+    raw_id_fields = ["user"]  # of the host's user model nothing is known: it may not be in the admin
+    actions = ["reset"]
+
+    def get_fields(self, request: HttpRequest, obj: Taste | None = None) -> Any:
+        return ["user", "enabled", "since"] if obj else ["user"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Taste | None = None) -> list[str]:
+        return ["user", "since"] if obj else []
+
+    def save_model(self, request: HttpRequest, obj: Taste, form: Any, change: bool) -> None:
+        if change:
+            services.set_enabled(user=obj.user, enabled=obj.enabled)
+        else:
+            obj.pk = services.offer_taste(user=obj.user).pk
+
+    @admin.action(description="Begin anew: what was chosen before counts no more", permissions=["change"])
+    def reset(self, request: HttpRequest, queryset: QuerySet[Taste]) -> None:
+        for row in queryset.select_related("user"):
+            services.reset(user=row.user)
+        messages.success(request, f"The taste of {queryset.count()} people begins anew.")
+
+
+@admin.register(Feedback)
+class FeedbackAdmin(ReadOnly):
+    """Rows without a request and a user are of posts that were deleted."""
+
+    list_display = ["created_at", "kind", "song", "rank", "propensity", "user", "release"]
+    list_filter = ["kind", "release", "created_at"]
+    list_select_related = ["song", "user", "release"]
+    date_hierarchy = "created_at"

@@ -1,0 +1,131 @@
+"""Posts, what was asked for them and what was answered."""
+
+from __future__ import annotations
+
+import json
+
+from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from ..models import PhotoAnalysis, Post, PostPhoto, RecommendationRequest, Suggestion
+from ..reasons import notice_of
+from ..services.posts import delete_posts
+from ..services.queue import requeue_posts, requeue_requests
+from .base import ReadOnly, badge, picture, suggestion_table
+
+
+@admin.register(Post)
+class PostAdmin(ReadOnly):
+    list_display = ["thumbnail", "id", "owner", "state_badge", "visibility", "attempts", "chosen_song", "created_at"]
+    list_display_links = ["thumbnail", "id"]
+    list_filter = ["state", "reason", "visibility", "created_at"]
+    list_select_related = ["owner", "chosen_song"]
+    date_hierarchy = "created_at"
+    actions = ["retry"]
+    readonly_fields = ["id", "owner", "caption", "visibility", "state_badge", "attempts", "created_at", "finished_at",
+              "chosen_song", "photos_and_tags", "suggested"]  # fmt: skip
+    fields = (*readonly_fields,)
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        return ["id__exact", "caption", f"owner__{get_user_model().USERNAME_FIELD}"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Post]:
+        return (
+            super().get_queryset(request).prefetch_related(Prefetch("photos", PostPhoto.objects.order_by("position")))
+        )
+
+    def delete_model(self, request: HttpRequest, obj: Post) -> None:
+        delete_posts(posts=Post.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Post]) -> None:
+        delete_posts(posts=queryset)
+
+    @admin.display(description="photo")
+    def thumbnail(self, post: Post) -> SafeString:
+        photos = list(post.photos.all())
+        if not photos:
+            return format_html("{}", "–")
+        return picture(post, photos[0], 64)
+
+    @admin.display(description="state", ordering="state")
+    def state_badge(self, post: Post) -> SafeString:
+        return badge(post.state, post.reason.replace("_", " "))
+
+    @admin.display(description="photos and tags")
+    def photos_and_tags(self, post: Post) -> SafeString:
+        parts = []
+        for photo in post.photos.all():
+            analyses = PhotoAnalysis.objects.filter(subject__in=photo.subjects.all()).select_related("release")
+            seen = [
+                (
+                    analysis.release.name,
+                    ", ".join(f"{tag['name']} {tag['score']:.2f}" for tag in analysis.tags) or "nothing",
+                )
+                for analysis in analyses
+            ] or [("", "not processed")]
+            parts.append((picture(post, photo, 320), format_html_join("", "<p><b>{}</b> {}</p>", seen)))
+        return format_html_join("", "<div>{}{}</div>", parts)
+
+    @admin.display(description="suggestions")
+    def suggested(self, post: Post) -> SafeString:
+        """Of its own request first, then of those that somebody asked for."""
+        rows = Prefetch("suggestions", Suggestion.objects.select_related("song", "release"))
+        return format_html_join(
+            "",
+            '<p><a href="{}">{}</a> {}</p>{}',
+            (
+                (
+                    reverse("admin:socialsongs_recommendationrequest_change", args=[asked.pk]),
+                    asked.text or ("Its own" if asked.is_default else "More"),
+                    badge(asked.state, asked.reason.replace("_", " ")),
+                    suggestion_table(asked.suggestions.all()),
+                )
+                for asked in post.requests.order_by("-is_default", "-created_at").prefetch_related(rows)
+            ),
+        )
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("socialsongs.change_post")
+
+    @admin.action(description="Try again (failed posts)", permissions=["retry"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[Post]) -> None:
+        messages.success(request, f"{requeue_posts(posts=queryset)} posts are queued again.")
+
+
+@admin.register(RecommendationRequest)
+class RecommendationRequestAdmin(ReadOnly):
+    list_display = ["id", "post", "text", "state_badge", "confident", "notice", "release", "created_at"]
+    list_filter = ["state", "reason", "confident", "notice", "bulk", "is_default", "created_at"]
+    list_select_related = ["post", "release"]
+    actions = ["retry"]
+    fields = ["id", "post", "subject", "text", "pretty_parameters", "is_default", "state_badge", "attempts", "release",
+              "confident", "notice_text", "suggested", "created_at", "finished_at", "shown_at"]  # fmt: skip
+
+    @admin.display(description="state", ordering="state")
+    def state_badge(self, request: RecommendationRequest) -> SafeString:
+        return badge(request.state, request.reason.replace("_", " "))
+
+    @admin.display(description="parameters")
+    def pretty_parameters(self, request: RecommendationRequest) -> SafeString:
+        return format_html("<pre>{}</pre>", json.dumps(request.parameters, indent=2, ensure_ascii=False))
+
+    @admin.display(description="notice")
+    def notice_text(self, request: RecommendationRequest) -> str:
+        notice = notice_of(request.notice)
+        return f"{notice['code']}: {notice['detail']}" if notice else "–"
+
+    @admin.display(description="suggestions")
+    def suggested(self, request: RecommendationRequest) -> SafeString:
+        return suggestion_table(request.suggestions.select_related("song", "release"))
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("socialsongs.change_recommendationrequest")
+
+    @admin.action(description="Answer again (failed requests)", permissions=["retry"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[RecommendationRequest]) -> None:
+        messages.success(request, f"{requeue_requests(requests=queryset)} requests are queued again.")

@@ -1,0 +1,67 @@
+"""The model releases and the processes that run them: to look at."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from ..models import ModelRelease, Worker
+from ..selectors.catalogue import encoding_coverage
+from ..selectors.workers import all_workers
+from .base import ReadOnly, badge
+
+
+@admin.register(ModelRelease)
+class ModelReleaseAdmin(ReadOnly):
+    """Activation is `manage.py releases activate NAME`, on a machine that has the files."""
+
+    list_display = ["name", "state_badge", "share", "coverage", "sha256", "created_at", "activated_at"]
+    list_filter = ["state"]
+    search_fields = ["name", "sha256"]
+    fields = ["name", "state_badge", "share", "coverage", "sha256", "created_at", "activated_at", "pretty_card"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description="state", ordering="state")
+    def state_badge(self, release: ModelRelease) -> SafeString:
+        return badge(release.state)
+
+    @admin.display(description="songs encoded")
+    def coverage(self, release: ModelRelease) -> str:
+        encoded, total = encoding_coverage(release=release)
+        return f"{encoded} of {total}"
+
+    @admin.display(description="card")
+    def pretty_card(self, release: ModelRelease) -> SafeString:
+        return format_html("<pre>{}</pre>", json.dumps(release.card, indent=2, ensure_ascii=False))
+
+
+@admin.register(Worker)
+class WorkerAdmin(ReadOnly):
+    """Heartbeats; a row whose process went away without a word disappears after a day."""
+
+    list_display = ["name", "state_badge", "device", "release", "queues", "seen_at", "busy_seconds"]
+    fields = ["name", "state_badge", "problem", "device", "release", "queues", "host", "pid", "started_at", "seen_at",
+              "busy_seconds", "pretty_figures"]  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
+        return all_workers().order_by("name")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description="state", ordering="state")
+    def state_badge(self, worker: Worker) -> SafeString:
+        live: bool = worker.live  # type: ignore[attr-defined]
+        return badge(worker.state, worker.problem) if live else badge("missing", "no heartbeat, or its batch hangs")
+
+    @admin.display(description="figures since its start")
+    def pretty_figures(self, worker: Worker) -> SafeString:
+        return format_html("<pre>{}</pre>", json.dumps(worker.figures, indent=2))

@@ -1,0 +1,77 @@
+"""What staff decide over the ranking."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from ..models import ModelRelease, Rule
+from .base import badge
+
+
+@admin.register(Rule)
+class RuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["name", "action", "about", "where", "starts_at", "ends_at", "state_now"]
+    list_filter = ["action", "enabled"]
+    list_select_related = ["song"]
+    search_fields = ["name", "genre", "tag", "song__title", "song__artist"]
+    autocomplete_fields = ["song"]
+    readonly_fields = ["state_now", "created_at"]
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": ["name", ("action", "strength"), ("enabled", "state_now")],
+                "description": "Pin: the song comes first, however well it fits. Boost: songs rise. Bury: they sink. "
+                "Block: they are never shown. Rules count for photos that are answered from now on.",
+            },
+        ),
+        (
+            "Which songs",
+            {
+                "fields": ["song", "genre"],
+                "description": "One song, or all songs of a genre. A block with neither is about every song.",
+            },
+        ),
+        (
+            "Where and when",
+            {
+                "fields": ["tag", "market", ("starts_at", "ends_at"), "created_at"],
+                "description": "What is left empty does not matter: without tag, market and times the rule counts for "
+                "every photo, everywhere, always. The tag is a name as it stands under a photo, such as beach.",
+            },
+        ),
+    ]
+
+    def save_model(self, request: HttpRequest, obj: Rule, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        active = ModelRelease.objects.filter(state=ModelRelease.State.ACTIVE)
+        known = {tag["name"].casefold() for tag in active.values_list("card__tags", flat=True).first() or []}
+        if obj.tag and obj.tag.casefold() not in known:
+            messages.warning(
+                request, f"The active release finds no “{obj.tag}” in photos: the rule counts for none until one does."
+            )
+
+    @admin.display(description="is about")
+    def about(self, rule: Rule) -> str:
+        return str(rule.song or (f"genre {rule.genre}" if rule.genre else "every song"))
+
+    @admin.display(description="where")
+    def where(self, rule: Rule) -> str:
+        places = [f"photos with {rule.tag}" if rule.tag else "", f"market {rule.market}" if rule.market else ""]
+        return ", ".join(filter(None, places)) or "everywhere"
+
+    @admin.display(description="state now")
+    def state_now(self, rule: Rule) -> SafeString:
+        now = timezone.now()
+        if not rule.enabled:
+            return badge("off")
+        if rule.ends_at and rule.ends_at <= now:
+            return badge("over")
+        if rule.starts_at and rule.starts_at > now:
+            return badge("scheduled")
+        return badge("active")

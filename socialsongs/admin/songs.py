@@ -1,0 +1,144 @@
+"""The catalogue: what is in it, what the active release made of it, and what is offered when nothing fits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db import models
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from ..errors import NotEncoded
+from ..models import ModelRelease, Song, SongEmbedding, State
+from ..selectors.similar import posts_for_song, similar_songs
+from ..services.catalogue import save_song, set_status
+from ..services.editorial import set_editorial
+from ..services.queue import queue_songs
+from .base import badge, picture, song_link
+
+# Reasons for which a song has been dealt with and yet cannot be suggested.
+NOT_ENCODED = {"no_lyrics": "No lyrics", "unsupported_language": "Language not supported"}
+NEIGHBOURS = 8
+
+
+class EncodingFilter(admin.SimpleListFilter):
+    title = "encoding (active release)"
+    parameter_name = "encoding"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [*State.choices, *NOT_ENCODED.items(), ("missing", "Missing")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Song]) -> QuerySet[Song]:
+        rows = SongEmbedding.objects.filter(release__state=ModelRelease.State.ACTIVE)
+        if self.value() == "missing":
+            return queryset.exclude(pk__in=rows.values("song"))
+        if self.value() in NOT_ENCODED:
+            return queryset.filter(pk__in=rows.filter(reason=self.value()).values("song"))
+        if self.value():
+            return queryset.filter(pk__in=rows.filter(state=self.value()).values("song"))
+        return queryset
+
+
+@admin.register(Song)
+class SongAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["title", "artist", "genre", "language", "status_badge", "encoding", "explicit", "popularity",
+                    "editorial"]  # fmt: skip
+    list_filter = ["status", EncodingFilter, "editorial", "explicit", "language", "genre"]
+    search_fields = ["title", "artist", "album", "lyrics", "isrc"]
+    list_per_page = 50
+    actions = ["publish", "retire", "to_draft", "read_again", "offer", "no_longer_offer"]
+    readonly_fields = ["encoding", "player", "similar", "fitting_posts", "source", "source_id", "created_at",
+                       "updated_at"]  # fmt: skip
+    save_on_top = True
+    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
+    fieldsets = [
+        (None, {"fields": [("title", "artist"), ("album", "year"), ("status", "explicit"), "encoding"]}),
+        ("Lyrics", {"fields": ["lyrics", "synced_lyrics", "language"]}),
+        ("For finding", {"fields": [("genre", "popularity"), ("moods", "themes"), "markets", "editorial"]}),
+        ("Preview", {"fields": ["preview_file", "preview_url", "preview_start_ms", "player", "artwork_url"]}),
+        ("Rights and ids", {"fields": ["licence", ("isrc", "musicbrainz_id"), ("source", "source_id")]}),
+        ("By its lyrics", {"fields": ["similar", "fitting_posts"]}),
+        ("Dates", {"fields": [("created_at", "updated_at")]}),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Song]:
+        active = SongEmbedding.objects.filter(release__state=ModelRelease.State.ACTIVE).defer(
+            "stage_one", "line_states"
+        )
+        return (
+            super().get_queryset(request).prefetch_related(Prefetch("embeddings", active, to_attr="active_embedding"))
+        )
+
+    def save_model(self, request: HttpRequest, obj: Song, form: Any, change: bool) -> None:
+        save_song(song=obj)
+
+    @admin.display(description="status", ordering="status")
+    def status_badge(self, song: Song) -> SafeString:
+        return badge(song.status)
+
+    @admin.display(description="encoding")
+    def encoding(self, song: Song) -> SafeString:
+        found = getattr(song, "active_embedding", [])
+        return badge(found[0].state, found[0].reason.replace("_", " ")) if found else badge("missing")
+
+    @admin.display(description="listen")
+    def player(self, song: Song) -> str | SafeString:
+        url = reverse("socialsongs:song-preview", args=[song.pk]) if song.preview_file else song.preview_url
+        return format_html('<audio controls preload="none" src="{}"></audio>', url) if url else "no preview"
+
+    @admin.display(description="similar songs")
+    def similar(self, song: Song) -> str | SafeString:
+        try:
+            found = similar_songs(song=song, limit=NEIGHBOURS)
+        except NotEncoded as error:
+            return str(error)
+        rows = ((song_link(other), f"{similarity:.2f}") for other, similarity in found)
+        return format_html_join("", "<div>{} ({})</div>", rows) or "none"
+
+    @admin.display(description="public posts that fit")
+    def fitting_posts(self, song: Song) -> str | SafeString:
+        try:
+            found = posts_for_song(song=song, limit=NEIGHBOURS)
+        except NotEncoded as error:
+            return str(error)
+        rows = (
+            (reverse("admin:socialsongs_post_change", args=[post.pk]), picture(post, post.photos.all()[0], 96))
+            for post in found
+        )
+        return format_html_join(" ", '<a href="{}">{}</a>', rows) or "none"
+
+    @admin.action(description="Publish", permissions=["change"])
+    def publish(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
+        self._set(request, queryset, Song.Status.PUBLISHED)
+
+    @admin.action(description="Retire", permissions=["change"])
+    def retire(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
+        self._set(request, queryset, Song.Status.RETIRED)
+
+    @admin.action(description="Back to draft", permissions=["change"])
+    def to_draft(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
+        self._set(request, queryset, Song.Status.DRAFT)
+
+    @admin.action(description="Read the lyrics again", permissions=["change"])
+    def read_again(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
+        rows = SongEmbedding.objects.filter(song__in=queryset.values("pk"))
+        queue_songs(rows=rows)
+        messages.success(request, f"{queryset.count()} songs are queued.")
+
+    @admin.action(description="Offer when nothing fits", permissions=["change"])
+    def offer(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
+        changed = set_editorial(songs=queryset, editorial=True)
+        messages.success(request, f"{changed} more songs are offered when nothing fits a photo clearly.")
+
+    @admin.action(description="No longer offer when nothing fits", permissions=["change"])
+    def no_longer_offer(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
+        changed = set_editorial(songs=queryset, editorial=False)
+        messages.success(request, f"{changed} songs are no longer offered when nothing fits.")
+
+    def _set(self, request: HttpRequest, queryset: QuerySet[Song], status: str) -> None:
+        changed = set_status(songs=list(queryset.values_list("pk", flat=True)), status=status)
+        messages.success(request, f"{changed} songs are now {status}.")

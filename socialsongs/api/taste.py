@@ -1,0 +1,49 @@
+"""Whether somebody's own choices count in what is suggested to them: see it, turn it off, forget it."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ..selectors.taste import taste_of, taste_songs
+from ..services.taste import reset, set_enabled
+from .base import ApiView, ReadThrottle, person
+from .problem import PROBLEM
+from .serializers import TasteSerializer, TasteSwitchSerializer
+
+
+class TasteProfile(ApiView):
+    throttle_classes = [ReadThrottle]
+
+    @extend_schema(operation_id="readTaste", responses={200: TasteSerializer, 401: PROBLEM, 429: PROBLEM})
+    def get(self, request: Request) -> Response:
+        """What is known of your taste: the songs that you chose and skipped."""
+        taste = taste_of(user=person(request))
+        chosen, skipped = taste_songs(user=person(request))
+        profile = {
+            "offered": taste is not None,
+            "enabled": taste is not None and taste.enabled,
+            "since": taste and taste.since,
+            "chosen": chosen,
+            "skipped": skipped,
+        }
+        return Response(TasteSerializer(profile, context={"request": request}).data)
+
+    @extend_schema(
+        operation_id="switchTaste",
+        request=TasteSwitchSerializer,
+        responses={200: TasteSerializer, 400: PROBLEM, 401: PROBLEM, 409: PROBLEM, 429: PROBLEM},
+    )
+    def patch(self, request: Request) -> Response:
+        """Turn off that your choices count in what is suggested to you, or on again."""
+        form = TasteSwitchSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        set_enabled(user=person(request), enabled=form.validated_data["enabled"])
+        return self.get(request)
+
+    @extend_schema(operation_id="forgetTaste", responses={204: None, 401: PROBLEM, 429: PROBLEM})
+    def delete(self, request: Request) -> Response:
+        """Start anew: nothing counts any more that you chose or skipped up to now."""
+        reset(user=person(request))
+        return Response(status=204)

@@ -1,0 +1,41 @@
+"""Delete old posts with their photos; what people did with the suggestions stays, as nobody's. For a nightly run."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from socialsongs.conf import config
+from socialsongs.models import PostPhoto
+from socialsongs.services.forgetting import forget_posts, old_posts
+
+MOST_DAYS = 36_500
+
+
+class Command(BaseCommand):
+    help = __doc__
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--days", type=int, help="older than so many days; without it, RETENTION_DAYS says")
+        parser.add_argument("--dry-run", action="store_true", help="only count them")
+
+    def handle(self, *args: Any, days: int | None, dry_run: bool, **options: Any) -> None:
+        if days is None:
+            days = config().RETENTION_DAYS
+        if days is None:
+            raise CommandError(
+                "Nothing says how long posts are kept: set RETENTION_DAYS in SOCIALSONGS, or say --days N."
+            )
+        if not 1 <= days <= MOST_DAYS:
+            raise CommandError(f"{days} days: say a number from 1 to {MOST_DAYS}.")
+        age = timedelta(days=days)
+        if dry_run:
+            posts = old_posts(older_than=age)
+            photos = PostPhoto.objects.filter(post__in=posts.order_by())
+            self.stdout.write(f"{posts.count()} posts with {photos.count()} photos would be deleted")
+        else:
+            posts_gone, photos_gone = forget_posts(older_than=age)
+            self.stdout.write(f"{posts_gone} posts with {photos_gone} photos are deleted")

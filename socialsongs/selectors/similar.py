@@ -1,0 +1,117 @@
+"""Songs that are like a song, and public photos that a song fits: by stored vectors, without the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import hypot
+from operator import mul
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+from django.db.models import Q
+from pgvector import HalfVector
+
+from ..errors import NotEncoded
+from ..models import ModelRelease, Post, PostPhoto, Song, SongEmbedding, State
+from .catalogue import active_release
+from .nearest import nearest_songs
+from .posts import visible_posts
+
+# Songs that are compared exactly, of those that the index finds: its inner product prefers songs far from the mean.
+CANDIDATES_PER_SONG = 10
+FEWEST_CANDIDATES = 100
+
+# A photo is named by a text, since hosts' photos may have keys of any type: the key of ours is compared as one.
+BEST_PHOTOS = """
+SELECT post.id
+FROM socialsongs_post AS post
+JOIN socialsongs_postphoto AS photo ON photo.post_id = post.id
+JOIN socialsongs_photosubject AS subject
+    ON subject.object_id = photo.id::text AND subject.content_type_id = %(photos)s
+JOIN socialsongs_photoanalysis AS analysis ON analysis.subject_id = subject.id AND analysis.release_id = %(release)s
+WHERE post.visibility = %(public)s AND post.state = %(ready)s AND analysis.direction IS NOT NULL
+GROUP BY post.id
+ORDER BY min(analysis.direction <#> %(song)s::halfvec), post.id
+LIMIT %(limit)s
+"""
+
+
+class Read(NamedTuple):
+    """A song as the active release sees it: how its vector differs from the mean song's, (EMBEDDING_DIM,)."""
+
+    release: ModelRelease
+    direction: list[float]
+
+
+def similar_songs(*, song: Song, limit: int) -> list[tuple[Song, float]]:
+    """Published songs whose lyrics are like the song's, most similar first, with the cosine from 0 to 1.
+
+    Of several recordings of one song by the same artist, one. Raises NotEncoded.
+    """
+    release, own = _read(song)
+    near = nearest_songs(
+        release=release,
+        embedding=own,
+        condition=Q(status=Song.Status.PUBLISHED) & ~Q(song_id=song.pk),
+        limit=max(FEWEST_CANDIDATES, CANDIDATES_PER_SONG * limit),
+    )
+    rows = SongEmbedding.objects.filter(pk__in=[one.pk for one in near], stage_one__isnull=False)
+    compared = sorted(
+        (-_cosine(own, _centred(vector, release)), key, _name(title, artist))
+        for key, vector, title, artist in rows.values_list("song_id", "stage_one", "song__title", "song__artist")
+    )
+    best: dict[tuple[str, str], tuple[UUID, float]] = {}
+    for distance, key, name in compared:
+        if name != _name(song.title, song.artist):
+            best.setdefault(name, (key, max(0.0, -distance)))
+    chosen = list(best.values())[:limit]
+    songs = Song.objects.in_bulk([key for key, _ in chosen])
+    return [(songs[key], likeness) for key, likeness in chosen if key in songs]
+
+
+def posts_for_song(*, song: Song, limit: int) -> list[Post]:
+    """Public posts with a photo that the song fits, best first; a post counts by its best photo. Raises NotEncoded."""
+    release, own = _read(song)
+    values: dict[str, Any] = {
+        "photos": ContentType.objects.get_for_model(PostPhoto).pk,
+        "release": release.pk,
+        "public": Post.Visibility.PUBLIC,
+        "ready": State.READY,
+        "song": HalfVector(own).to_text(),
+        "limit": limit,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(BEST_PHOTOS, values)
+        keys = [key for (key,) in cursor.fetchall()]
+    posts = visible_posts(user=AnonymousUser()).in_bulk(keys)
+    return [posts[key] for key in keys if key in posts]
+
+
+def _read(song: Song) -> Read:
+    release = active_release()
+    rows = SongEmbedding.objects.filter(song=song, release=release, stage_one__isnull=False)
+    vector = rows.values_list("stage_one", flat=True).first()
+    if release is None or vector is None:
+        raise NotEncoded(
+            "The lyrics of this song have not been read yet, or hold nothing that could be compared. "
+            "Try again in a while."
+        )
+    return Read(release, _centred(vector, release))
+
+
+def _centred(vector: Any, release: ModelRelease) -> list[float]:
+    if release.song_mean is None:
+        return list(vector)
+    return [value - mean for value, mean in zip(vector, release.song_mean, strict=True)]
+
+
+def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    lengths = hypot(*one) * hypot(*other)
+    return sum(map(mul, one, other)) / lengths if lengths else 0.0
+
+
+def _name(title: str, artist: str) -> tuple[str, str]:
+    return title.casefold(), artist.casefold()

@@ -1,0 +1,100 @@
+"""What people do with suggestions, told twice and counted once."""
+
+import pytest
+
+from socialsongs.errors import NotSuggested
+from socialsongs.models import Feedback, RecommendationRequest, Song, Suggestion
+from socialsongs.services.feedback import choose_song, log_impressions, record_feedback
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def asked(ready_post):
+    Suggestion.objects.filter(rank=2).update(propensity=0.25)
+    return ready_post.requests.get()
+
+
+@pytest.fixture
+def steered(ready_post, release):
+    """Another list for the same post, with the third song of the first list and a song of its own."""
+    request = RecommendationRequest.objects.create(post=ready_post, text="upbeat", state="ready", release=release)
+    for rank, song in enumerate([Song.objects.get(title="Song 3"), Song.objects.get(title="Song 1")], start=1):
+        Suggestion.objects.create(request=request, song=song, release=release, rank=rank, score=1.0)
+    return request
+
+
+def impressions():
+    rows = Feedback.objects.filter(kind="impression").order_by("rank")
+    return list(rows.values_list("song__title", "rank", "propensity", "release__name", "user__username"))
+
+
+def test_shown_songs_are_noted_with_rank_propensity_and_release(asked, alice):
+    assert log_impressions(request=asked, user=alice) == 3
+    assert impressions() == [
+        ("Song 1", 1, 1.0, "written-down", "alice"),
+        ("Song 2", 2, 0.25, "written-down", "alice"),
+        ("Song 3", 3, 1.0, "written-down", "alice"),
+    ]
+    assert RecommendationRequest.objects.get().shown_at is not None
+
+
+def test_a_second_look_adds_nothing(asked, alice, django_assert_num_queries):
+    log_impressions(request=asked, user=alice)
+    assert log_impressions(request=asked, user=alice) == 0  # by a row that was read before
+    fresh = RecommendationRequest.objects.get()
+    with django_assert_num_queries(0):
+        assert log_impressions(request=fresh, user=alice) == 0
+    assert len(impressions()) == 3
+
+
+def test_a_new_answer_is_noted_as_well(asked, alice, make_song, release):
+    log_impressions(request=asked, user=alice)
+    Suggestion.objects.filter(rank=1).update(song=make_song("New"))
+    RecommendationRequest.objects.update(shown_at=None)
+    log_impressions(request=RecommendationRequest.objects.get(), user=alice)
+    assert sorted(title for title, *_ in impressions()) == ["New", "Song 1", "Song 2", "Song 3"]
+
+
+def test_songs_that_are_not_shown_are_not_noted(asked, ready_post, alice):
+    record_feedback(post=ready_post, user=alice, song_id=asked.suggestions.get(rank=1).song_id, kind="hide")
+    Song.objects.filter(title="Song 2").update(status="retired")
+    assert log_impressions(request=asked, user=alice) == 1
+    assert [title for title, *_ in impressions()] == ["Song 3"]
+
+
+def test_a_request_that_was_deleted_meanwhile_notes_nothing(asked, alice):
+    RecommendationRequest.objects.all().delete()
+    assert log_impressions(request=asked, user=alice) == 0
+    assert not Feedback.objects.exists()
+
+
+@pytest.mark.parametrize("kind", ["play", "skip", "hide"])
+def test_what_is_told_twice_counts_once(ready_post, alice, kind):
+    song = Suggestion.objects.get(rank=1).song_id
+    assert record_feedback(post=ready_post, user=alice, song_id=song, kind=kind)
+    assert not record_feedback(post=ready_post, user=alice, song_id=song, kind=kind)
+    assert Feedback.objects.get().rank == 1
+
+
+def test_choosing_twice_counts_once(ready_post, alice):
+    song = Suggestion.objects.get(rank=2).song_id
+    for _ in range(2):
+        choose_song(post=ready_post, user=alice, song_id=song)
+    assert (Feedback.objects.get().kind, Feedback.objects.get().rank) == ("choose", 2)
+
+
+def test_it_counts_for_the_list_in_which_it_was_done(ready_post, asked, steered, alice):
+    song = Song.objects.get(title="Song 3").pk  # third in the first list, first in the steered one
+    choose_song(post=ready_post, user=alice, song_id=song, request=asked)
+    record_feedback(post=ready_post, user=alice, song_id=song, kind="play", request=steered)
+    record_feedback(post=ready_post, user=alice, song_id=song, kind="skip")  # the newest list
+    rows = Feedback.objects.values_list("kind", "request", "rank")
+    assert set(rows) == {("choose", asked.pk, 3), ("play", steered.pk, 1), ("skip", steered.pk, 1)}
+
+
+def test_a_song_of_another_list_is_refused(ready_post, steered, alice):
+    with pytest.raises(NotSuggested):
+        record_feedback(
+            post=ready_post, user=alice, song_id=Song.objects.get(title="Song 2").pk, kind="play", request=steered
+        )

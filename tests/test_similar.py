@@ -1,0 +1,166 @@
+"""Songs that are like a song, and public photos that it fits, by vectors of two numbers and many zeros."""
+
+import pytest
+from django.contrib.contenttypes.models import ContentType
+
+from socialsongs.errors import NotEncoded
+from socialsongs.models import ModelRelease, PhotoAnalysis, PhotoSubject, Post, PostPhoto, Song, SongEmbedding, State
+from socialsongs.selectors.similar import posts_for_song, similar_songs
+from socialsongs.services.posts import create_post
+from socialsongs.services.releases import register
+
+pytestmark = pytest.mark.django_db
+
+
+def vector(x, y):
+    return [x, y] + [0.0] * 126
+
+
+@pytest.fixture
+def encoded(release, make_song):
+    """A song whose vector is (x, y) for the active release."""
+
+    def make(title, x, y, **values):
+        song = make_song(title, **values)
+        SongEmbedding.objects.filter(song=song).update(stage_one=vector(x, y), state="ready")
+        return song
+
+    return make
+
+
+@pytest.fixture
+def seen(release, alice, upload):
+    """A public, ready post whose photos have these directions."""
+
+    def make(*directions, caption="", **values):
+        post, _ = create_post(owner=alice, uploads=[upload() for _ in directions], caption=caption)
+        Post.objects.filter(pk=post.pk).update(**{"visibility": "public", "state": State.READY, **values})
+        for photo, direction in zip(post.photos.all(), directions, strict=True):
+            PhotoAnalysis.objects.create(
+                subject=photo.subjects.get(),
+                release=release,
+                embedding=vector(0, 0),
+                direction=direction and vector(*direction),
+            )
+        return post
+
+    return make
+
+
+def found(song, limit=10):
+    return [(other.title, round(similarity, 2)) for other, similarity in similar_songs(song=song, limit=limit)]
+
+
+def test_the_most_similar_come_first(encoded):
+    song = encoded("Sea", 1, 0)
+    encoded("Sand", 0, 1)
+    encoded("Tide", 0.6, 0.8)
+    encoded("Ocean", 0.8, 0.6)
+    encoded("Desert", -1, 0)
+    assert found(song) == [("Ocean", 0.8), ("Tide", 0.6), ("Sand", 0.0), ("Desert", 0.0)]
+    assert found(song, limit=1) == [("Ocean", 0.8)]
+
+
+def test_what_all_songs_have_in_common_does_not_count(encoded, release):
+    song = encoded("Sea", 1, 0)
+    encoded("Ocean", 0.8, 0.6)
+    encoded("Beach", 0.96, -0.28)
+    assert found(song) == [("Beach", 0.96), ("Ocean", 0.8)]
+    ModelRelease.objects.update(song_mean=vector(0.9, 0.1))
+    # From the mean: Sea (0.1, -0.1), Ocean (-0.1, 0.5), Beach (0.06, -0.38)
+    assert found(song) == [("Beach", 0.81), ("Ocean", 0.0)]
+
+
+def test_length_does_not_count(encoded):
+    song = encoded("Sea", 1, 0)
+    encoded("Long", 2, 2)
+    encoded("Near", 0.1, 0.01)
+    assert found(song) == [("Near", 1.0), ("Long", 0.71)]
+
+
+def test_recordings_of_one_song_count_once_and_its_own_not_at_all(encoded):
+    song = encoded("Sea", 1, 0)
+    encoded("SEA", 1, 0)
+    encoded("Ocean", 0.8, 0.6)
+    encoded("ocean", 0.6, 0.8)
+    encoded("Ocean", 0, 1, artist="Somebody else")
+    assert found(song) == [("Ocean", 0.8), ("Ocean", 0.0)]
+
+
+def test_only_published_songs_of_the_active_release_are_similar(encoded, make_song):
+    song = encoded("Sea", 1, 0)
+    encoded("Draft", 1, 0, status="draft")
+    make_song("Not read yet")
+    later = make_song("Read by another release")
+    other = register(name="newer", sha256="1" * 64, card={})
+    SongEmbedding.objects.filter(song=later, release=other).update(stage_one=vector(1, 0))
+    assert found(song) == []
+
+
+def test_a_song_that_was_not_read_has_neither(release, make_song):
+    song = make_song()
+    for ask in (similar_songs, posts_for_song):
+        with pytest.raises(NotEncoded, match="not been read"):
+            ask(song=song, limit=5)
+
+
+def test_without_a_release_no_song_has_either(make_song):
+    song = make_song()
+    for ask in (similar_songs, posts_for_song):
+        with pytest.raises(NotEncoded):
+            ask(song=song, limit=5)
+
+
+def captions(song, limit=10):
+    return [post.caption for post in posts_for_song(song=song, limit=limit)]
+
+
+def test_posts_come_by_how_well_the_song_fits_their_best_photo(encoded, seen):
+    song = encoded("Sea", 1, 0)
+    seen((0.5, 3), caption="middle")
+    seen((-1, 0), (2, 0), (1.5, 0), caption="best")
+    seen((0.1, 0), caption="last")
+    assert captions(song) == ["best", "middle", "last"]
+    assert captions(song, limit=2) == ["best", "middle"]
+
+
+def test_posts_are_compared_with_what_is_the_song_s_own(encoded, seen, release):
+    song = encoded("Sea", 1, 0.5)
+    seen((1, 0), caption="of every song")
+    seen((0, 1), caption="of this one")
+    assert captions(song) == ["of every song", "of this one"]
+    ModelRelease.objects.update(song_mean=vector(0.9, 0))
+    assert captions(song) == ["of this one", "of every song"]
+
+
+def test_only_public_posts_that_are_ready_are_shown(encoded, seen, release):
+    song = encoded("Sea", 1, 0)
+    seen((1, 0), visibility="private")
+    seen((1, 0), state=State.FAILED)
+    seen((1, 0), state=State.ANALYSING)
+    seen(None)
+    shown = seen((0.5, 0), caption="shown")
+    assert posts_for_song(song=song, limit=1) == [shown]
+    assert posts_for_song(song=song, limit=10) == [shown]
+    PhotoAnalysis.objects.update(release=register(name="newer", sha256="1" * 64, card={}))
+    assert posts_for_song(song=song, limit=10) == []
+
+
+def test_photos_of_other_models_are_no_posts(encoded, seen, release):
+    """Their keys may be of any type, and may even be the same."""
+    song = encoded("Sea", 1, 0)
+    seen(None, caption="post")
+    for key in (str(PostPhoto.objects.get().pk), "17"):
+        subject = PhotoSubject.objects.create(content_type=ContentType.objects.get_for_model(Song), object_id=key)
+        PhotoAnalysis.objects.create(subject=subject, release=release, embedding=vector(0, 0), direction=vector(1, 0))
+    assert captions(song) == []
+
+
+def test_a_page_of_posts_asks_a_fixed_number_of_queries(encoded, seen, django_assert_max_num_queries):
+    song = encoded("Sea", 1, 0)
+    for _ in range(4):
+        seen((1, 0))
+    with django_assert_max_num_queries(6):
+        for post in posts_for_song(song=song, limit=4):
+            assert len(post.photos.all()) == 1
+            assert post.chosen_song is None
