@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -64,15 +64,15 @@ def locations(directory: Path) -> Servers:
 
 
 @contextmanager
-def running(directory: Path) -> Iterator[Servers]:
+def running(directory: Path, postgres: Mapping[str, str] | None = None) -> Iterator[Servers]:
     """Both servers, started unless they run already; what was started here is stopped at the end.
 
-    Raises EmbeddedServerError.
+    ``postgres``: its options that are to differ from a small installation's. Raises EmbeddedServerError.
     """
     places = _places(directory)
     with ExitStack() as started:
         with _starting(directory, places):
-            started.enter_context(_postgres(places))
+            started.enter_context(_postgres(places, postgres or {}))
             started.enter_context(_redis(places))
         yield places.servers
 
@@ -134,7 +134,7 @@ def _own_folder(folder: Path, places: _Places) -> None:
 
 
 @contextmanager
-def _postgres(places: _Places) -> Iterator[None]:
+def _postgres(places: _Places, given: Mapping[str, str]) -> Iterator[None]:
     data = places.root / "postgres"
     if _postgres_runs(places):
         yield
@@ -150,6 +150,7 @@ def _postgres(places: _Places) -> Iterator[None]:
         "unix_socket_permissions": "0700",
         "shared_buffers": "64MB",
         "max_connections": "60",
+        **given,
     }
     command = [str(binaries / "postgres"), "-D", str(data), *(f"--{key}={value}" for key, value in options.items())]
     with _server(command, log, places.user, stop=signal.SIGINT) as process:
