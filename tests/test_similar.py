@@ -1,11 +1,25 @@
 """Songs that are like a song, and public photos that it fits, by vectors of two numbers and many zeros."""
 
+from io import StringIO
+
 import pytest
 from django.contrib.contenttypes.models import ContentType
+from django.core.management import call_command
+from django.db import connection, transaction
 
 from socialsongs.errors import NotEncoded
-from socialsongs.models import ModelRelease, PhotoAnalysis, PhotoSubject, Post, PostPhoto, Song, SongEmbedding, State
-from socialsongs.selectors.similar import posts_for_song, similar_songs
+from socialsongs.models import (
+    EMBEDDING_DIM,
+    ModelRelease,
+    PhotoAnalysis,
+    PhotoSubject,
+    Post,
+    PostPhoto,
+    Song,
+    SongEmbedding,
+    State,
+)
+from socialsongs.selectors.similar import BEST_PHOTOS, posts_for_song, similar_songs
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import register
 
@@ -160,7 +174,23 @@ def test_a_page_of_posts_asks_a_fixed_number_of_queries(encoded, seen, django_as
     song = encoded("Sea", 1, 0)
     for _ in range(4):
         seen((1, 0))
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(8):
         for post in posts_for_song(song=song, limit=4):
             assert len(post.photos.all()) == 1
             assert post.chosen_song is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_photos_index_is_what_finds_them(release, seen):
+    """Millions of photos cannot be compared one by one."""
+    seen((1, 0))
+    call_command("releases", "index", release.name, stdout=StringIO())
+    values = {
+        "photos": 1, "release": release.pk, "public": "public", "ready": "ready", "limit": 3, "candidates": 30,
+        "song": str([0.1] * EMBEDDING_DIM),
+    }  # fmt: skip
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+        cursor.execute(f"EXPLAIN {BEST_PHOTOS}", values)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert f"Index Scan using socialsongs_photos_hnsw_{release.pk}" in plan

@@ -73,15 +73,22 @@ def _expected(rows: QuerySet[SongEmbedding]) -> int:
     return expected
 
 
-def _by_index(rows: QuerySet[SongEmbedding], distance: MaxInnerProduct, limit: int) -> list[NearSong]:
-    """An HNSW index gives 40 rows, before the condition, unless it is told to look at as many as are asked for and to
-    go on while the condition leaves too few. It then gives them only roughly in order."""
+def search_further(limit: int) -> None:
+    """Inside the transaction of a search by an HNSW index.
+
+    It gives 40 rows, before the condition, unless it is told to look at as many as are asked for and to go on while the
+    condition leaves too few. It then gives them only roughly in order.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SET LOCAL hnsw.iterative_scan = relaxed_order; "
             f"SET LOCAL hnsw.max_scan_tuples = {MOST_SCANNED}; "
             f"SET LOCAL hnsw.ef_search = {min(MOST_EF_SEARCH, max(2 * limit, 40))}"
         )
+
+
+def _by_index(rows: QuerySet[SongEmbedding], distance: MaxInnerProduct, limit: int) -> list[NearSong]:
+    search_further(limit)
     return sorted(_read(rows.annotate(distance=distance), limit), key=attrgetter("distance"))
 
 

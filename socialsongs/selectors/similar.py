@@ -10,32 +10,37 @@ from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.contenttypes.models import ContentType
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q
 from pgvector import HalfVector
 
+from ..conf import config
 from ..errors import NotEncoded
 from ..models import ModelRelease, Post, PostPhoto, Song, SongEmbedding, State
 from .catalogue import active_release
-from .nearest import nearest_songs
+from .nearest import nearest_songs, search_further
 from .posts import visible_posts
 
 # Songs that are compared exactly, of those that the index finds: its inner product prefers songs far from the mean.
 CANDIDATES_PER_SONG = 10
 FEWEST_CANDIDATES = 100
 
-# A photo is named by a text, since hosts' photos may have keys of any type: the key of ours is compared as one.
+# From the photos that the index finds to their posts. A photo is named by a text, since hosts' photos may have
+# keys of any type.
 BEST_PHOTOS = """
-SELECT post.id
-FROM socialsongs_post AS post
-JOIN socialsongs_postphoto AS photo ON photo.post_id = post.id
-JOIN socialsongs_photosubject AS subject
-    ON subject.object_id = photo.id::text AND subject.content_type_id = %(photos)s
-JOIN socialsongs_photoanalysis AS analysis ON analysis.subject_id = subject.id AND analysis.release_id = %(release)s
-WHERE post.visibility = %(public)s AND post.state = %(ready)s AND analysis.direction IS NOT NULL
-GROUP BY post.id
-ORDER BY min(analysis.direction <#> %(song)s::halfvec), post.id
-LIMIT %(limit)s
+WITH near AS MATERIALIZED (
+    SELECT post.id, analysis.direction <#> %(song)s::halfvec AS distance
+    FROM socialsongs_photoanalysis AS analysis
+    JOIN socialsongs_photosubject AS subject ON subject.id = analysis.subject_id
+    JOIN socialsongs_postphoto AS photo
+        ON photo.id = CASE WHEN subject.content_type_id = %(photos)s THEN subject.object_id::uuid END
+    JOIN socialsongs_post AS post ON post.id = photo.post_id
+    WHERE analysis.release_id = %(release)s AND analysis.direction IS NOT NULL
+        AND post.visibility = %(public)s AND post.state = %(ready)s
+    ORDER BY analysis.direction <#> %(song)s::halfvec
+    LIMIT %(candidates)s
+)
+SELECT id FROM near GROUP BY id ORDER BY min(distance), id LIMIT %(limit)s
 """
 
 
@@ -82,8 +87,10 @@ def posts_for_song(*, song: Song, limit: int) -> list[Post]:
         "ready": State.READY,
         "song": HalfVector(own).to_text(),
         "limit": limit,
+        "candidates": limit * config().MAX_PHOTOS_PER_POST,
     }
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        search_further(values["candidates"])
         cursor.execute(BEST_PHOTOS, values)
         keys = [key for (key,) in cursor.fetchall()]
     posts = visible_posts(user=AnonymousUser()).in_bulk(keys)
