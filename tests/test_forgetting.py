@@ -201,3 +201,10 @@ def test_without_an_age_nothing_is_forgotten(lived):
         with pytest.raises(CommandError, match="from 1 to"):
             run("--days", days)
     assert Post.objects.exists()
+
+
+def test_texts_that_belong_to_no_post_are_forgotten_with_the_old_posts(db):
+    old, new = (RecommendationRequest.objects.create(text="the sea") for _ in range(2))
+    RecommendationRequest.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=10))
+    forgetting.forget_posts(older_than=timedelta(days=9))
+    assert list(RecommendationRequest.objects.all()) == [new]
