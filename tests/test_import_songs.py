@@ -7,6 +7,8 @@ from django.core.management import CommandError, call_command
 
 from socialsongs.models import Song, SongEmbedding
 
+from .languages import ENGLISH, FOREIGN
+
 pytestmark = pytest.mark.django_db
 
 
@@ -21,7 +23,7 @@ def run(tmp_path):
 
 
 def row(title="Tide", **values):
-    return {"id": title.lower(), "title": title, "artist": "Ferry", "lyrics": "The tide comes in", **values}
+    return {"id": str(title).lower(), "title": title, "artist": "Ferry", "lyrics": "The tide comes in", **values}
 
 
 def test_it_creates_drafts_and_their_embedding_rows(run, release):
@@ -68,9 +70,80 @@ def test_one_bad_line_imports_nothing_and_is_named(run, bad, text):
     assert not Song.objects.exists()
 
 
+def test_half_a_surrogate_pair_is_named(run):
+    with pytest.raises(CommandError, match=r"Line 1 is not JSON.*surrogates not allowed"):
+        run(r'{"title": "Ebb", "artist": "\ud83d", "lyrics": "The tide"}')
+    run(row(lyrics="\N{WATER WAVE}"))
+    assert Song.objects.get().lyrics == "\N{WATER WAVE}"
+
+
+def test_what_is_no_text_but_means_one_is_taken(run):
+    run(row(1984, year="1984", explicit="True", musicbrainz_id="F27EC8DB-AF05-4F36-916E-3D57F91ECF5E"))
+    song = Song.objects.get()
+    assert (song.title, song.year, song.explicit) == ("1984", 1984, True)
+    assert str(song.musicbrainz_id) == "f27ec8db-af05-4f36-916e-3d57f91ecf5e"
+
+
+def test_the_same_again_touches_nothing(run, release, capsys):
+    run(row(markets=["DE"], moods=["calm"], popularity=0.1, year=2001), row("Ebb"))
+    before = list(Song.objects.order_by("pk").values()), list(SongEmbedding.objects.order_by("pk").values())
+    run(row(markets=["DE"], moods=["calm"], popularity=0.1, year=2001), row("Ebb"))
+    assert "0 songs created, 0 updated, 2 unchanged" in capsys.readouterr().out
+    assert (list(Song.objects.order_by("pk").values()), list(SongEmbedding.objects.order_by("pk").values())) == before
+
+
+def test_a_known_song_keeps_what_people_said_of_it(run):
+    run(row())
+    made = Song.objects.get()
+    Song.objects.update(editorial=True, status="retired", preview_file="previews/tide.mp3")
+    run(row(album="Low"), publish=True)
+    song = Song.objects.get()
+    assert (song.pk, song.created_at) == (made.pk, made.created_at)
+    assert (song.album, song.editorial, song.status) == ("Low", True, "retired")
+    assert song.preview_file.name == "previews/tide.mp3"
+    assert song.updated_at > made.updated_at
+
+
+def test_the_same_id_of_another_source_is_another_song(run):
+    run(row(), source="north")
+    run(row(), source="south")
+    assert set(Song.objects.values_list("source", "source_id")) == {("north", "tide"), ("south", "tide")}
+
+
+def test_lyrics_are_normalised_and_come_from_the_synced_ones_where_there_are_no_others(run):
+    synced = "[ar:Ferry]\n[00:01.00]The tide comes in \n[00:03.00]\n[00:04.00]The gulls go home"
+    run(row(lyrics="Cafe\u0301  \r\n\r\n\r\n\r\nby the sea\x07"), row("Ebb", lyrics=None, synced_lyrics=synced))
+    assert dict(Song.objects.values_list("title", "lyrics")) == {
+        "Tide": "Caf\u00e9\n\nby the sea",
+        "Ebb": "The tide comes in\n\nThe gulls go home",
+    }
+
+
+@pytest.mark.parametrize("code", ["es", "de", "pl", "ru", "ja", "zh", "ar", "hi"])
+def test_where_no_language_is_named_the_lyrics_say_it(run, code, release):
+    run(row(lyrics=FOREIGN[code]))
+    assert Song.objects.get().language == code
+    assert SongEmbedding.objects.get().language == code
+
+
+@pytest.mark.parametrize("lyrics", ["", "La mer", "na na na hey\n" * 20, *ENGLISH.values()])
+def test_a_language_that_cannot_be_told_is_taken_for_english(run, lyrics):
+    run(row(lyrics=lyrics))
+    assert Song.objects.get().language == "en"
+
+
+def test_the_language_that_a_line_names_stands(run):
+    run(row(lyrics=FOREIGN["es"], language="gl"))
+    assert Song.objects.get().language == "gl"
+
+
 def test_it_needs_a_file_that_is_there(tmp_path):
     with pytest.raises(CommandError, match=r"nowhere\.jsonl"):
         call_command("import_songs", str(tmp_path / "nowhere.jsonl"))
+    (tmp_path / "latin.jsonl").write_bytes(json.dumps(row(), ensure_ascii=False).encode() + b"\n\xe9")
+    with pytest.raises(CommandError, match=r"latin\.jsonl.*utf-8"):
+        call_command("import_songs", str(tmp_path / "latin.jsonl"))
+    assert not Song.objects.exists()
     with pytest.raises(CommandError, match="--sample"):
         call_command("import_songs")
 

@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from recommender.release import load_release, save_release
-from socialsongs.models import Feedback, Post, RecommendationRequest, SongEmbedding, State, Suggestion
+from socialsongs.models import Feedback, Post, RecommendationRequest, Song, SongEmbedding, State, Suggestion
 from socialsongs.services.feedback import choose_song
 from socialsongs.services.posts import create_post
 from socialsongs.services.queue import rerank
@@ -122,7 +122,7 @@ def test_a_song_edited_while_a_release_is_staged_is_read_for_both(rows, make_son
     song.save()
     from socialsongs.services.catalogue import sync_embeddings
 
-    sync_embeddings(songs=[song.pk])
+    sync_embeddings(songs=Song.objects.filter(pk=song.pk))
     work_off()
     found = SongEmbedding.objects.filter(song=song)
     assert {(row.release.name, row.state, tuple(row.line_offsets)) for row in found} == {

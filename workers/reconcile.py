@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from uuid import UUID
 
 from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Now
@@ -12,7 +13,7 @@ from socialsongs import dispatch
 from socialsongs.models import Post, RecommendationRequest, SongEmbedding, State, Worker
 from socialsongs.selectors.catalogue import live_releases
 from socialsongs.selectors.posts import answerable_requests
-from socialsongs.services.catalogue import sync_embeddings
+from socialsongs.services.catalogue import sync_slice
 
 from .claim import claimable, fail_exhausted
 
@@ -21,9 +22,15 @@ logger = logging.getLogger(__name__)
 FORGOTTEN = timedelta(days=1)  # a worker that stopped without a word
 
 
+class Walk:
+    """Through the catalogue, a slice each turn, from process to process anew."""
+
+    after: UUID | None = None
+
+
 def reconcile() -> None:
     """Bring embedding rows in line with the songs, end rows that used up their attempts, and announce what waits."""
-    sync_embeddings()
+    Walk.after = sync_slice(after=Walk.after)
     for rows in (Post.objects, RecommendationRequest.objects, SongEmbedding.objects):
         if ended := fail_exhausted(rows.all()):
             logger.error("%d rows of %s used up their attempts", ended, rows.model.__name__)

@@ -80,6 +80,11 @@ class Migration(migrations.Migration):
             name='preview_length_ms',
             field=models.PositiveIntegerField(db_default=30000, default=30000, help_text='How long the preview is, in milliseconds; clips start within it.'),
         ),
+        migrations.AlterField(
+            model_name='song',
+            name='lyrics',
+            field=models.TextField(blank=True, default='', help_text='One sung line per line, a blank line between stanzas.', validators=[django.core.validators.MaxLengthValidator(100000)]),
+        ),
         migrations.AddField(
             model_name='suggestion',
             name='origin',

@@ -7,7 +7,7 @@ import uuid
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxLengthValidator, MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import MD5
 from pgvector.django import HalfVectorField
@@ -29,7 +29,12 @@ class Song(models.Model):
     title = models.CharField(max_length=300)
     artist = models.CharField(max_length=300)
     album = models.CharField(max_length=300, blank=True, default="")
-    lyrics = models.TextField(blank=True, default="", help_text="One sung line per line, a blank line between stanzas.")
+    lyrics = models.TextField(
+        blank=True,
+        default="",
+        validators=[MaxLengthValidator(100_000)],  # PostgreSQL indexes the words of up to 1 MB
+        help_text="One sung line per line, a blank line between stanzas.",
+    )
     synced_lyrics = models.TextField(
         blank=True, default="", help_text="LRC: lines such as [01:02.50]words. Gives the clip its start."
     )

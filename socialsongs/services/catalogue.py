@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from .. import dispatch
 from ..models import Song
+from .lyrics import normalised
+
+# What an embedding row copies from its song.
+COPIED = ("lyrics_digest", "status", "explicit", "language", "genre", "markets")
 
 # One row per song and live release: missing rows are made, copied filter columns brought in line, and a
 # row whose lyrics changed is queued again, which also voids the claim of a worker that reads the old ones.
@@ -19,11 +24,10 @@ INSERT INTO socialsongs_songembedding AS mine (
     state, reason, attempts, queued_at, line_offsets, mean_score)
 SELECT song.id, release.id, song.lyrics_digest, song.status, song.explicit, song.language, song.genre,
     song.markets, 'queued', '', 0, now(), '{}', 0
-FROM socialsongs_song AS song
+FROM (%s) AS song
 CROSS JOIN socialsongs_modelrelease AS release
 LEFT JOIN socialsongs_songembedding AS known ON known.song_id = song.id AND known.release_id = release.id
 WHERE release.state IN ('active', 'staged')
-  AND (%(all)s OR song.id = ANY(%(songs)s))
   AND (known.id IS NULL
     OR (known.lyrics_digest, known.status, known.explicit, known.language, known.genre, known.markets)
       IS DISTINCT FROM
@@ -40,31 +44,46 @@ ON CONFLICT (release_id, song_id) DO UPDATE SET
     lease_token = CASE WHEN mine.lyrics_digest = excluded.lyrics_digest THEN mine.lease_token END
 """
 
+# Songs that one turn of the walk through the catalogue looks at.
+SLICE = 20_000
 
-def sync_embeddings(*, songs: Iterable[uuid.UUID] | None = None) -> int:
+
+def sync_embeddings(*, songs: QuerySet[Song] | None = None) -> int:
     """Bring the embedding rows of these songs (None: of all) in line; returns how many rows changed."""
-    chosen = None if songs is None else list(songs)
+    chosen = (Song.objects.all() if songs is None else songs).order_by().values("id", *COPIED)
+    # Without elide_empty, no songs at all would be an exception.
+    sql, parameters = chosen.query.get_compiler(connection=connection, elide_empty=False).as_sql()
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(SYNC, {"all": chosen is None, "songs": chosen or []})
+        cursor.execute(SYNC % sql, parameters)
         changed: int = cursor.rowcount
         if changed:
             dispatch.announce_songs()
     return changed
 
 
+def sync_slice(*, after: uuid.UUID | None) -> uuid.UUID | None:
+    """Sync the next SLICE songs by key, whoever wrote them; returns after which to go on, None: from the start."""
+    rest = Song.objects.order_by("pk")
+    if after:
+        rest = rest.filter(pk__gt=after)
+    end = rest.values_list("pk", flat=True)[SLICE - 1 : SLICE].first()
+    sync_embeddings(songs=rest.filter(pk__lte=end) if end else rest)
+    return end
+
+
 def save_song(*, song: Song) -> None:
-    """Validate and save one song. Raises django.core.exceptions.ValidationError."""
+    """Validate and save one song, its lyrics normalised. Raises django.core.exceptions.ValidationError."""
+    song.lyrics, song.synced_lyrics = normalised(lyrics=song.lyrics, synced_lyrics=song.synced_lyrics)
     song.full_clean()
     with transaction.atomic():
         song.save()
-        sync_embeddings(songs=[song.pk])
+        sync_embeddings(songs=Song.objects.filter(pk=song.pk))
 
 
 def set_status(*, songs: Sequence[uuid.UUID], status: str) -> int:
     """Publish, retire or withdraw songs; returns how many changed. The search follows in the same commit."""
+    chosen = Song.objects.filter(pk__in=songs)
     with transaction.atomic():
-        changed = (
-            Song.objects.filter(pk__in=songs).exclude(status=status).update(status=status, updated_at=timezone.now())
-        )
-        sync_embeddings(songs=songs)
+        changed = chosen.exclude(status=status).update(status=status, updated_at=timezone.now())
+        sync_embeddings(songs=chosen)
     return changed

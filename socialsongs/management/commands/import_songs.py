@@ -1,9 +1,12 @@
-"""Import a catalogue (JSON Lines: title, artist, lyrics ...; see docs/getting-started.md)."""
+"""Import a catalogue (JSON Lines: title, artist, lyrics ...; see docs/getting-started.md).
+
+All of it or nothing. Lyrics are normalised; where a line names no language, the lyrics are asked for it.
+"""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -33,25 +36,24 @@ class Command(BaseCommand):
     ) -> None:
         if sample == (file is not None):
             raise CommandError("Name a file, or use --sample.")
-        try:
-            if sample:
-                text = (files("socialsongs") / "sample" / "catalogue.jsonl").read_text(encoding="utf-8")
-            else:
-                assert file is not None
-                text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(f"{file}: {error}") from error
-        lines = text.split("\n")
+        if file is not None:
+            self._import(file, source or file.stem, publish)
+        else:
+            with as_file(files("socialsongs") / "sample" / "catalogue.jsonl") as shipped:
+                self._import(shipped, source or SAMPLE, publish=True)
+
+    def _import(self, file: Path, source: str, publish: bool) -> None:
+        """Line by line: the file may be larger than memory."""
         with Progress() as bar:
-            task = bar.add_task("songs", total=len(lines))
             try:
-                result = import_songs(
-                    lines=lines,
-                    source=source or (SAMPLE if sample else file.stem if file else ""),
-                    status=Song.Status.PUBLISHED if publish or sample else Song.Status.DRAFT,
-                    progress=lambda done: bar.update(task, completed=done),
-                )
+                with bar.open(file, "r", encoding="utf-8", description="reading") as lines:
+                    result = import_songs(
+                        lines=lines,
+                        source=source,
+                        status=Song.Status.PUBLISHED if publish else Song.Status.DRAFT,
+                    )
+            except (OSError, UnicodeDecodeError) as error:
+                raise CommandError(f"{file}: {error}") from error
             except CatalogueError as error:
                 raise CommandError(f"Nothing was imported. {error}") from error
-            bar.update(task, completed=len(lines))
         self.stdout.write(f"{result.created} songs created, {result.updated} updated, {result.unchanged} unchanged")
