@@ -1,6 +1,6 @@
 """``python -m recommender evaluate``: everything that the given data allow, as tables, JSON and parts of a document.
 
---photos DIR --labels FILE --songs FILE      a judged set: rankings, baselines, ablations, song2image, confidence
+--photos DIR --labels FILE --songs FILE      a judged set: rankings, baselines, ablations, song2image, confidence, lines
 --captions DIR [--weights FILE]              the tagger on captioned photos; means for the sentence encoder
 --tag-labels DIR                             the tagger on labelled photos
 --pairs PATH                                 (photo, song) pairs
@@ -26,6 +26,7 @@ from .baselines import SentenceEncoder, rank_at_random, rank_by_stage_one, rank_
 from .bm25 import rank_by_tags
 from .confidence import confidence_figures
 from .judged import JudgedSet, compare, look, read_judged, song2image, songs_with_photos, vocabulary_figures
+from .lines import line_figures
 from .metrics import Array, Resampling, graded_figures
 from .pairs import evaluate_pairs, read_pairs
 
@@ -118,6 +119,7 @@ def evaluate_judged(
     }
     figures["vocabulary"] = vocabulary_figures(model, judged.songs)
     figures["confidence"] = confidence_figures(model, judged, relevance)
+    figures["lines"] = line_figures(model, judged, relevance)
     return figures
 
 
@@ -190,5 +192,6 @@ def judged_sections(figures: Mapping[str, Any]) -> list[report.Section]:
     tags = {"nDCG@10": figures["tags"]}
     sections.append(report.table_section("tags", "By number of tags in v", tags, "most certain tags"))
     sections.append(report.figure_section("confidence", "No confident match", figures["confidence"]))
+    sections.append(report.table_section("lines", "The line that is shown", figures["lines"], "it says"))
     sections.append(report.figure_section("vocabulary", "Words of the judged lyrics", figures["vocabulary"]))
     return sections

@@ -65,12 +65,16 @@ def look(model: Image2Song, photos: Sequence[Image.Image]) -> Looked:
 
 @dataclass(frozen=True)
 class JudgedSet:
-    """``truth``: the grade 0 to 5 of each song for each answerable photo, (P, S)."""
+    """``labels``: of each answerable photo. ``truth``: the grade 0 to 5 of each song for each of them, (P, S)."""
 
-    ids: list[str]
+    labels: list[Labels]
     looked: Looked
     songs: list[CatalogueSong]
     truth: Array
+
+    @property
+    def ids(self) -> list[str]:
+        return [label.id for label in self.labels]
 
     @cached_property
     def resampling(self) -> Resampling:
@@ -99,7 +103,7 @@ class JudgedSet:
         """Some of the photos alone."""
         chosen = list(rows)
         looked = Looked(self.looked.logits[chosen], self.looked.features[chosen])
-        return replace(self, ids=[self.ids[row] for row in chosen], looked=looked, truth=self.truth[chosen])
+        return replace(self, labels=[self.labels[row] for row in chosen], looked=looked, truth=self.truth[chosen])
 
     def sources(self) -> dict[str, list[int]]:
         """Rows by what stands before the first underscore of an id, if that tells a few sources apart."""
@@ -118,14 +122,14 @@ def read_judged(model: Image2Song, *, photos: Path, labels: Path, songs: Path) -
     photo_labels = _read_labels(labels)
     truth = grades(photo_labels, [song_labels[song.id] for song in catalogue])
     answerable = truth.max(1, initial=0) >= RELEVANT
-    asked = [label.id for label, keep in zip(photo_labels, answerable, strict=True) if keep]
+    asked = [label for label, keep in zip(photo_labels, answerable, strict=True) if keep]
     if not asked:
         raise InputError(f"{labels}: no photo shares a main label with a song of {songs}")
     files = find_photos(photos)
-    if missing := [name for name in asked if name not in files]:
+    if missing := [label.id for label in asked if label.id not in files]:
         raise InputError(f"{photos}: {len(missing)} labelled photos are not there, such as {missing[0]}")
     try:
-        looked = look(model, [load_photo(files[name]) for name in asked])
+        looked = look(model, [load_photo(files[label.id]) for label in asked])
     except PhotoError as error:
         raise InputError(f"{photos}: {error}") from error
     return JudgedSet(asked, looked, catalogue, truth[answerable])

@@ -21,8 +21,8 @@ from .lyrics import normalised
 # Keys of a line that go to the song's fields of the same name. ``id`` becomes ``source_id``.
 FIELDS = (
     "title", "artist", "album", "lyrics", "synced_lyrics", "language", "genre", "moods", "themes", "explicit", "year",
-    "preview_url", "preview_start_ms", "preview_length_ms", "artwork_url", "isrc", "musicbrainz_id", "licence", "markets",
-    "popularity",
+    "preview_url", "preview_start_ms", "preview_length_ms", "artwork_url", "isrc", "musicbrainz_id", "licence",
+    "markets", "popularity",
 )  # fmt: skip
 COLUMNS = ", ".join(FIELDS)
 
