@@ -32,7 +32,7 @@ SHOWN_TAGS = 15
 REASONS = 4
 # How much a text weighs beside a photo, which is 1 long: the photo still says what the songs are about.
 STEERING = 0.7
-SONGS_AT_ONCE = 256
+SONGS_AT_ONCE = 64
 WORDS_AT_ONCE = 8192
 # Photos in one pass on a GPU: filled up to one of these sizes, so that few shapes are planned and allocated for.
 PASS_SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -269,13 +269,13 @@ class Image2Song:
     def relevance(self, embedding: Vector, songs: Sequence[EncodedLyric]) -> Vector:
         """Stage two: the relevance of each song for the photo v (D,), its mean over reference photos removed, (N,)."""
         photo = self._tensor(embedding)[None]
-        scores = [np.zeros(0, np.float32)]
+        scores = np.zeros(len(songs), np.float32)
+        shortest_first = np.argsort([len(song.line_states) for song in songs], kind="stable")  # little padding
         for start in range(0, len(songs), SONGS_AT_ONCE):
-            part = songs[start : start + SONGS_AT_ONCE]
-            states = self._padded([song.line_states for song in part])
-            scores.append(self.network.matcher(photo, *states)[0].cpu().numpy())
-        means = np.array([song.mean_score for song in songs], np.float32)
-        return np.concatenate(scores) - means
+            part = shortest_first[start : start + SONGS_AT_ONCE]
+            states = self._padded([songs[row].line_states for row in part])
+            scores[part] = self.network.matcher(photo, *states)[0].cpu().numpy()
+        return scores - np.array([song.mean_score for song in songs], np.float32)
 
     def confidence(self, view: PhotoView, relevance: ArrayLike) -> NDArray[np.float64]:
         """Probability that songs of these relevances fit the photo; below ``no_match`` a suggestion is a guess.

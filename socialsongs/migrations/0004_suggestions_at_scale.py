@@ -82,6 +82,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterField(
             model_name='song',
+            name='synced_lyrics',
+            field=models.TextField(blank=True, default='', help_text='LRC: lines such as [01:02.50]words. Gives the clip its start.', validators=[django.core.validators.MaxLengthValidator(200000)]),
+        ),
+        migrations.AlterField(
+            model_name='song',
             name='lyrics',
             field=models.TextField(blank=True, default='', help_text='One sung line per line, a blank line between stanzas.', validators=[django.core.validators.MaxLengthValidator(100000)]),
         ),

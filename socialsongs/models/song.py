@@ -36,7 +36,10 @@ class Song(models.Model):
         help_text="One sung line per line, a blank line between stanzas.",
     )
     synced_lyrics = models.TextField(
-        blank=True, default="", help_text="LRC: lines such as [01:02.50]words. Gives the clip its start."
+        blank=True,
+        default="",
+        validators=[MaxLengthValidator(200_000)],
+        help_text="LRC: lines such as [01:02.50]words. Gives the clip its start.",
     )
     language = models.CharField(max_length=12, default="en", help_text="BCP 47 code of the lyrics, e.g. en or pt-BR.")
     genre = models.CharField(max_length=60, blank=True, default="")

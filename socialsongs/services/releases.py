@@ -104,7 +104,8 @@ def split(*, release: ModelRelease, share: int) -> None:
     if not 0 <= share <= MOST_SHARED:
         raise NotPossible(f"{share} of a hundred people is no share: say 0 to {MOST_SHARED}.")
     with transaction.atomic():
-        staged = ModelRelease.objects.select_for_update().filter(pk=release.pk, state=State.STAGED)
+        list(ModelRelease.objects.select_for_update().order_by("pk").defer("card"))  # one switch at a time
+        staged = ModelRelease.objects.filter(pk=release.pk, state=State.STAGED)
         if not staged.exists():
             raise NotPossible(f"{release.name} is not staged: `manage.py releases stage {release.name}` comes first.")
         others = ModelRelease.objects.filter(share__gt=0).exclude(pk=release.pk)
