@@ -82,8 +82,9 @@ from socialsongs.conf import config  # noqa: E402
 from socialsongs.models import ModelRelease, SongEmbedding  # noqa: E402
 from socialsongs.selectors.nearest import nearest_songs, song_filters  # noqa: E402
 from workers import states  # noqa: E402
+from workers.ask import Ask  # noqa: E402
 from workers.engine import model_of  # noqa: E402
-from workers.suggest import Ask, find_songs  # noqa: E402
+from workers.suggest import find_songs  # noqa: E402
 
 SAMPLE = ROOT / "socialsongs" / "sample" / "catalogue.jsonl"
 PHOTOS, SHOWN, ROUNDS = 100, 20, 3

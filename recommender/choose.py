@@ -1,7 +1,9 @@
 """From how well songs fit to the list that is shown: different songs, by different artists.
 
 Maximal marginal relevance (Carbonell and Goldstein 1998): the next song is the one that fits best after what is taken
-off for its likeness to those that were chosen already.
+off for its likeness to those of the list. Here it is the mean likeness and not the greatest, so that the list as a
+whole is diversified (Gollapudi and Sharma 2009, max-sum) and the first places stay nearly as they were; two versions of
+one song are told apart by a bound of their own.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from numpy.typing import NDArray
 
 Float = TypeVar("Float", np.float32, np.float64)
 
+# Songs as alike as that are two versions of one song.
+SAME = 0.95
 # Names that say that nobody knows the artist: their songs have nothing in common.
 NOBODY = {"", "traditional", "trad", "anonymous", "anon", "unknown", "unknown artist", "various", "various artists"}
 
@@ -43,27 +47,43 @@ def choose(
     limit: int,
     strength: float,
     per_artist: int = 1,
+    above: Sequence[int] = (),
+    artists_above: Sequence[str] = (),
 ) -> list[int]:
     """Places of up to ``limit`` of N songs, in the order in which they are shown; equal ones by place.
 
     utility (N,)        how well each fits, in standard deviations
     directions (N, D)   as ``directions`` makes them
     artists             by ``artist_key``; songs of "" are not counted together
-    strength            what is taken off for a song that is exactly like one that was chosen; 0: the order of utility
+    strength            what is taken off for a song that is exactly like all others of a full list; 0: the order of
+                        utility, by different artists
     per_artist          songs of one artist; more come in only where there are too few others
+    above               songs that stand in the list already
+    artists_above       the artists of all that do
     """
     chosen: list[int] = []
-    likeness = np.zeros(len(utility))  # to the most similar one among the chosen
+    others = max(1, limit + len(above) - 1)
+    likeness = np.zeros(len(utility))  # to the songs of the list, as a mean over the places of a full one
     free = np.ones(len(utility), bool)
-    of_artist: Counter[str] = Counter()
-    while len(chosen) < min(limit, len(utility)):
+    repeated = np.zeros(len(utility), bool)
+    of_artist = Counter(artists_above)
+
+    def take(row: int) -> None:
+        alike = directions @ directions[row]
+        free[row] = False
+        likeness[:] += alike / others
+        repeated[:] |= alike > SAME
+
+    for row in above:
+        take(row)
+    while len(chosen) < limit and free.any():
         open_to = free & np.array([not artist or of_artist[artist] < per_artist for artist in artists])
+        if strength:
+            open_to &= ~repeated
         worth = np.where(open_to if open_to.any() else free, utility - strength * likeness, -np.inf)
-        best = int(worth.argmax())
-        chosen.append(best)
-        free[best] = False
-        of_artist[artists[best]] += 1
-        likeness = np.maximum(likeness, directions @ directions[best])
+        chosen.append(int(worth.argmax()))
+        take(chosen[-1])
+        of_artist[artists[chosen[-1]]] += 1
     return chosen
 
 

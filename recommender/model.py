@@ -51,7 +51,10 @@ class Tag:
 
 @dataclass(frozen=True)
 class PhotoView:
-    """What the model sees in a photo: tags, best first (perhaps none), and v, (D,); or what a text says."""
+    """What the model sees in a photo: tags, best first (perhaps none), and v, (D,).
+
+    ``is_text``: what a text says, perhaps beside a photo that shows nothing.
+    """
 
     tags: list[Tag]
     embedding: Vector
@@ -362,7 +365,7 @@ class Image2Song:
     def steer(self, view: PhotoView, text: str) -> PhotoView:
         """What is seen in a photo, moved towards what a text wishes and away from what it refuses; both stages see it
         so. ValueError without a word."""
-        return replace(view, embedding=self._towards(view.embedding, text))
+        return replace(view, embedding=self._towards(view.embedding, text), is_text=not view.tags)
 
     def _towards(self, vector: Vector, text: str) -> Vector:
         wishes = read_wishes(text)

@@ -21,19 +21,24 @@ class Wishes(NamedTuple):
 
 
 def read_wishes(text: str) -> Wishes:
-    """Split a text in what it asks for and what it refuses; "no rain and snow" refuses both."""
+    """Split a text in what it asks for and what it refuses; "no rain and snow", "no rain, snow or ice" refuse all."""
     wanted: list[str] = []
     unwanted: list[str] = []
     refused = False
     text = text.replace("\u2019", "'")
     ends = [match.group().lower() for match in END.finditer(text)]
-    for clause, end in zip(END.split(text), ["", *ends], strict=True):
-        refused = refused and end in ("and", "or")
+    for place, (clause, end) in enumerate(zip(END.split(text), ["", *ends], strict=True)):
+        listed = end == "," and _ends_in_or(ends[place:])
+        refused = refused and (end in ("and", "or") or listed)
         before, *after = REFUSAL.split(clause)
         (unwanted if refused else wanted).append(before)
         unwanted += after
         refused = refused or bool(after)
     return Wishes(_joined(wanted), _joined(unwanted))
+
+
+def _ends_in_or(ends: list[str]) -> bool:
+    return next((end for end in ends if end != ","), "") == "or"
 
 
 def _joined(parts: list[str]) -> str:

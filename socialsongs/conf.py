@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 MIB = 1024 * 1024
+COUNTRY = re.compile(r"[A-Z]{2}")
 RATE = re.compile(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)")
 
 
@@ -42,7 +43,7 @@ class Config:
     # Where the people are whose requests do not say so, as in ISO 3166; None: songs of all markets.
     MARKET: str | None = None
     # How the list is chosen from the candidates; in standard deviations of a photo's relevances, 0: not at all.
-    DIVERSITY: float = 0.3
+    DIVERSITY: float = 2.7
     SONGS_PER_ARTIST: int = 1
     POPULARITY: float = 0.1
     TASTE: float = 0.3
@@ -101,7 +102,16 @@ def config() -> Config:
             raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be positive, got {value}.")
         if isinstance(value, str) and key.endswith("_RATE") and not RATE.fullmatch(value):
             raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be a rate such as 60/hour, got {value!r}.")
-    return Config(**given)
+        if key == "MARKET" and isinstance(value, str) and not COUNTRY.fullmatch(value):
+            raise ImproperlyConfigured(
+                f"SOCIALSONGS[{key!r}] must be two capital letters, as in ISO 3166, got {value!r}."
+            )
+    found = Config(**given)
+    if found.SUGGESTIONS > found.MAX_SUGGESTIONS:
+        raise ImproperlyConfigured(
+            f"SOCIALSONGS['SUGGESTIONS'] is {found.SUGGESTIONS}, more than 'MAX_SUGGESTIONS', {found.MAX_SUGGESTIONS}."
+        )
+    return found
 
 
 def _forget(*, setting: str, **_: object) -> None:

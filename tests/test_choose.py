@@ -19,8 +19,26 @@ def test_without_strength_it_is_the_order_of_utility():
     assert choose(UTILITY, ALIKE, NOBODY, limit=3, strength=0) == [0, 1, 2]
 
 
-def test_a_song_like_one_that_was_chosen_waits():
-    assert choose(UTILITY, ALIKE, NOBODY, limit=4, strength=1) == [0, 2, 1, 3]
+def test_another_version_of_a_song_waits_until_there_is_nothing_else():
+    assert choose(UTILITY, ALIKE, NOBODY, limit=4, strength=0.01) == [0, 2, 3, 1]
+
+
+NEAR = np.array([[1, 0], [0.9, 0.436], [0, 1]], np.float32)
+
+
+def test_a_song_like_those_of_the_list_waits():
+    utility = np.array([2.0, 1.5, 1.0])
+    assert choose(utility, NEAR, NOBODY[:3], limit=2, strength=0.5) == [0, 1]
+    assert choose(utility, NEAR, NOBODY[:3], limit=2, strength=0.6) == [0, 2]  # .9 of .6 is more than .5
+    assert choose(utility, NEAR, NOBODY[:3], limit=3, strength=0.6) == [0, 1, 2]  # over two places it counts half
+
+
+def test_songs_that_stand_in_the_list_already_count():
+    utility = np.array([2.0, 1.5, 1.4])
+    assert choose(utility, NEAR, ["a", "b", "c"], limit=1, strength=0, above=[0], artists_above=["a"]) == [1]
+    assert choose(utility, NEAR, ["a", "b", "c"], limit=1, strength=0.6, above=[0], artists_above=["a"]) == [2]
+    assert choose(utility, NEAR, ["a", "b", "c"], limit=1, strength=0, artists_above=["a", "b"]) == [2]
+    assert choose(utility, NEAR, ["a", "b", "c"], limit=-1, strength=0) == []
 
 
 def test_an_artist_comes_once_while_there_are_others():
@@ -68,7 +86,7 @@ def test_in_a_share_of_the_lists_one_place_but_the_first_goes_to_another_song():
     # The propensities are what happens: how often a song got a place.
     shown = Counter(listed[1] for listed, _, _ in lists)
     assert shown[10] / len(lists) == pytest.approx(0.0625, abs=0.015)
-    assert shown[2] / len(lists) == pytest.approx(lists[0][1][1] if lists[0][2] is None else 0.875, abs=0.02)
+    assert shown[2] / len(lists) == pytest.approx(0.875, abs=0.02)
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ def test_an_ablation_changes_its_part_alone(judged, releases):
 
 def test_tables_are_put_where_the_document_has_a_place(judged, releases, tmp_path, capsys):
     document = tmp_path / "page.md"
-    names = ["image2song", "song2image", "ablations", "tags", "confidence", "vocabulary"]
+    names = ["image2song", "song2image", "ablations", "tags", "confidence", "lines", "vocabulary"]
     document.write_text(
         "Before\n" + "".join(f"<!-- figures: {n} -->\nstale\n<!-- /figures -->\n" for n in names) + "After"
     )

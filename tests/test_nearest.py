@@ -173,7 +173,10 @@ def test_when_the_index_finds_too_few_all_that_are_allowed_are_looked_at(release
     """Statistics may be wrong: here they say many, and there are few."""
     monkeypatch.setattr(nearest, "SORTED_ROWS", 0)
     monkeypatch.setattr(nearest, "MOST_SCANNED", 1)
-    found = search(release, photo(2), 50, {"genre": "folk", "language": "de"})
+    with transaction.atomic(), connection.cursor() as cursor, CaptureQueriesContext(connection) as queries:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+        found = search(release, photo(2), 50, {"genre": "folk", "language": "de"})
+    assert sum(query["sql"].startswith("SELECT") for query in queries) == 2
     best = in_memory(indexed, photo(2), {"genre": "folk", "language": "de"})
     assert [one.pk for one in found] == best[:50]
     assert 0 < len(best) < 50

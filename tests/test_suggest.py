@@ -1,5 +1,6 @@
 """What goes into a list beside relevance: rules, taste, exploration, and what is offered when nothing fits."""
 
+from collections import Counter
 from datetime import timedelta
 
 import numpy as np
@@ -9,13 +10,16 @@ from django.utils import timezone
 from recommender.model import PhotoView, Tag
 from socialsongs.models import Feedback, RecommendationRequest, Rule, Song, Suggestion
 from socialsongs.services.catalogue import save_song
+from socialsongs.services.posts import create_post
 from socialsongs.services.releases import register
 from socialsongs.services.taste import offer_taste
+from workers.ask import Ask
 from workers.songs import do_songs
-from workers.suggest import Ask, find_songs
+from workers.suggest import find_songs
 
 pytestmark = pytest.mark.django_db
 PLAIN = {"DIVERSITY": 0.0, "POPULARITY": 0.0, "EXPLORATION": 0.0, "TASTE": 0.0}
+OTHER = {"user": None, "hidden": (), "seed": ""}  # of an Ask
 WORDS = ("tide", "gulls", "masts", "home", "dance", "night", "snow", "road", "dog", "sea", "light", "rain")
 
 
@@ -83,8 +87,8 @@ def unsure(monkeypatch, model):
 @pytest.fixture
 def ask(model, known, view):
     def make(**parameters):
-        user, seed = parameters.pop("user", None), parameters.pop("seed", "")
-        return find_songs(model, known, Ask([view], parameters, user, seed))
+        user, hidden, seed = (parameters.pop(name, default) for name, default in OTHER.items())
+        return find_songs(model, known, Ask([view], parameters, user, hidden, seed))
 
     return make
 
@@ -315,3 +319,106 @@ def test_the_clip_starts_at_the_line_if_that_is_in_the_preview(plain, sure, mode
     read(model, known)
     (found,) = ask().suggestions
     assert (found.line, found.clip_start_ms) == ("Only one line", start)
+
+
+# Where these meet
+
+
+def chances(ask, draws=1500, **parameters):
+    """How often each song got each rank, and what was recorded: {(title, rank): (share, propensity, origin)}."""
+    counts, told = Counter(), {}
+    for seed in range(draws):
+        for one in ask(seed=str(seed), **parameters).suggestions:
+            counts[one.song.title, one.rank] += 1
+            told[one.song.title, one.rank] = (one.propensity, one.origin)
+    return {key: (count / draws, *told[key]) for key, count in counts.items()}
+
+
+def test_propensities_are_how_often_it_happens_beside_a_pin(songs, sure, ask, plain):
+    plain(EXPLORATION=0.9)
+    second = ask(limit=4, seed="any").suggestions[1].song
+    Rule.objects.create(name="First", action="pin", song=second)
+    found = chances(ask, limit=4)
+    assert {rank: share for (title, rank), (share, *_) in found.items() if title == second.title} == {1: 1.0}
+    for share, propensity, _ in found.values():
+        assert share == pytest.approx(propensity, abs=0.05)
+    assert {origin for _, _, origin in found.values()} == {"pin", "match", "exploration"}
+
+
+def test_a_buried_song_is_not_tried_out(songs, sure, ask, plain):
+    plain(EXPLORATION=1.0)
+    Rule.objects.create(name="Less folk", action="bury", genre="folk", strength=10)
+    for seed in range(30):
+        assert {one.song.genre for one in ask(limit=3, seed=str(seed)).suggestions} == {"pop"}
+
+
+def test_nothing_is_tried_out_where_nothing_fits(songs, unsure, ask, plain):
+    plain(EXPLORATION=1.0)
+    found = ask(limit=4).suggestions
+    assert {one.origin for one in found} == {"nearest"}
+    assert [one.propensity for one in found] == [1.0] * 4
+
+
+def test_a_list_is_confident_whatever_is_tried_out(songs, ask, plain, monkeypatch, model):
+    best = ask(limit=2).suggestions
+    monkeypatch.setitem(model.card["confidence"], "threshold", best[0].confidence)
+    plain(EXPLORATION=1.0)
+    assert all(ask(limit=2, seed=str(seed)).confident for seed in range(10))
+
+
+def test_an_artist_that_is_pinned_does_not_come_again(songs, sure, ask, model, known):
+    first = ask(limit=1).suggestions[0].song
+    silent = add(70, lyrics="", artist=first.artist)
+    read(model, known)
+    Rule.objects.create(name="Instrumental", action="pin", song=silent)
+    assert [one.song.artist for one in ask(limit=8).suggestions].count(first.artist) == 1
+
+
+def test_rules_hold_for_what_is_offered_when_nothing_fits(songs, unsure, ask):
+    Song.objects.filter(title__in=["Song 0", "Song 1", "Song 2"]).update(editorial=True)
+    Rule.objects.create(name="Less folk", action="bury", genre="folk", strength=10)
+    found = ask(limit=3).suggestions
+    assert [one.song.genre for one in found] == ["pop", "pop", "folk"]
+    assert found[-1].reasons == [{"tag": "Less folk", "kind": "bury", "weight": 10.0}]
+    assert [one.propensity for one in found] == pytest.approx([1 / 3] * 3)
+
+
+def test_offered_songs_are_by_different_artists(songs, unsure, ask, model, known):
+    for number in (80, 81, 82):
+        add(number, artist="Everywhere", popularity=0.9)
+    Song.objects.filter(title__in=["Song 1", "Song 2"]).update(popularity=0.1)
+    read(model, known)
+    assert [one.song.artist for one in ask(limit=3).suggestions].count("Everywhere") == 1
+
+
+def test_a_boosted_song_is_compared_wherever_it_stands(songs, sure, ask, settings, plain):
+    last = ask(limit=12).suggestions[-1].song
+    plain(CANDIDATES=3)
+    assert last not in [one.song for one in ask(limit=3).suggestions]
+    Rule.objects.create(name="More of this", action="boost", song=last, strength=10)
+    assert ask(limit=3).suggestions[0].song == last
+
+
+def test_songs_that_were_hidden_make_room_for_others(songs, sure, ask):
+    hidden = [one.song_id for one in ask(limit=5).suggestions]
+    found = ask(limit=5, hidden=hidden)
+    assert len(found.suggestions) == 5
+    assert not {one.song_id for one in found.suggestions} & set(hidden)
+    assert found.notice == ""
+
+
+def test_a_request_knows_what_its_owner_hid(songs, ask, known, alice, bob, upload, view):
+    post, _ = create_post(owner=alice, uploads=[upload()])
+    request = post.requests.get()
+    choose(alice, songs[0], request, known, kind="hide")
+    choose(bob, songs[1], request, known, kind="hide")
+    asked = Ask.of(request, [view])
+    assert (asked.hidden, asked.user, asked.seed) == ([songs[0].pk], alice.pk, str(request.pk))
+
+
+def test_a_text_finds_songs_for_a_photo_that_shows_nothing(songs, model, known, monkeypatch):
+    monkeypatch.setitem(model.card["confidence"], "threshold", 1e-9)
+    blank = PhotoView([], model.network.reference[1].cpu().numpy())
+    assert not find_songs(model, known, Ask([blank], {"limit": 3})).confident
+    found = find_songs(model, known, Ask([model.steer(blank, "gulls over the tide")], {"limit": 3}))
+    assert {one.origin for one in found.suggestions} == {"match"}

@@ -8,8 +8,9 @@ from recommender.model import EncodedLyric, PhotoView
 from recommender.rank import TwoStage
 from recommender.release import load_release
 from socialsongs.models import ModelRelease, Song, SongEmbedding, State
+from workers.ask import Ask
 from workers.songs import do_songs
-from workers.suggest import Ask, find_songs
+from workers.suggest import find_songs
 
 BY_RELEVANCE_ALONE = {"DIVERSITY": 0.0, "SONGS_PER_ARTIST": 1000, "POPULARITY": 0.0, "EXPLORATION": 0.0}
 LINES = (

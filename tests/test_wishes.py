@@ -19,6 +19,7 @@ from recommender.wishes import read_wishes
         ("No rain or snow, please", "", "rain snow"),
         ("I don\u2019t want anything about cars", "I", "anything about cars"),
         ("nothing too slow.\nLoud!", "Loud", "slow"),
+        ("loud, no rain, snow or ice, dancing", "loud dancing", "rain snow ice"),
         ("notes and knots", "notes knots", ""),
         ("", "", ""),
         ("no", "", ""),

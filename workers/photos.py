@@ -21,6 +21,7 @@ from socialsongs.conf import config
 from socialsongs.models import ModelRelease, PhotoAnalysis, PhotoSubject, Post, PostPhoto, RecommendationRequest, State
 from socialsongs.selectors.catalogue import serving_releases
 
+from .ask import Ask
 from .claim import (
     Claim,
     claim,
@@ -38,7 +39,7 @@ from .engine import FAILURES, LOOKS, as_failure
 from .failures import Outage, PermanentFailure, ReleaseChanged
 from .figures import FIGURES, INTERACTIVE
 from .serving import Served, Serving
-from .suggest import Ask, Found, find_songs, save_suggestions
+from .suggest import Found, find_songs, save_suggestions
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +136,8 @@ def give_up(batch: PostBatch) -> None:
 
 
 def _wait_for_photos(job: Job) -> None:
-    job.failure = next(filter(None, map(failure_of, job.decoding)), None)
+    nothing = None if job.decoding else PermanentFailure("photo_missing")
+    job.failure = next(filter(None, map(failure_of, job.decoding)), nothing)
 
 
 def failure_of(decoding: Future[Tensor]) -> BaseException | None:

@@ -13,13 +13,14 @@ from recommender.model import PhotoView, Tag
 from socialsongs.models import PhotoSubject, RecommendationRequest, State
 from socialsongs.selectors.posts import answerable_requests
 
+from .ask import Ask
 from .claim import claim, delay, finish, give_back, hand_back, holding, put_back
 from .engine import FAILURES, LOOKS, as_failure
 from .failures import Outage, PermanentFailure, ReleaseChanged
 from .figures import BULK, FIGURES, INTERACTIVE
 from .photos import answer, check_serving, decode, failure_of, save_analyses
 from .serving import Served, Serving
-from .suggest import Ask, find_songs
+from .suggest import find_songs
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +95,12 @@ def _photo_views(served: Served, request: RecommendationRequest) -> list[PhotoVi
             views.append(_look_now(served, subject))
             continue
         tags = [Tag(tag["name"], tag["kind"], tag["score"], tuple(tag["box"])) for tag in analysis.tags]
-        views.append(PhotoView(tags, np.asarray(analysis.embedding, np.float32)))
+        view = PhotoView(tags, np.asarray(analysis.embedding, np.float32))
+        if analysis.direction is None:  # of an older version
+            save_analyses(served, [(subject, view)])
+        views.append(view)
+    if not views:
+        raise PermanentFailure("photo_missing")
     return views
 
 

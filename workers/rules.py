@@ -37,6 +37,11 @@ class Rules:
         return list(dict.fromkeys(found))
 
     @property
+    def boosted(self) -> set[UUID]:
+        """Songs that are raised by name, wherever they stand."""
+        return {rule.song_id for rule in self._of(Rule.Action.BOOST) if rule.song_id}
+
+    @property
     def blocks_all(self) -> bool:
         return any(rule.song_id is None and not rule.genre for rule in self._of(Rule.Action.BLOCK))
 

@@ -18,7 +18,7 @@ def liking(
     *, user: Any, release: ModelRelease, songs: NDArray[np.float32], mean: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """How much each song, a direction (N, D), is like what this person chose and unlike what they skipped: -1 to 1."""
-    events = dict(reversed(taste_events(user=user)))  # the latest about a song counts
+    events = dict(taste_events(user=user))
     rows = SongEmbedding.objects.filter(release=release, song__in=events, stage_one__isnull=False)
     known = list(rows.values_list("song_id", "stage_one")) if events else []
     if not known:

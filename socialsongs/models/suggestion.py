@@ -81,6 +81,7 @@ class Suggestion(models.Model):
     song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="suggestions")
     release = models.ForeignKey(ModelRelease, on_delete=models.PROTECT, related_name="suggestions")
     rank = models.PositiveSmallIntegerField(help_text="1 is best.")
+    # 0 for a song that was not compared with the photo
     score = models.FloatField(help_text="Relevance, the song's mean over reference photos removed.")
     confidence = models.FloatField(null=True, help_text="Probability that the song fits, 0 to 1, by the release.")
     propensity = models.FloatField(default=1.0, help_text="Probability with which this song got this rank.")
@@ -134,7 +135,7 @@ class Feedback(models.Model):
         indexes = [
             # Choose rate by release over time: WHERE release = .. AND kind = .. AND created_at >= ..
             models.Index(fields=["release", "kind", "created_at"], name="socialsongs_feedback_rate"),
-            # Somebody's taste: WHERE user = .. AND kind IN ('choose', 'skip') ORDER BY created_at DESC LIMIT ..
+            # Somebody's taste: WHERE user = .. AND kind IN ('choose', 'skip', 'hide') ORDER BY created_at DESC LIMIT ..
             models.Index(fields=["user", "-created_at"], name="socialsongs_feedback_taste"),
         ]
 

@@ -48,7 +48,7 @@ def search_songs(*, songs: QuerySet[Song], text: str) -> QuerySet[Song]:
 
 def encoding_coverage(*, release: ModelRelease) -> tuple[int, int]:
     """How many songs of the catalogue the release has dealt with, and how many there are."""
-    rows = SongEmbedding.objects.filter(release=release).exclude(song__status=Song.Status.RETIRED)
+    rows = SongEmbedding.objects.filter(release=release).exclude(status=Song.Status.RETIRED)
     done = rows.filter(state__in=[State.READY, State.FAILED]).count()
     return done, Song.objects.exclude(status=Song.Status.RETIRED).count()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 
 from ..conf import config
 from ..models import Feedback, PhotoAnalysis, Post, PostPhoto, RecommendationRequest, State, Suggestion
@@ -69,17 +70,16 @@ def state_of(*, request: RecommendationRequest) -> tuple[str, str]:
     return row.state, row.reason
 
 
+def hidden_songs(*, post: Post) -> QuerySet[Feedback, UUID]:
+    """Ids of the songs that its owner hid in any list of the post."""
+    hidden = Feedback.objects.filter(request__post=post, user=post.owner_id, kind=Feedback.Kind.HIDE)
+    return hidden.values_list("song", flat=True)
+
+
 def suggestions_of(*, request: RecommendationRequest) -> QuerySet[Suggestion]:
     """Best first; songs that were hidden in any list of the post, or left the catalogue, are gone."""
-    hidden = Feedback.objects.filter(
-        request__post=request.post_id, song=OuterRef("song"), user=F("request__post__owner"), kind="hide"
-    )
-    return (
-        request.suggestions.filter(song__status="published")
-        .exclude(Exists(hidden))
-        .select_related("song", "release")
-        .order_by("rank")
-    )
+    shown = request.suggestions.filter(song__status="published").select_related("song", "release").order_by("rank")
+    return shown if request.post is None else shown.exclude(song__in=hidden_songs(post=request.post))
 
 
 def answerable_requests(*, bulk: bool) -> QuerySet[RecommendationRequest]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -18,13 +19,23 @@ def rules_in_force() -> QuerySet[Rule]:
     return Rule.objects.filter(begun, Q(ends_at=None) | Q(ends_at__gt=Now()), enabled=True)
 
 
-def editorial_songs(*, release: ModelRelease, condition: Q) -> list[UUID]:
+class Offered(NamedTuple):
+    song: UUID
+    artist: str
+    genre: str
+
+
+def editorial_songs(*, release: ModelRelease, condition: Q) -> list[Offered]:
     """Songs that staff would offer to any photo, of those that a request allows; ``condition`` as ``song_filters``."""
-    rows = SongEmbedding.objects.filter(condition, release=release, song__editorial=True)
-    return list(rows.order_by("song_id").values_list("song_id", flat=True)[:MOST_OFFERED])
+    return _offered(release, condition & Q(song__editorial=True), "?")
 
 
-def popular_songs(*, release: ModelRelease, condition: Q) -> list[UUID]:
+def popular_songs(*, release: ModelRelease, condition: Q) -> list[Offered]:
     """The most popular songs, of those that a request allows; none where nothing is known of popularity."""
-    rows = SongEmbedding.objects.filter(condition, release=release, song__popularity__gt=0)
-    return list(rows.order_by("-song__popularity", "song_id").values_list("song_id", flat=True)[:MOST_OFFERED])
+    return _offered(release, condition & Q(song__popularity__gt=0), "-song__popularity")
+
+
+def _offered(release: ModelRelease, condition: Q, order: str) -> list[Offered]:
+    rows = SongEmbedding.objects.filter(condition, release=release).order_by(order)[:MOST_OFFERED]
+    found = map(Offered._make, rows.values_list("song_id", "song__artist", "genre"))
+    return sorted(found, key=lambda one: str(one.song))

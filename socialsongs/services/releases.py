@@ -77,7 +77,7 @@ def activate(*, release: ModelRelease, force: bool = False) -> None:
             f"{release.name} has encoded {encoded} of {total} songs; wait for the workers, or use --force."
         )
     with transaction.atomic():
-        list(ModelRelease.objects.select_for_update().order_by("pk").defer("card"))  # one switch at a time
+        _one_switch_at_a_time()
         ModelRelease.objects.filter(state=State.ACTIVE).exclude(pk=release.pk).update(state=State.STAGED)
         _switch(release)
         sync_embeddings()  # of one that was retired before
@@ -103,18 +103,23 @@ def split(*, release: ModelRelease, share: int) -> None:
     """Let a staged release answer for so many of a hundred people; 0: for nobody. Raises NotPossible."""
     if not 0 <= share <= MOST_SHARED:
         raise NotPossible(f"{share} of a hundred people is no share: say 0 to {MOST_SHARED}.")
+    encoded, total = encoding_coverage(release=release)
     with transaction.atomic():
-        list(ModelRelease.objects.select_for_update().order_by("pk").defer("card"))  # one switch at a time
+        _one_switch_at_a_time()
         staged = ModelRelease.objects.filter(pk=release.pk, state=State.STAGED)
         if not staged.exists():
             raise NotPossible(f"{release.name} is not staged: `manage.py releases stage {release.name}` comes first.")
         others = ModelRelease.objects.filter(share__gt=0).exclude(pk=release.pk)
         if share and (other := others.first()):
             raise NotPossible(f"{other.name} is tried already, on {other.share} of a hundred people: end that first.")
-        encoded, total = encoding_coverage(release=release)
         if share and encoded < total:
             raise NotPossible(f"{release.name} has encoded {encoded} of {total} songs; wait for the workers.")
         staged.update(share=share)
+
+
+def _one_switch_at_a_time() -> None:
+    """Rows that refer to a release may be written meanwhile."""
+    list(ModelRelease.objects.select_for_update(no_key=True).order_by("pk").defer("card"))
 
 
 def _switch(release: ModelRelease) -> None:

@@ -18,10 +18,12 @@ from recommender.model import PhotoView
 from recommender.release import ReleaseError
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease, SongEmbedding, State, Suggestion
+from socialsongs.reasons import notice_of
 from socialsongs.selectors.catalogue import active_release
+from workers.ask import Ask
 from workers.engine import model_of
 from workers.songs import do_songs
-from workers.suggest import Ask, find_songs
+from workers.suggest import Found, find_songs
 
 
 class Command(BaseCommand):
@@ -50,11 +52,11 @@ class Command(BaseCommand):
                 self.stderr.write(f"{path}: {error}")
                 unread += 1
                 continue
-            suggestions, confident, _ = find_songs(model, release, Ask([view], {"limit": limit}))
+            answer = find_songs(model, release, Ask([view], {"limit": limit}))
             if json:
-                found.append(_as_json(path, view, suggestions, confident))
+                found.append(_as_json(path, view, answer))
             else:
-                _print(path, view, suggestions, confident)
+                _print(path, view, answer)
         if json:
             self.stdout.write(_dump(found))
         if unread:
@@ -69,14 +71,16 @@ def _encode_what_waits(release: ModelRelease) -> None:
             return
 
 
-def _as_json(path: Path, view: PhotoView, suggestions: list[Suggestion], confident: bool) -> dict[str, Any]:
+def _as_json(path: Path, view: PhotoView, answer: Found) -> dict[str, Any]:
     return {
         "photo": str(path),
         "tags": [{"name": tag.name, "kind": tag.kind, "score": tag.score, "box": tag.box} for tag in view.tags],
-        "confident": confident,
+        "confident": answer.confident,
+        "notice": notice_of(answer.notice),
         "suggestions": [
             {
                 "rank": suggestion.rank,
+                "origin": suggestion.origin,
                 "score": round(suggestion.score, 4),
                 "confidence": round(suggestion.confidence or 0.0, 4),
                 "song": {
@@ -87,7 +91,7 @@ def _as_json(path: Path, view: PhotoView, suggestions: list[Suggestion], confide
                 "line": suggestion.line,
                 "reasons": suggestion.reasons,
             }
-            for suggestion in suggestions
+            for suggestion in answer.suggestions
         ],
     }
 
@@ -96,17 +100,21 @@ def _dump(found: list[dict[str, Any]]) -> str:
     return jsonlib.dumps(found, indent=2, ensure_ascii=False)
 
 
-def _print(path: Path, view: PhotoView, suggestions: list[Suggestion], confident: bool) -> None:
+def _print(path: Path, view: PhotoView, answer: Found) -> None:
     console = Console()
     tags = ", ".join(f"{tag.name} {tag.score:.2f}" for tag in view.tags) or "nothing it knows"
-    title = path.name if confident else f"{path.name}: no confident match, the nearest songs"
+    title = path.name if answer.confident else f"{path.name}: no confident match"
     table = Table("", "song", "line", "because of", "fits", title=Text(title), caption=Text(f"seen: {tags}"))
-    for suggestion in suggestions:
+    for suggestion in answer.suggestions:
+        reasons = [reason["tag"] for reason in suggestion.reasons]
+        origin = [] if suggestion.origin == Suggestion.Origin.MATCH else [f"({suggestion.origin})"]
         table.add_row(
             str(suggestion.rank),
             Text(f"{suggestion.song.title}\n{suggestion.song.artist}"),
             Text(suggestion.line),
-            Text(", ".join(reason["tag"] for reason in suggestion.reasons)),
-            f"{suggestion.confidence or 0.0:.0%}",
+            Text(", ".join(reasons + origin)),
+            "" if suggestion.confidence is None else f"{suggestion.confidence:.0%}",
         )
     console.print(table)
+    if notice := notice_of(answer.notice):
+        console.print(Text(notice["detail"]))

@@ -1,0 +1,88 @@
+"""Does the line that is shown say what the photo shows, more often than a random line of the same lyric would?
+
+A line says it when it shares a word, inflections aside, with the photo's shown tags, or with its labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..lyrics import WORD, read_lyric
+from ..model import SHOWN_SCORE, EncodedLyric, Image2Song
+from .judged import JudgedSet
+from .metrics import DEPTH, Array, Resampling
+
+SAYS_NOTHING = {"and", "the"}
+FEWEST_LETTERS = 3
+DOUBLED = ("bb", "dd", "gg", "mm", "nn", "pp", "rr", "tt")  # running, but not falling
+
+
+def line_figures(model: Image2Song, judged: JudgedSet, relevance: Array) -> dict[str, dict[str, Any]]:
+    """Of the ten songs that fit each photo best, by relevances (P, S)."""
+    lyrics = [read_lyric(song.lyrics) for song in judged.songs]
+    said = [[stems(line) for line in lyric.lines] for lyric in lyrics]
+    encoded = dict(enumerate(model.encode([song.lyrics for song in judged.songs])))
+    readable = {place: song for place, song in encoded.items() if isinstance(song, EncodedLyric)}
+    matches: dict[str, list[Array]] = {"shown tags": [], "labels": []}
+    best = np.argsort(-relevance, axis=1, kind="stable")[:, :DEPTH].tolist()
+    for view, label, ranked in zip(judged.looked.views(model), judged.labels, best, strict=True):
+        songs = [song for song in ranked if song in readable]
+        told = model.explain(view.tags, view.embedding, [readable[song] for song in songs])
+        lines = [lyrics[song].offsets.index(one.line) for song, one in zip(songs, told, strict=True)]
+        shown = words_of(tag.name for tag in view.tags if tag.score >= SHOWN_SCORE)
+        for name, words in (("shown tags", shown), ("labels", words_of(label.main | label.side))):
+            pairs = [match(said[song], line, words) for song, line in zip(songs, lines, strict=True)]
+            matches[name].append(np.array(pairs))
+    return {name: _compare(found, judged.resampling) for name, found in matches.items()}
+
+
+def match(lines: Sequence[set[str]], shown: int, words: set[str]) -> tuple[float, float]:
+    """Does the line that is shown share a word with ``words``, and what share of all lines does?"""
+    found = [bool(line & words) for line in lines]
+    return float(found[shown]), sum(found) / len(found)
+
+
+def _compare(matches: Sequence[Array], resampling: Resampling) -> dict[str, Any]:
+    """From ``match`` of each photo's songs, (n, 2); the interval of the paired difference is over photos."""
+    attended, drawn = np.array([found.mean(0) for found in matches]).T  # (P,) each
+    difference = attended - drawn
+    draws = np.array([difference[photos].mean() for photos, _ in resampling.drawn])
+    every = np.concatenate(matches)
+    return {
+        "songs": len(every),
+        "with such a line": round(float((every[:, 1] > 0).mean()), 4),
+        "attended line": round(float(attended.mean()), 4),
+        "random line": round(float(drawn.mean()), 4),
+        "difference": round(float(difference.mean()), 4),
+        "difference, 95 %": resampling.interval(draws, float(difference.mean())),
+    }
+
+
+def words_of(names: Iterable[str]) -> set[str]:
+    """The stems of the words of tags or labels."""
+    return stems(word for name in names for word in WORD.findall(name))
+
+
+def stems(words: Iterable[str]) -> set[str]:
+    """Without words that say nothing."""
+    return {stem(word) for word in words if len(word) >= FEWEST_LETTERS and word not in SAYS_NOTHING}
+
+
+def stem(word: str) -> str:
+    """What a word has in common with its inflections, as in the first step of Porter (1980): danc of danced, dances."""
+    word = word.removesuffix("'s")
+    if word.endswith(("ies", "ied")) and len(word) > 4:
+        word = word[:-3] + "y"
+    elif word.endswith(("sses", "shes", "ches", "xes")):
+        word = word[:-2]
+    elif word.endswith("s") and not word.endswith(("ss", "us")) and len(word) > FEWEST_LETTERS:
+        word = word[:-1]
+    for ending in ("ing", "ed"):
+        rest = word.removesuffix(ending)
+        if rest != word and len(rest) >= FEWEST_LETTERS and any(letter in "aeiouy" for letter in rest):
+            word = rest[:-1] if rest.endswith(DOUBLED) else rest
+            break
+    return word[:-1] if word.endswith("e") and len(word) > FEWEST_LETTERS else word

@@ -1,0 +1,63 @@
+"""What songs are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from django.db.models import Q
+
+from recommender.model import PhotoView
+from socialsongs.conf import config
+from socialsongs.models import RecommendationRequest
+from socialsongs.selectors.nearest import song_filters
+from socialsongs.selectors.posts import hidden_songs
+
+from .rules import Rules
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Photos or a text as the model sees them, and what the request says beside them.
+
+    ``user``: whose taste may count. ``hidden``: songs that they hid. ``seed``: what is drawn by lot is the same for the
+    same seed.
+    """
+
+    views: Sequence[PhotoView]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    user: Any = None
+    hidden: Collection[UUID] = ()
+    seed: str = ""
+
+    @classmethod
+    def of(cls, request: RecommendationRequest, views: Sequence[PhotoView]) -> Ask:
+        if request.post is None:
+            return cls(views, request.parameters, seed=str(request.pk))
+        hidden = list(hidden_songs(post=request.post))
+        return cls(views, request.parameters, request.post.owner_id, hidden, str(request.pk))
+
+    @property
+    def limit(self) -> int:
+        asked: int = self.parameters.get("limit", config().SUGGESTIONS)
+        return asked
+
+    @property
+    def allowed(self) -> Q:
+        """The condition on embedding rows."""
+        allowed = song_filters(parameters=dict(self.parameters))
+        return allowed & ~Q(song_id__in=self.hidden) if self.hidden else allowed
+
+    @property
+    def rules(self) -> Rules:
+        tags = {tag.name.casefold() for view in self.views for tag in view.tags}
+        return Rules.for_request(tags=tags, market=self.parameters.get("market") or config().MARKET)
+
+    @property
+    def together(self) -> PhotoView:
+        """Several photos as one, as surely seen as the surest of them."""
+        surest = max(self.views, key=lambda view: view.certainty)
+        return replace(surest, embedding=np.mean([view.embedding for view in self.views], axis=0))
