@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import sqrt
@@ -11,7 +10,7 @@ from uuid import UUID
 
 from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
 
-from ..models import Feedback, Post, Suggestion
+from ..models import Feedback, ModelRelease, Post, Suggestion
 
 NORMAL_95 = 1.959964
 
@@ -63,46 +62,41 @@ def _share(part: int, whole: int) -> tuple[float, float, float]:
     return share, max(0.0, middle - half), min(1.0, middle + half)
 
 
+class Place(NamedTuple):
+    rank: int
+    score: float
+
+
 @dataclass(frozen=True)
 class Shown:
-    """A list that was shown for a post's photos: songs by rank, the one that was chosen, and the random one."""
+    """A list that was shown for a post's photos: its songs, the best first, and the one that was chosen."""
 
     post: UUID
-    songs: dict[UUID, int]
+    songs: dict[UUID, Place]
     chosen: UUID | None
-    explored: UUID | None
 
 
-def shown_lists(*, limit: int, public_only: bool = False) -> list[Shown]:
-    """The newest lists that were shown for posts that are still there, the oldest of them first.
+def shown_lists(*, release: ModelRelease, limit: int, public_only: bool = False) -> list[Shown]:
+    """The newest lists by a release that were shown for posts that are still there, the oldest of them first.
 
-    Of a list that was answered anew since, it is not known any more what was in it: it is left out. Where the choice
-    was changed, the last one counts.
+    Of a list that was answered anew since, it is not known any more what was in it: it is left out, as is what was
+    pinned, or offered because nothing fitted. Where the choice was changed, the last one counts.
     """
-    shown = _impressions().filter(request__post__isnull=False, request__text="")
+    shown = _impressions().filter(release=release, request__post__isnull=False, request__text="")
     if public_only:
         shown = shown.filter(request__post__visibility=Post.Visibility.PUBLIC)
-    newest = (
-        shown.values("request", "release", "request__post").annotate(at=Min("created_at")).order_by("-at", "request")
-    )
-    lists = {(row["request"], row["release"]): row["request__post"] for row in newest[:limit]}
-    requests = [request for request, _ in lists]
-    choices = {(request, release): song for request, release, song in _choices(requests)}
-    songs: dict[tuple[UUID, int], dict[UUID, int]] = {}
-    explored: dict[tuple[UUID, int], UUID] = {}
-    suggested = Suggestion.objects.filter(request__in=requests).order_by("request", "rank")
-    for request, release, song, rank, origin in suggested.values_list("request", "release", "song", "rank", "origin"):
-        songs.setdefault((request, release), {})[song] = rank
-        if origin == Suggestion.Origin.EXPLORATION:
-            explored[request, release] = song
+    newest = shown.values("request", "request__post").annotate(at=Min("created_at")).order_by("-at", "request")
+    posts = {row["request"]: row["request__post"] for row in newest[:limit]}
+    of_these = {"request__in": list(posts), "release": release}
+    choices = Feedback.objects.filter(kind=Feedback.Kind.CHOOSE, **of_these).order_by("created_at", "pk")
+    chosen = dict(choices.values_list("request", "song"))
+    songs: dict[UUID, dict[UUID, Place]] = {}
+    matches = (Suggestion.Origin.MATCH, Suggestion.Origin.EXPLORATION)
+    suggested = Suggestion.objects.filter(**of_these, origin__in=matches).order_by("request", "rank")
+    for request, song, rank, score in suggested.values_list("request", "song", "rank", "score"):
+        songs.setdefault(request, {})[song] = Place(rank, score)
     return [
-        Shown(post, songs[key], choices.get(key), explored.get(key))
-        for key, post in reversed(lists.items())
-        if key in songs and choices.get(key) in (None, *songs[key])
+        Shown(post, songs[request], chosen.get(request))
+        for request, post in reversed(posts.items())
+        if request in songs and chosen.get(request) in (None, *songs[request])
     ]
-
-
-def _choices(requests: Sequence[UUID]) -> QuerySet[Feedback, tuple[UUID, int, UUID]]:
-    """The last one last."""
-    rows = Feedback.objects.filter(kind=Feedback.Kind.CHOOSE, request__in=requests).order_by("created_at", "pk")
-    return rows.values_list("request", "release", "song")
