@@ -38,6 +38,12 @@ class PostFailed(SocialSongsError):
     code = "post_failed"
 
 
+class UnknownPost(SocialSongsError):
+    """The post was deleted at this moment."""
+
+    code = "unknown_post"
+
+
 class UnknownSong(SocialSongsError):
     """No published song has this id."""
 

@@ -1,7 +1,8 @@
-"""Which language lyrics are in, where nobody says so, by py3langid."""
+"""Language tags, and which language lyrics are in, where nobody says so, by py3langid."""
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,15 @@ if TYPE_CHECKING:
 FEWEST_BYTES = 40  # of UTF-8: eight words of English, 13 characters of Chinese; shorter texts are named wrongly
 SURE = 0.5
 ENOUGH = 300  # characters; each takes time
+TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # BCP 47, as far as its form goes
 ENGLISH = ("en", "pcm")  # pcm: Nigerian Pidgin, which other English creoles are taken for
+
+
+def cased(tag: str) -> str:
+    """Cased as RFC 5646 has it, which is how songs are tagged and asked for: pt-BR, zh-Hant."""
+    first, *rest = tag.split("-")
+    parts = [{2: part.upper(), 4: part.title()}.get(len(part), part.lower()) for part in rest]
+    return "-".join([first.lower(), *parts])
 
 
 @cache

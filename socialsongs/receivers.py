@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
 from django.db.models.signals import post_delete, pre_delete
 from django.dispatch import receiver
 
-from .models import Feedback, PostPhoto, RecommendationRequest
+from .models import Feedback, PostPhoto, RecommendationRequest, Song
+from .services.files import delete_file
 
 
 @receiver(post_delete, sender=PostPhoto)
-def delete_file(instance: PostPhoto, using: str, **_: Any) -> None:
-    """A stored photo goes with its row, after the commit: a rollback brings the row back, never the file."""
-    storage, name = instance.image.storage, str(instance.image.name)
-    transaction.on_commit(lambda: storage.delete(name), using=using, robust=True)
+def delete_photo(instance: PostPhoto, using: str, **_: Any) -> None:
+    """A stored photo goes with its row."""
+    delete_file(file=instance.image, using=using)
+
+
+@receiver(post_delete, sender=Song)
+def delete_preview(instance: Song, using: str, **_: Any) -> None:
+    """A stored clip goes with its song."""
+    if instance.preview_file:
+        delete_file(file=instance.preview_file, using=using)
 
 
 @receiver(pre_delete, sender=RecommendationRequest)

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Permission
+from django.core.files.base import ContentFile
 from django.urls import reverse
 from django.utils import timezone
 
@@ -22,6 +23,7 @@ from socialsongs.models import (
     Taste,
     Worker,
 )
+from socialsongs.services.catalogue import save_song
 from socialsongs.services.feedback import choose_song, log_impressions
 from socialsongs.services.posts import create_post, delete_post
 from socialsongs.services.taste import offer_taste
@@ -48,15 +50,57 @@ def test_songs_can_be_searched_and_filtered(desk, release, make_song):
     assert "lyrics unreadable" in desk.get(SONGS).content.decode()
 
 
+def save(desk, song, **changes):
+    form = desk.get(f"{SONGS}{song.pk}/change/").context["adminform"].form
+    values = {name: value for name, value in form.initial.items() if value is not None}
+    empty = dict.fromkeys(["moods", "themes", "markets", "preview_file"], "")
+    return desk.post(f"{SONGS}{song.pk}/change/", values | empty | changes)
+
+
 def test_a_saved_song_is_encoded_again(desk, release, make_song):
     song = make_song()
     SongEmbedding.objects.update(state="ready")
-    form = desk.get(f"{SONGS}{song.pk}/change/").context["adminform"].form
-    values = {name: value for name, value in form.initial.items() if value is not None}
-    values |= {"lyrics": "New words", "status": "draft", "moods": "", "themes": "", "markets": "", "preview_file": ""}
-    assert desk.post(f"{SONGS}{song.pk}/change/", values).status_code == 302
+    assert save(desk, song, lyrics="New words", status="draft").status_code == 302
     row = SongEmbedding.objects.get()
     assert (row.state, row.status) == ("queued", "draft")
+
+
+def test_a_saved_song_is_stored_as_requests_name_it(desk, release, make_song):
+    song = make_song()
+    assert save(desk, song, language="PT-br", markets="de, At", lyrics="La \r\n\r\n\r\n\r\nla").status_code == 302
+    song.refresh_from_db()
+    assert (song.language, song.markets, song.lyrics) == ("pt-BR", ["DE", "AT"], "La\n\nla")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("language", "en_GB"), ("markets", "D1"), ("markets", "DEU"), ("lyrics", "la " * 40_000), ("title", " ")],
+)
+def test_what_is_wrong_with_a_song_is_an_error_of_the_form(desk, make_song, field, value):
+    song = make_song()
+    response = save(desk, song, **{field: value})
+    assert response.status_code == 200
+    assert list(response.context["adminform"].form.errors) == [field]
+
+
+def test_lyrics_are_measured_as_they_are_stored(desk, make_song):
+    assert save(desk, make_song(), lyrics="la \r\n" * 25_000).status_code == 302
+
+
+def test_a_preview_goes_when_it_is_replaced_and_with_its_song(make_song, django_capture_on_commit_callbacks):
+    song = make_song(preview_file=ContentFile(b"first", "clip.mp3"))
+    storage, first = song.preview_file.storage, song.preview_file.name
+    with django_capture_on_commit_callbacks(execute=True):
+        save_song(song=song)
+    assert storage.exists(first)
+    song.preview_file = ContentFile(b"second", "clip.mp3")
+    with django_capture_on_commit_callbacks(execute=True):
+        save_song(song=song)
+    second = song.preview_file.name
+    assert (storage.exists(first), storage.exists(second)) == (False, True)
+    with django_capture_on_commit_callbacks(execute=True):
+        song.delete()
+    assert not storage.exists(second)
 
 
 def test_actions_publish_and_retire(desk, release, make_song):
@@ -113,7 +157,7 @@ def everything(ready_post, alice, upload, release):
     gone, _ = create_post(owner=alice, uploads=[upload()])
     asked = gone.requests.get()
     Suggestion.objects.create(request=asked, song=song, release=release, rank=1, score=1.0)
-    log_impressions(request=asked, user=alice)
+    log_impressions(request=asked, shown=asked.suggestions.all(), user=alice)
     delete_post(post=gone)
     choose_song(post=ready_post, user=alice, song_id=song.pk)
     Rule.objects.create(name="Summer", action="block", genre="pop", tag="beach", market="DE")
@@ -168,6 +212,29 @@ def test_deleting_a_post_or_its_owner_removes_the_files(
     with django_capture_on_commit_callbacks(execute=True):
         alice.delete()
     assert not second.storage.exists(second.name)
+
+
+def test_a_post_s_own_request_is_not_deleted_without_it(desk, ready_post):
+    own = ready_post.requests.get()
+    more = RecommendationRequest.objects.create(post=ready_post, text="calm")
+    listed, confirmed = "/admin/socialsongs/recommendationrequest/", {"post": "yes"}
+    for request in (own, more):
+        desk.post(f"{listed}{request.pk}/delete/", confirmed)
+    assert ready_post.requests.get() == own
+    desk.post(listed, {"action": "delete_selected", "_selected_action": [str(own.pk)], **confirmed})
+    assert ready_post.requests.get() == own
+    desk.post(f"/admin/socialsongs/post/{ready_post.pk}/delete/", confirmed)
+    assert not RecommendationRequest.objects.exists()
+
+
+def test_a_post_shows_its_own_and_the_newest_requests(desk, ready_post):
+    for number in range(25):
+        RecommendationRequest.objects.create(post=ready_post, text=f"wish {number}.")
+    page = desk.get(f"/admin/socialsongs/post/{ready_post.pk}/change/").content.decode()
+    assert "Its own" in page
+    assert "wish 24." in page
+    assert "wish 6." in page
+    assert "wish 5." not in page
 
 
 def test_who_may_only_look_changes_nothing(client, bob, release, make_song, ready_post):
@@ -254,6 +321,8 @@ def test_taste_is_offered_turned_off_and_begun_anew(desk, alice):
     assert "already exists" in desk.post(f"{TASTES}add/", {"user": alice.pk}).content.decode()
     desk.post(f"{TASTES}{taste.pk}/change/", {})  # the box is not ticked
     assert not Taste.objects.get().enabled
+    desk.post(f"{TASTES}{taste.pk}/change/", {"enabled": "on"})
+    assert not Taste.objects.get().enabled  # theirs to undo
     desk.post(TASTES, {"action": "reset", "_selected_action": [taste.pk]})
     assert Taste.objects.get().since > taste.since
 
@@ -284,3 +353,18 @@ def test_a_song_shows_what_is_like_it_and_which_posts_it_fits(desk, ready_post, 
 
 def test_a_new_song_has_a_form(desk):
     assert desk.get(f"{SONGS}add/").status_code == 200
+
+
+def test_songs_are_searched_by_words_and_by_isrc(staff, client, make_song):
+    make_song("Harbour Lights", isrc="GBAYE0601498")
+    make_song("Snow Road", lyrics="We walk the winter road")
+    client.force_login(staff)
+    page = "/admin/socialsongs/song/"
+    for term, title, other in (
+        ("gulls", "Harbour Lights", "Snow Road"),
+        ("wint", "Snow Road", "Harbour Lights"),
+        ("gbaye0601498", "Harbour Lights", "Snow Road"),
+    ):
+        found = client.get(page, {"q": term}).content.decode()
+        assert title in found
+        assert other not in found

@@ -5,8 +5,9 @@ import uuid
 
 import pytest
 
-from socialsongs.models import Feedback, PhotoAnalysis, Post, State
+from socialsongs.models import Feedback, PhotoAnalysis, Post, RecommendationRequest, State, Suggestion
 from socialsongs.services.posts import create_post
+from workers.reconcile import reconcile
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/posts"
@@ -144,6 +145,10 @@ class TestRead:
         shown = Feedback.objects.filter(kind="impression", user=alice)
         assert sorted(shown.values_list("rank", flat=True)) == [1, 2, 3]
 
+    def test_who_asks_by_head_is_shown_nothing(self, api_of, alice, ready_post):
+        assert api_of(alice).head(f"{URL}/{ready_post.pk}").status_code == 200
+        assert not Feedback.objects.exists()
+
     def test_nothing_found_is_not_the_same_as_not_looked_at(self, api_of, alice, ready_post, upload):
         PhotoAnalysis.objects.update(tags=[])
         assert api_of(alice).get(f"{URL}/{ready_post.pk}").json()["photos"][0]["tags"] == []
@@ -212,6 +217,38 @@ def test_delete_removes_post_and_file(api_of, alice, ready_post, django_capture_
     assert not image.storage.exists(image.name)
 
 
+PRIVATE = [
+    ("get", ""), ("delete", ""), ("post", "/retry"), ("get", "/photos/0"), ("post", "/choice"), ("delete", "/choice"),
+    ("post", "/feedback"), ("post", "/recommendations"), ("get", "/recommendations/{request}"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path"), PRIVATE)
+def test_what_belongs_to_a_private_post_is_nobody_else_s(api_of, bob, ready_post, method, path):
+    song = Suggestion.objects.get(rank=1).song
+    url = f"{URL}/{ready_post.pk}{path.format(request=ready_post.requests.get().pk)}"
+    bodies = {"/choice": {"song": str(song.pk)}, "/feedback": {"events": [{"song": str(song.pk), "kind": "play"}]}}
+    for user, status, code in ((bob, 404, "not_found"), (None, 401, "not_authenticated")):
+        problem(getattr(api_of(user), method)(url, bodies.get(path, {}), format="json"), status, code)
+    post = Post.objects.get()
+    assert (post.state, post.chosen_song, post.requests.count()) == (State.READY, None, 1)
+    assert not Feedback.objects.exists()
+
+
+def test_a_retried_post_takes_along_the_requests_that_failed_with_it(api_of, alice, ready_post, release):
+    waiting = RecommendationRequest.objects.create(post=ready_post, text="calm")
+    answered = RecommendationRequest.objects.create(post=ready_post, text="sad", state=State.READY, release=release)
+    Post.objects.update(state=State.FAILED, reason="photo_missing")
+    reconcile()
+    waiting.refresh_from_db()
+    assert (waiting.state, waiting.reason) == (State.FAILED, "photo_missing")
+    assert api_of(alice).post(f"{URL}/{ready_post.pk}/retry").status_code == 202
+    waiting.refresh_from_db()
+    answered.refresh_from_db()
+    assert (waiting.state, waiting.reason, waiting.finished_at) == (State.QUEUED, "", None)
+    assert answered.state == State.READY
+
+
 def test_retry_queues_a_failed_post_and_no_other(api_of, alice, ready_post):
     problem(api_of(alice).post(f"{URL}/{ready_post.pk}/retry"), 409, "not_retryable")
     Post.objects.update(state=State.FAILED, reason="attempts_exhausted", attempts=3)
@@ -248,9 +285,18 @@ class TestChoice:
             api_of(alice).post(f"{URL}/{ready_post.pk}/choice", {"song": song.pk}, format="json"), 404, "unknown_song"
         )
 
+    def test_it_counts_in_the_list_that_is_named(self, api_of, alice, ready_post, release):
+        asked, song = ready_post.requests.get(), Suggestion.objects.get(rank=2).song
+        newer = RecommendationRequest.objects.create(post=ready_post, text="calm", state=State.READY, release=release)
+        Suggestion.objects.create(request=newer, song=song, release=release, rank=1, score=1.0)
+        body = {"song": str(song.pk), "request": str(asked.pk)}
+        assert api_of(alice).post(f"{URL}/{ready_post.pk}/choice", body, format="json").status_code == 200
+        assert Feedback.objects.get(kind="choose").request == asked
+
     def test_it_rejects_nonsense(self, api_of, alice, ready_post):
         url = f"{URL}/{ready_post.pk}/choice"
-        problem(api_of(alice).post(url, {"song": "x"}, format="json"), 400, "invalid")
+        for song in ("x", 5, None, ["x"]):
+            assert "song" in problem(api_of(alice).post(url, {"song": song}, format="json"), 400, "invalid")["errors"]
         problem(api_of(alice).post(url, "{", content_type="application/json"), 400, "parse_error")
 
 
@@ -260,7 +306,7 @@ class TestFeedback:
 
     def test_it_works_and_counts_once(self, api_of, alice, ready_post):
         song = str(ready_post.requests.get().suggestions.get(rank=1).song_id)
-        events = [{"song": song, "kind": kind} for kind in ("impression", "play")]
+        events = [{"song": song, "kind": kind} for kind in ("skip", "play")]
         assert self.send(api_of(alice), ready_post, *events).json() == {"recorded": 2, "known": 0}
         assert self.send(api_of(alice), ready_post, *events).json() == {"recorded": 0, "known": 2}
         assert Feedback.objects.count() == 2
@@ -272,10 +318,34 @@ class TestFeedback:
 
     def test_it_rejects_choices_and_strange_songs(self, api_of, alice, ready_post, make_song):
         song = str(ready_post.requests.get().suggestions.get(rank=1).song_id)
-        problem(self.send(api_of(alice), ready_post, {"song": song, "kind": "choose"}), 400, "invalid")
-        other = str(make_song("Elsewhere").pk)
-        problem(self.send(api_of(alice), ready_post, {"song": other, "kind": "play"}), 422, "not_suggested")
+        for kind in ("choose", "impression"):  # made with /choice; noted by itself
+            problem(self.send(api_of(alice), ready_post, {"song": song, "kind": kind}), 400, "invalid")
+        problem(self.send(api_of(alice), ready_post, {"song": 5, "kind": "play"}), 400, "invalid")
         problem(self.send(api_of(alice), ready_post), 400, "invalid")
+        assert not Feedback.objects.exists()
+
+    def test_all_events_are_noted_or_none(self, api_of, alice, ready_post, make_song):
+        song, other = str(Suggestion.objects.get(rank=1).song_id), str(make_song("Elsewhere").pk)
+        events = [{"song": song, "kind": "play"}, {"song": other, "kind": "play"}]
+        assert other in problem(self.send(api_of(alice), ready_post, *events), 422, "not_suggested")["detail"]
+        assert not Feedback.objects.exists()
+
+    def test_there_is_a_limit_to_events(self, api_of, alice, ready_post):
+        event = {"song": str(Suggestion.objects.get(rank=1).song_id), "kind": "play"}
+        assert "100" in problem(self.send(api_of(alice), ready_post, *[event] * 101), 400, "invalid")["detail"]
+        assert self.send(api_of(alice), ready_post, *[event] * 100).json() == {"recorded": 1, "known": 99}
+
+    def test_it_counts_in_the_list_that_is_named(self, api_of, alice, ready_post, release, upload):
+        asked, song = ready_post.requests.get(), Suggestion.objects.get(rank=2).song
+        newer = RecommendationRequest.objects.create(post=ready_post, text="calm", state=State.READY, release=release)
+        Suggestion.objects.create(request=newer, song=song, release=release, rank=1, score=1.0)
+        event = {"song": str(song.pk), "kind": "play"}
+        self.send(api_of(alice), ready_post, event | {"request": str(asked.pk)})
+        self.send(api_of(alice), ready_post, event | {"kind": "skip"})
+        assert set(Feedback.objects.values_list("kind", "request")) == {("play", asked.pk), ("skip", newer.pk)}
+        foreign, _ = create_post(owner=alice, uploads=[upload()])
+        for wrong in (str(foreign.requests.get().pk), str(uuid.uuid4()), "x", 5, None, [], {}):
+            problem(self.send(api_of(alice), ready_post, event | {"request": wrong}), 400, "invalid")
 
     def test_half_a_surrogate_pair_is_no_server_error(self, api_of, alice, ready_post):
         body = json.dumps({"events": [{"song": str(uuid.uuid4()), "kind": "\ud83d"}]})

@@ -12,9 +12,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from socialsongs.api import posts as views
 from socialsongs.dispatch import DRAIN_INTERACTIVE, QUEUES
-from socialsongs.models import Feedback, Post, RecommendationRequest, State, Suggestion
-from socialsongs.services.posts import create_post
+from socialsongs.models import Feedback, Post, RecommendationRequest, State, Suggestion, Worker
+from socialsongs.services import requests
+from socialsongs.services.posts import create_post, delete_post
 
 from .test_api_posts import problem
 
@@ -133,7 +135,10 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=20)  # halves 
 IDS = [str(uuid.UUID(int=number)) for number in range(10_000)]
 WRONG = [
     *[("limit", value) for value in (0, -1, 51, 10_000, 10**400, 1.5, "ten", True, None, [5], {})],
-    *[("exclude", value) for value in (IDS, IDS[:1001], ["x"], [None], [[IDS[0]]], [{}], IDS[0], {"a": 1}, 5, None)],
+    *[
+        ("exclude", value)
+        for value in (IDS, IDS[:1001], ["x"], [None], [[IDS[0]]], [{}], IDS[0], [5], {"a": 1}, 5, None)
+    ],
     *[("market", value) for value in ("", "D", "DEU", "D1", "ÄÖ", "D\0", "DE\nDE", 5, True, ["DE"], {})],
     *[("language", value) for value in ("", "e", "en_GB", "en-", "e\0n", "ה" * 2, "en-" + "x" * 40, 5, ["en"], {})],
     *[("explicit", value) for value in ("perhaps", None, 2, [], {})],
@@ -312,10 +317,45 @@ class TestWait:
 
     @pytest.fixture(autouse=True)
     def _patient(self, settings):
-        settings.SOCIALSONGS = {**settings.SOCIALSONGS, "ANSWER_SECONDS": 20.0}
+        settings.SOCIALSONGS = {**settings.SOCIALSONGS, "ANSWER_SECONDS": 20.0, "HEARTBEAT_SECONDS": 600}
+        now = timezone.now()
+        Worker.objects.create(name="one@here", host="here", pid=1, state="ready", started_at=now, seen_at=now)
+
+    @pytest.fixture
+    def never_sleeps(self, monkeypatch):
+        monkeypatch.setattr(requests, "time", None)
+
+    def test_without_a_worker_nobody_waits(self, api_of, alice, ready_post, never_sleeps):
+        Worker.objects.update(state="refusing")
+        assert ask(api_of(alice), ready_post, Prefer="").status_code == 202
+
+    def test_who_waits_already_does_not_wait_twice(
+        self, api_of, alice, bob, ready_post, release, while_it_waits, upload
+    ):
+        answers = []
+
+        def ask_beside(asked):
+            answers.append(ask(api_of(alice), ready_post, Prefer=""))
+            finish(asked, release, [])
+
+        while_it_waits(ask_beside)
+        assert ask(api_of(alice), ready_post, Prefer="").status_code == 200
+        assert [response.status_code for response in answers] == [202]
+        RecommendationRequest.objects.filter(is_default=False).delete()
+        while_it_waits(lambda asked: finish(asked, release, []))
+        assert ask(api_of(alice), ready_post, Prefer="").status_code == 200  # and the next one waits again
 
     @pytest.mark.parametrize(
-        "prefer", ["", "wait=15", "respond-async, wait=15", 'handling=lenient, Wait = "15"', "wait=x"]
+        "prefer",
+        [
+            "",
+            "wait=15",
+            "respond-async, wait=15",
+            'handling=lenient, Wait = "15"; x=y',
+            "wait=x",
+            "wait=0e9",
+            "wait=0s",
+        ],
     )
     def test_an_answer_in_time_comes_with_the_response(
         self, api_of, alice, ready_post, release, make_song, while_it_waits, prefer
@@ -351,6 +391,24 @@ class TestWait:
     def test_a_post_that_is_deleted_ends_the_wait(self, api_of, alice, ready_post, while_it_waits):
         while_it_waits(lambda asked: ready_post.delete())
         problem(ask(api_of(alice), ready_post, Prefer=""), 404, "not_found")
+
+    def test_a_post_that_is_deleted_before_the_request_is_made_is_not_found(
+        self, api_of, alice, ready_post, monkeypatch
+    ):
+        """Whoever deletes it has the row locked until after the commit."""
+        song, read = Suggestion.objects.first().song_id, views.find_own
+
+        def read_and_lose(*args):
+            post = read(*args)
+            delete_post(post=post)
+            return post
+
+        monkeypatch.setattr(views, "find_own", read_and_lose)
+        url, event = f"/api/v1/posts/{ready_post.pk}", {"song": str(song), "kind": "play"}
+        problem(ask(api_of(alice), ready_post), 404, "unknown_post")
+        monkeypatch.setattr(views, "find_own", lambda *args: ready_post)
+        problem(api_of(alice).post(f"{url}/choice", {"song": str(song)}, format="json"), 404, "unknown_post")
+        problem(api_of(alice).post(f"{url}/feedback", {"events": [event]}, format="json"), 404, "unknown_post")
 
     def test_the_site_bounds_the_wait(self, api_of, alice, ready_post, settings):
         settings.SOCIALSONGS = {**settings.SOCIALSONGS, "ANSWER_SECONDS": 0.1}

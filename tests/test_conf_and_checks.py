@@ -39,6 +39,11 @@ ENV = {**os.environ, "DJANGO_SETTINGS_MODULE": "socialsongs.site.settings"}
         ("RELEASES_DIR", ["releases"]),
         ("READ_RATE", "0/hour"),
         ("READ_RATE", "often"),
+        ("MARKET", "de"),
+        ("MARKET", "DEU"),
+        ("MARKET", ""),
+        ("SUGGESTIONS", 51),
+        ("MAX_SUGGESTIONS", 9),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(settings, key, value):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.apps import apps
 from django.conf import settings
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 from django.utils import timezone
@@ -34,13 +35,13 @@ pytestmark = pytest.mark.django_db
 def lived(ready_post, alice, release):
     """A post with all that can come to be known of it."""
     asked = ready_post.requests.get()
-    log_impressions(request=asked, user=alice)
+    log_impressions(request=asked, shown=asked.suggestions.all(), user=alice)
     choose_song(post=ready_post, user=alice, song_id=asked.suggestions.get(rank=1).song_id)
     steered = RecommendationRequest.objects.create(post=ready_post, text="upbeat", state="ready", release=release)
     Suggestion.objects.create(
         request=steered, song=asked.suggestions.get(rank=1).song, release=release, rank=1, score=1.0
     )
-    log_impressions(request=steered, user=alice)
+    log_impressions(request=steered, shown=steered.suggestions.all(), user=alice)
     RecommendationRequest.objects.create(subject=PhotoSubject.objects.get(), release=release)
     return ready_post
 
@@ -168,10 +169,10 @@ def test_old_posts_are_forgotten_and_new_ones_kept(lived, alice, upload, django_
     aged(lived, 31)
     aged(new, 29)
     keys, name = keys_of(lived), os.path.basename(lived.photos.get().image.name)
-    assert run("--days", "30", "--dry-run") == "1 posts with 1 photos would be deleted\n"
+    assert run("--days", "30", "--dry-run") == "1 posts with 1 photos and 0 texts would be deleted\n"
     assert Post.objects.count() == 2
     with django_capture_on_commit_callbacks(execute=True):
-        assert run("--days", "30") == "1 posts with 1 photos are deleted\n"
+        assert run("--days", "30") == "1 posts with 1 photos and 0 texts are deleted\n"
     assert Post.objects.get() == new
     assert mentions(keys) == []
     assert name not in files()
@@ -182,8 +183,12 @@ def test_many_are_forgotten_in_batches(alice, upload, monkeypatch):
     monkeypatch.setattr(forgetting, "BATCH", 2)
     for count in (1, 2, 1, 1, 2):
         aged(create_post(owner=alice, uploads=[upload() for _ in range(count)])[0], 10)
-    assert forgetting.forget_posts(older_than=timedelta(days=9)) == (5, 7)
+    for _ in range(5):
+        RecommendationRequest.objects.create(text="the sea")
+    RecommendationRequest.objects.filter(post=None).update(created_at=timezone.now() - timedelta(days=10))
+    assert forgetting.forget(older_than=timedelta(days=9)) == (5, 7, 5)
     assert not Post.objects.exists()
+    assert not RecommendationRequest.objects.exists()
 
 
 @override_settings(SOCIALSONGS={"RETENTION_DAYS": 5})
@@ -203,8 +208,12 @@ def test_without_an_age_nothing_is_forgotten(lived):
     assert Post.objects.exists()
 
 
-def test_texts_that_belong_to_no_post_are_forgotten_with_the_old_posts(db):
-    old, new = (RecommendationRequest.objects.create(text="the sea") for _ in range(2))
-    RecommendationRequest.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=10))
-    forgetting.forget_posts(older_than=timedelta(days=9))
-    assert list(RecommendationRequest.objects.all()) == [new]
+def test_texts_that_belong_to_no_post_are_forgotten_with_the_old_posts(alice):
+    RecommendationRequest.objects.create(text="the sea")
+    new = RecommendationRequest.objects.create(text="the sea")
+    photo = PhotoSubject.objects.create(content_type=ContentType.objects.get_for_model(alice), object_id=str(alice.pk))
+    of_a_host = RecommendationRequest.objects.create(subject=photo)
+    RecommendationRequest.objects.exclude(pk=new.pk).update(created_at=timezone.now() - timedelta(days=10))
+    assert run("--days", "9", "--dry-run") == "0 posts with 0 photos and 1 texts would be deleted\n"
+    assert run("--days", "9") == "0 posts with 0 photos and 1 texts are deleted\n"
+    assert set(RecommendationRequest.objects.all()) == {new, of_a_host}

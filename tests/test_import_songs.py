@@ -62,6 +62,30 @@ def test_a_second_import_updates_what_changed_and_keeps_the_status(run, release,
         (row("Ebb", lyrics="a\0b"), "Line 2 holds a null character"),
         (row("Ebb", id="x" * 101), "Line 2.*source_id"),
         (row("Tide"), "Line 2: the song of line 1 again"),
+        *[
+            (row("Ebb") | {key: value}, f"Line 2 .*{key}: ")
+            for key, values in {
+                "moods": ["happy", 5, [1, 2], {"a": 1}, [["calm"]], [None], ["x" * 41]],
+                "themes": ["ocean", True],
+                "markets": ["DE", ["D1"], ["DEU"], [""]],
+                "lyrics": [[], {}, ["l1"], True, "x" * 100_001],
+                "synced_lyrics": [["[00:01.00]l1"], "x" * 200_001],
+                "title": [{"a": 1}, ["Ebb"], " ", False],
+                "artist": ["\t"],
+                "language": [[], ["en"], "en_GB", "english lyrics", 5],
+                "year": [[], "soon", True, 10**400],
+                "popularity": ["nan", "much", "inf", [], 10**400],
+                "explicit": ["perhaps", 5, []],
+                "musicbrainz_id": ["x", 1.5, []],
+                "id": [[], ["a"], {}, True],
+            }.items()
+            for value in values
+        ],
+        ('{"title": "Ebb", "artist": "Ferry", "year": 1e400}', "Line 2 .*year: "),
+        ('{"title": "Ebb", "artist": "Ferry", "popularity": 1e400}', "Line 2 .*popularity: "),
+        ('{"title": "Ebb", "artist": "Ferry", "title": "Flow"}', "Line 2 is not JSON: the key 'title' is there twice"),
+        (r'{"title": "a\\\u0000", "artist": "Ferry"}', "Line 2 holds a null character"),
+        (row("Ebb", genre="x" * 1_000_000), "Line 2 has more than 1000000 characters"),
     ],
 )
 def test_one_bad_line_imports_nothing_and_is_named(run, bad, text):
@@ -82,6 +106,42 @@ def test_what_is_no_text_but_means_one_is_taken(run):
     song = Song.objects.get()
     assert (song.title, song.year, song.explicit) == ("1984", 1984, True)
     assert str(song.musicbrainz_id) == "f27ec8db-af05-4f36-916e-3d57f91ecf5e"
+
+
+def test_what_is_null_or_empty_counts_as_absent(run):
+    absent = ["album", "lyrics", "year", "musicbrainz_id", "popularity", "moods", "markets", "language", "explicit"]
+    run(row("Tide", **dict.fromkeys(absent, "")), row("Ebb", **dict.fromkeys(absent)))
+    for song in Song.objects.all():
+        assert (song.album, song.lyrics, song.year, song.musicbrainz_id) == ("", "", None, None)
+        assert (song.popularity, song.moods, song.markets, song.language, song.explicit) == (0.0, [], [], "en", False)
+
+
+def test_songs_are_stored_as_requests_name_them(run, release):
+    run(row(" Tide\t", artist=" Ferry ", language="PT-br", markets=["de", "At"]))
+    song = Song.objects.get()
+    assert (song.title, song.artist, song.language, song.markets) == ("Tide", "Ferry", "pt-BR", ["DE", "AT"])
+    assert (SongEmbedding.objects.get().language, SongEmbedding.objects.get().markets) == ("pt-BR", ["DE", "AT"])
+
+
+def test_lyrics_are_measured_as_they_are_stored(run):
+    run(row(lyrics="la \r\n" * 25_000))
+    assert len(Song.objects.get().lyrics) == 74_999
+
+
+def test_zero_is_an_id(run):
+    run(row(id=0))
+    assert Song.objects.get().source_id == "0"
+
+
+def test_the_text_of_an_escape_is_no_null_character(run):
+    run(row(lyrics=r"the code \u0000"))
+    assert Song.objects.get().lyrics == r"the code \u0000"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
+    (tmp_path / "marked.jsonl").write_text(json.dumps(row()), encoding="utf-8-sig")
+    call_command("import_songs", str(tmp_path / "marked.jsonl"))
+    assert Song.objects.get().title == "Tide"
 
 
 def test_the_same_again_touches_nothing(run, release, capsys):
@@ -140,8 +200,8 @@ def test_the_language_that_a_line_names_stands(run):
 def test_it_needs_a_file_that_is_there(tmp_path):
     with pytest.raises(CommandError, match=r"nowhere\.jsonl"):
         call_command("import_songs", str(tmp_path / "nowhere.jsonl"))
-    (tmp_path / "latin.jsonl").write_bytes(json.dumps(row(), ensure_ascii=False).encode() + b"\n\xe9")
-    with pytest.raises(CommandError, match=r"latin\.jsonl.*utf-8"):
+    (tmp_path / "latin.jsonl").write_bytes(json.dumps(row(), ensure_ascii=False).encode() + b"\nCaf\xe9")
+    with pytest.raises(CommandError, match=r"Line 2 is not UTF-8: see its character 4"):
         call_command("import_songs", str(tmp_path / "latin.jsonl"))
     assert not Song.objects.exists()
     with pytest.raises(CommandError, match="--sample"):

@@ -19,6 +19,7 @@ from socialsongs.models import (
     SongEmbedding,
     State,
 )
+from socialsongs.selectors import nearest
 from socialsongs.selectors.similar import BEST_PHOTOS, posts_for_song, similar_songs
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import register
@@ -111,6 +112,21 @@ def test_only_published_songs_of_the_active_release_are_similar(encoded, make_so
     assert found(song) == []
 
 
+def test_explicit_songs_are_similar_to_explicit_ones_alone(encoded):
+    song, rude = encoded("Sea", 1, 0), encoded("Rude", 1, 0, explicit=True)
+    encoded("Ruder", 0.8, 0.6, explicit=True)
+    assert found(song) == []
+    assert found(rude) == [("Sea", 1.0), ("Ruder", 0.8)]
+
+
+def test_only_songs_for_the_site_s_market_are_similar(encoded, settings):
+    song = encoded("Sea", 1, 0)
+    encoded("Meer", 1, 0, markets=["DE"])
+    encoded("Mer", 1, 0, markets=["FR"])
+    settings.SOCIALSONGS = {**settings.SOCIALSONGS, "MARKET": "DE"}
+    assert found(song) == [("Meer", 1.0)]
+
+
 def test_a_song_that_was_not_read_has_neither(release, make_song):
     song = make_song()
     for ask in (similar_songs, posts_for_song):
@@ -178,6 +194,26 @@ def test_a_page_of_posts_asks_a_fixed_number_of_queries(encoded, seen, django_as
         for post in posts_for_song(song=song, limit=4):
             assert len(post.photos.all()) == 1
             assert post.chosen_song is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_where_the_index_gives_up_all_photos_are_compared(encoded, seen, monkeypatch):
+    """Private photos are nearer than the public one, and the index may look at no more than a few."""
+    monkeypatch.setattr(nearest, "MOST_SCANNED", 1)
+    song = encoded("Sea", 1, 0)
+    post = seen(*[(2, number / 100) for number in range(9)], visibility="private")
+    subjects = [PhotoSubject(photo=photo, field=f"copy{n}") for n in range(60) for photo in post.photos.all()]
+    PhotoSubject.objects.bulk_create(subjects)
+    PhotoAnalysis.objects.bulk_create(
+        PhotoAnalysis(subject=subject, release_id=song.embeddings.get().release_id, embedding=vector(0, 0),
+                      direction=vector(2, number / 1000))
+        for number, subject in enumerate(subjects)
+    )  # fmt: skip
+    seen((0.5, 0), caption="public")
+    call_command("releases", "index", "written-down", stdout=StringIO())
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+        assert captions(song, limit=1) == ["public"]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -7,8 +7,9 @@ from django.test import override_settings
 from django.utils import timezone
 
 from socialsongs.errors import TasteNotOffered
-from socialsongs.models import Feedback, Song, Taste
+from socialsongs.models import Feedback, Song, Suggestion, Taste
 from socialsongs.selectors.taste import taste_events, taste_of, taste_songs
+from socialsongs.services.feedback import choose_song
 from socialsongs.services.taste import offer_taste, reset, set_enabled
 
 pytestmark = pytest.mark.django_db
@@ -70,6 +71,16 @@ def test_a_song_counts_by_what_was_done_with_it_last(told, make_song, alice, off
     told(alice, song, "hide", minutes=5)
     told(alice, song, "choose", minutes=1)
     assert taste_events(user=alice) == [(song.pk, True)]
+
+
+def test_choosing_again_counts_as_the_last_thing_done(ready_post, alice, offered):
+    first, second = (Suggestion.objects.get(rank=rank).song_id for rank in (1, 2))
+    for song in (first, second, first):
+        choose_song(post=ready_post, user=alice, song_id=song)
+    assert taste_events(user=alice) == [(first, True), (second, True)]
+    reset(user=alice)
+    choose_song(post=ready_post, user=alice, song_id=first)
+    assert taste_events(user=alice) == [(first, True)]
 
 
 @override_settings(SOCIALSONGS={"TASTE_EVENTS": 2})

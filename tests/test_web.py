@@ -189,7 +189,7 @@ def steered(mine, ready_post, release, make_song):
 
 
 def test_words_lead_to_another_list_and_back(mine, ready_post, release, make_song):
-    location, request = steer(mine, ready_post, " upbeat summer\0 ")
+    location, request = steer(mine, ready_post, " upbeat summer ")
     assert location == f"{url('post-page', ready_post.pk)}?request={request.pk}#result"
     assert (request.text, request.state) == ("upbeat summer", "queued")
     waiting = mine.get(location).content.decode()
@@ -214,17 +214,84 @@ def test_no_words_lead_back_to_the_first_list(mine, ready_post):
     assert request is None
 
 
-def test_very_many_words_are_cut(mine, ready_post):
-    assert steer(mine, ready_post, "la " * 400)[1].text == ("la " * 400)[:500].strip()
+@pytest.mark.parametrize(
+    ("text", "says"), [("🌊🔥", "Say it in words"), ("...", "Say it in words"), ("la " * 400, "500"), ("a\0b", "Null")]
+)
+def test_words_that_cannot_be_used_are_kept_and_say_why(mine, ready_post, text, says):
+    response = mine.post(url("post-page-steer", ready_post.pk), {"text": text})
+    assert response.status_code == 422
+    page = response.content.decode()
+    assert says in page.split('role="alert"')[1].split("</p>")[0]
+    assert f'value="{text.strip()}"' in page
+    assert page.count('class="card panel"') == 3
+    assert ready_post.requests.count() == 1
+
+
+def test_steering_and_uploads_are_as_often_as_in_the_api(mine, alice, api_of, ready_post, upload, settings):
+    settings.SOCIALSONGS = {**settings.SOCIALSONGS, "REQUEST_RATE": "1/hour", "UPLOAD_RATE": "1/hour"}
+    api = api_of(alice)
+    api.post(f"/api/v1/posts/{ready_post.pk}/recommendations", {}, format="json", headers={"Prefer": "respond-async"})
+    refused = mine.post(url("post-page-steer", ready_post.pk), {"text": "upbeat"})
+    assert (refused.status_code, ready_post.requests.count()) == (429, 2)
+    assert "That was too often" in refused.content.decode()
+    assert 'value="upbeat"' in refused.content.decode()
+    api.post("/api/v1/posts", {"photos": upload()})
+    for headers in ({}, {"HX-Request": "true"}):
+        refused = mine.post("/", {"photos": upload(), "caption": "Sea"}, headers=headers)
+        assert (refused.status_code, Post.objects.count()) == (429, 2)
+        assert "That was too often" in refused.content.decode()
 
 
 def test_words_that_could_not_be_used_say_why(mine, ready_post):
-    location, request = steer(mine, ready_post, "...")
+    location, request = steer(mine, ready_post, "la")
     RecommendationRequest.objects.filter(pk=request.pk).update(state=State.FAILED, reason="text_empty")
     page = mine.get(location).content.decode()
     assert "Say in a few words" in page
     assert "Back to the first songs" in page
     assert url("post-page-retry", ready_post.pk) not in page
+
+
+def test_only_the_owner_may_steer(client, staff, ready_post, steered):
+    client.force_login(staff)
+    for state in (State.READY, State.FAILED):
+        RecommendationRequest.objects.filter(pk=steered.pk).update(state=state)
+        page = client.get(url("post-page", ready_post.pk), {"request": steered.pk}).content.decode()
+        assert url("post-page-steer", ready_post.pk) not in page
+        assert "Back to the first songs" in page
+
+
+def test_a_list_that_is_short_says_why(mine, ready_post):
+    RecommendationRequest.objects.update(notice="fewer_songs")
+    page = mine.get(url("post-page", ready_post.pk)).content.decode()
+    assert "Fewer songs match than you asked for." in page
+    assert page.count('class="card panel"') == 3
+
+
+def test_a_request_without_words_is_not_called_one_with_words(mine, ready_post, steered):
+    RecommendationRequest.objects.filter(pk=steered.pk).update(text="")
+    page = mine.get(url("post-page", ready_post.pk), {"request": steered.pk}).content.decode()
+    assert "Songs for your photo</h1>" in page
+
+
+def test_a_page_that_waits_for_its_post_goes_on_with_its_request(mine, ready_post, steered):
+    Post.objects.update(state=State.ANALYSING)
+    page = mine.get(url("post-page", ready_post.pk), {"request": steered.pk}).content.decode()
+    assert f'hx-get="{url("post-progress", ready_post.pk)}?request={steered.pk}"' in page
+
+
+def test_when_the_only_song_is_chosen_there_are_no_others(mine, ready_post):
+    Suggestion.objects.exclude(rank=1).delete()
+    mine.post(url("post-page-choose", ready_post.pk, Suggestion.objects.get().song_id))
+    page = mine.get(url("post-page", ready_post.pk)).content.decode()
+    assert "Your song" in page
+    assert "Other songs that fit" not in page
+    assert "No song to suggest" not in page
+
+
+def test_a_chosen_song_does_not_count_as_seen_among_the_others(mine, ready_post):
+    Post.objects.update(chosen_song=Suggestion.objects.get(rank=1).song)
+    mine.get(url("post-page", ready_post.pk))
+    assert impressions() == 2
 
 
 def test_a_steered_list_without_songs_says_why(mine, ready_post, steered):

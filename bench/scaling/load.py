@@ -21,6 +21,7 @@ from socialsongs.models import ModelRelease
 # Genres by which searches are filtered, and the share of the songs that have each.
 GENRES = {"tenth": 0.1, "hundredth": 0.01, "thousandth": 0.001}
 OTHERS = "others"
+EDITORIAL = 200  # songs that staff would offer to any photo
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 SONG = {
@@ -49,12 +50,22 @@ def genres(songs: int) -> NDArray[np.str_]:
     return np.random.default_rng(1).choice(names, songs, p=shares)
 
 
+def markets(number: int) -> list[str]:
+    """A fifth of the songs may be shown in two countries alone."""
+    return ["AT", "DE"] if number % 5 == 0 else []
+
+
+def popularity(number: int) -> float:
+    """Known of every tenth song."""
+    return (number * 7919 % 1000) / 1000 if number % 10 == 0 else 0.0
+
+
 def copy_songs(made: Made, numbers: Iterable[int], of: NDArray[np.str_]) -> None:
     rows = (
         (
             song_id(number), f"Song {number}", f"Artist {number % 50_000}", "", made.lyrics(number), "", "en",
-            str(of[number]), [], [], False, "", "", 0, "", "", "", [], 0.0, False, "published", "made", str(number),
-            NOW, NOW,
+            str(of[number]), [], [], False, "", "", 0, "", "", "", markets(number), popularity(number),
+            number < EDITORIAL, "published", "made", str(number), NOW, NOW,
         )
         for number in numbers
     )  # fmt: skip
@@ -67,7 +78,7 @@ def copy_embeddings(made: Made, numbers: Iterable[int], of: NDArray[np.str_], re
             song_id(number), release.pk, "ready", "", 0, NOW, NOW, _digest(made.lyrics(number)),
             HalfVector(made.stage_one[number]), made.packed(number).tobytes(),
             list(range(int(made.starts[number + 1] - made.starts[number]))), float(made.mean_score[number]),
-            "published", False, "en", str(of[number]), [],
+            "published", False, "en", str(of[number]), markets(number),
         )
         for number in numbers
     )  # fmt: skip

@@ -27,7 +27,10 @@ class TasteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return ["user", "enabled", "since"] if obj else ["user"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Taste | None = None) -> list[str]:
-        return ["user", "since"] if obj else []
+        """That somebody turned it off stays theirs to undo."""
+        if obj is None:
+            return []
+        return ["user", "since"] if obj.enabled else ["user", "enabled", "since"]
 
     def save_model(self, request: HttpRequest, obj: Taste, form: Any, change: bool) -> None:
         if change:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
@@ -17,6 +19,8 @@ from ..reasons import notice_of
 from ..services.posts import delete_posts
 from ..services.queue import requeue_posts, requeue_requests
 from .base import ReadOnly, badge, picture, suggestion_table
+
+NEWEST = 20
 
 
 @admin.register(Post)
@@ -73,7 +77,7 @@ class PostAdmin(ReadOnly):
 
     @admin.display(description="suggestions")
     def suggested(self, post: Post) -> SafeString:
-        """Of its own request first, then of those that somebody asked for."""
+        """Of its own request first, then of the newest that somebody asked for."""
         rows = Prefetch("suggestions", Suggestion.objects.select_related("song", "release"))
         return format_html_join(
             "",
@@ -85,7 +89,7 @@ class PostAdmin(ReadOnly):
                     badge(asked.state, asked.reason.replace("_", " ")),
                     suggestion_table(asked.suggestions.all()),
                 )
-                for asked in post.requests.order_by("-is_default", "-created_at").prefetch_related(rows)
+                for asked in post.requests.order_by("-is_default", "-created_at").prefetch_related(rows)[:NEWEST]
             ),
         )
 
@@ -122,6 +126,11 @@ class RecommendationRequestAdmin(ReadOnly):
     @admin.display(description="suggestions")
     def suggested(self, request: RecommendationRequest) -> SafeString:
         return suggestion_table(request.suggestions.select_related("song", "release"))
+
+    def get_deleted_objects(self, objs: Iterable[RecommendationRequest], request: HttpRequest) -> Any:
+        """A post's own request goes with the post alone: without it the post would never be answered."""
+        deletable, counts, permissions, protected = super().get_deleted_objects(objs, request)  # type: ignore[arg-type]
+        return deletable, counts, permissions, [*protected, *(f"{one}, a post's own" for one in objs if one.is_default)]
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("socialsongs.change_recommendationrequest")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
@@ -14,8 +17,9 @@ from django.utils.safestring import SafeString
 
 from ..errors import NotEncoded
 from ..models import ModelRelease, Song, SongEmbedding, State
+from ..selectors.catalogue import search_songs
 from ..selectors.similar import posts_for_song, similar_songs
-from ..services.catalogue import save_song, set_status
+from ..services.catalogue import TIDIED, save_song, set_status, tidy
 from ..services.editorial import set_editorial
 from ..services.queue import queue_songs
 from .base import badge, picture, song_link
@@ -23,6 +27,21 @@ from .base import badge, picture, song_link
 # Reasons for which a song has been dealt with and yet cannot be suggested.
 NOT_ENCODED = {"no_lyrics": "No lyrics", "unsupported_language": "Language not supported"}
 NEIGHBOURS = 8
+
+
+ISRC = re.compile(r"[A-Za-z]{2}[A-Za-z0-9]{3}\d{7}")
+
+
+class SongForm(forms.ModelForm):  # type: ignore[type-arg]
+    def clean(self) -> dict[str, Any]:
+        """Tidied before the model's own checks, so that what is wrong then is an error of the form."""
+        given = {name: self.cleaned_data[name] for name in TIDIED if name in self.cleaned_data}
+        song = Song(**given)
+        try:
+            tidy(song=song)
+        except ValidationError as error:
+            self.add_error(None, error)
+        return self.cleaned_data | {name: getattr(song, name) for name in given if name in self.cleaned_data}
 
 
 class EncodingFilter(admin.SimpleListFilter):
@@ -45,11 +64,14 @@ class EncodingFilter(admin.SimpleListFilter):
 
 @admin.register(Song)
 class SongAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    form = SongForm
     list_display = ["title", "artist", "genre", "language", "status_badge", "encoding", "explicit", "popularity",
                     "editorial"]  # fmt: skip
     list_filter = ["status", EncodingFilter, "editorial", "explicit", "language", "genre"]
     search_fields = ["title", "artist", "album", "lyrics", "isrc"]
+    ordering = ["-created_at"]
     list_per_page = 50
+    show_full_result_count = False
     actions = ["publish", "retire", "to_draft", "read_again", "offer", "no_longer_offer"]
     readonly_fields = ["encoding", "player", "similar", "fitting_posts", "source", "source_id", "created_at",
                        "updated_at"]  # fmt: skip
@@ -59,7 +81,18 @@ class SongAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         (None, {"fields": [("title", "artist"), ("album", "year"), ("status", "explicit"), "encoding"]}),
         ("Lyrics", {"fields": ["lyrics", "synced_lyrics", "language"]}),
         ("For finding", {"fields": [("genre", "popularity"), ("moods", "themes"), "markets", "editorial"]}),
-        ("Preview", {"fields": ["preview_file", "preview_url", "preview_start_ms", "player", "artwork_url"]}),
+        (
+            "Preview",
+            {
+                "fields": [
+                    "preview_file",
+                    "preview_url",
+                    ("preview_start_ms", "preview_length_ms"),
+                    "player",
+                    "artwork_url",
+                ]
+            },
+        ),
         ("Rights and ids", {"fields": ["licence", ("isrc", "musicbrainz_id"), ("source", "source_id")]}),
         ("By its lyrics", {"fields": ["similar", "fitting_posts"]}),
         ("Dates", {"fields": [("created_at", "updated_at")]}),
@@ -72,6 +105,14 @@ class SongAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return (
             super().get_queryset(request).prefetch_related(Prefetch("embeddings", active, to_attr="active_embedding"))
         )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Song], search_term: str
+    ) -> tuple[QuerySet[Song], bool]:
+        """By the index over words; an ISRC by itself."""
+        if ISRC.fullmatch(search_term.strip()):
+            return queryset.filter(isrc__iexact=search_term.strip()), False
+        return search_songs(songs=queryset, text=search_term), False
 
     def save_model(self, request: HttpRequest, obj: Song, form: Any, change: bool) -> None:
         save_song(song=obj)

@@ -18,8 +18,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..conf import config
-from ..models import Post, PostPhoto, RecommendationRequest, State
-from ..selectors.posts import default_request, managed_requests, manages_post, own_posts, state_of, visible_posts
+from ..models import Post, PostPhoto, RecommendationRequest, State, Suggestion
+from ..selectors.posts import (
+    default_request,
+    managed_requests,
+    manages_post,
+    own_posts,
+    state_of,
+    suggestions_of,
+    visible_posts,
+)
 from ..services.feedback import choose_song, clear_choice, log_impressions, record_feedback
 from ..services.posts import create_post, delete_post, retry_post
 from ..services.requests import request_recommendations, wait_for_answer
@@ -37,7 +45,7 @@ from .serializers import (
 )
 
 POLL_SECONDS = 1
-WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,9})", re.ASCII | re.IGNORECASE)
+WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*(\"?)(\d{1,99})\1\s*(?:[,;]|$)", re.ASCII | re.IGNORECASE)
 RESPOND_ASYNC = re.compile(r"(?:^|,)\s*respond-async\s*(?:[,;]|$)", re.IGNORECASE)
 
 
@@ -45,24 +53,32 @@ def answer(request: Request, post: Post, status: int = 200) -> Response:
     """The post as this person may see it; Retry-After while work is under way."""
     manages = manages_post(user=request.user, post=post)
     asked = default_request(post=post) if manages and post.state == State.READY else None
-    context = {"request": request, "manages": manages, "asked": asked}
+    shown = None if asked is None else list(suggestions_of(request=asked))
+    context = {"request": request, "manages": manages, "asked": asked, "shown": shown}
     response = Response(PostSerializer(post, context=context).data, status=status)
     if post.state in (State.QUEUED, State.ANALYSING):
         response["Retry-After"] = str(POLL_SECONDS)
-    if asked is not None and post.owner_id == request.user.pk:
-        log_impressions(request=asked, user=person(request))
+    note_shown(request, post, asked, shown)
     return response
 
 
 def recommendations(request: Request, asked: RecommendationRequest) -> Response:
     """A request with its answer; Retry-After until there is one."""
-    response = Response(RecommendationsSerializer(asked, context={"request": request}).data)
+    shown = list(suggestions_of(request=asked)) if asked.state == State.READY else None
+    response = Response(RecommendationsSerializer(asked, context={"request": request, "shown": shown}).data)
     state, _ = state_of(request=asked)
     if state in (State.QUEUED, State.ANALYSING):
         response["Retry-After"] = str(POLL_SECONDS)
-    if state == State.READY and asked.post.owner_id == request.user.pk:  # type: ignore[union-attr]
-        log_impressions(request=asked, user=person(request))
+    note_shown(request, asked.post, asked, shown)  # type: ignore[arg-type]  # managed_requests have a post
     return response
+
+
+def note_shown(
+    request: Request, post: Post, asked: RecommendationRequest | None, shown: list[Suggestion] | None
+) -> None:
+    """That the owner sees these songs; who asks with HEAD sees none."""
+    if asked is not None and shown is not None and post.owner_id == request.user.pk and request.method != "HEAD":
+        log_impressions(request=asked, shown=shown, user=person(request))
 
 
 def find(request: Request, post_id: uuid.UUID) -> Post:
@@ -84,7 +100,7 @@ def patience(request: Request) -> float:
     """For how many seconds an answer may be waited for, by the header Prefer (RFC 7240) and the site's own limit."""
     prefer = request.headers.get("Prefer", "")
     if wait := WAIT.search(prefer):
-        return min(float(wait[1]), config().ANSWER_SECONDS)
+        return min(float(wait[2]), config().ANSWER_SECONDS)
     return 0.0 if RESPOND_ASYNC.search(prefer) else config().ANSWER_SECONDS
 
 
@@ -111,6 +127,7 @@ class Posts(ApiView):
             401: PROBLEM,
             409: PROBLEM,
             413: PROBLEM,
+            415: PROBLEM,
             422: PROBLEM,
             429: PROBLEM,
         },
@@ -157,7 +174,7 @@ class PostDetail(ApiView):
         """State, tags and suggestions of a post."""
         return answer(request, find(request, post_id))
 
-    @extend_schema(operation_id="deletePost", responses={204: None, 401: PROBLEM, 404: PROBLEM})
+    @extend_schema(operation_id="deletePost", responses={204: None, 401: PROBLEM, 404: PROBLEM, 429: PROBLEM})
     def delete(self, request: Request, post_id: uuid.UUID) -> Response:
         """Delete your post with its photos and suggestions. What was done with them stays, as nobody's."""
         delete_post(post=find_own(request, post_id))
@@ -170,7 +187,7 @@ class PostRetry(ApiView):
     @extend_schema(
         operation_id="retryPost",
         request=None,
-        responses={202: PostSerializer, 401: PROBLEM, 404: PROBLEM, 409: PROBLEM},
+        responses={202: PostSerializer, 401: PROBLEM, 404: PROBLEM, 409: PROBLEM, 429: PROBLEM},
     )
     def post(self, request: Request, post_id: uuid.UUID) -> Response:
         """Queue your failed post again."""
@@ -202,6 +219,7 @@ class PostRecommendations(ApiView):
             401: PROBLEM,
             404: PROBLEM,
             409: PROBLEM,
+            415: PROBLEM,
             429: PROBLEM,
         },
     )
@@ -216,7 +234,7 @@ class PostRecommendations(ApiView):
         form.is_valid(raise_exception=True)
         parameters = dict(form.validated_data)
         asked = request_recommendations(post=post, text=parameters.pop("text", ""), parameters=parameters)
-        wait_for_answer(request=asked, seconds=patience(request))
+        wait_for_answer(request=asked, user=person(request), seconds=patience(request))
         response = recommendations(request, find_request(request, post_id, asked.pk))
         if "Retry-After" in response:
             response.status_code = 202
@@ -241,7 +259,7 @@ class PostPhotoFile(ApiView):
 
     @extend_schema(
         operation_id="readPhoto",
-        responses={(200, "image/jpeg"): OpenApiTypes.BINARY, 401: PROBLEM, 404: PROBLEM},
+        responses={(200, "image/jpeg"): OpenApiTypes.BINARY, 401: PROBLEM, 404: PROBLEM, 429: PROBLEM},
     )
     def get(self, request: Request, post_id: uuid.UUID, position: int) -> FileResponse:
         """A photo of a post, as JPEG."""
@@ -263,17 +281,18 @@ class PostChoice(ApiView):
     @extend_schema(
         operation_id="chooseSong",
         request=ChoiceSerializer,
-        responses={200: PostSerializer, 400: PROBLEM, 401: PROBLEM, 404: PROBLEM},
+        responses={200: PostSerializer, 400: PROBLEM, 401: PROBLEM, 404: PROBLEM, 415: PROBLEM, 429: PROBLEM},
     )
     def post(self, request: Request, post_id: uuid.UUID) -> Response:
         """Make a published song the song of your post. Choosing again changes the choice."""
         post = find_own(request, post_id)
-        form = ChoiceSerializer(data=request.data)
+        form = ChoiceSerializer(data=request.data, context={"post": post})
         form.is_valid(raise_exception=True)
-        choose_song(post=post, user=person(request), song_id=form.validated_data["song"])
+        values = form.validated_data
+        choose_song(post=post, user=person(request), song_id=values["song"], request=values.get("request"))
         return answer(request, post)
 
-    @extend_schema(operation_id="clearChoice", responses={204: None, 401: PROBLEM, 404: PROBLEM})
+    @extend_schema(operation_id="clearChoice", responses={204: None, 401: PROBLEM, 404: PROBLEM, 429: PROBLEM})
     def delete(self, request: Request, post_id: uuid.UUID) -> Response:
         """Take the song away again."""
         clear_choice(post=find_own(request, post_id))
@@ -286,15 +305,30 @@ class PostFeedback(ApiView):
     @extend_schema(
         operation_id="giveFeedback",
         request=FeedbackSerializer,
-        responses={200: RecordedSerializer, 400: PROBLEM, 401: PROBLEM, 404: PROBLEM, 422: PROBLEM},
+        responses={
+            200: RecordedSerializer,
+            400: PROBLEM,
+            401: PROBLEM,
+            404: PROBLEM,
+            415: PROBLEM,
+            422: PROBLEM,
+            429: PROBLEM,
+        },
     )
     def post(self, request: Request, post_id: uuid.UUID) -> Response:
-        """Tell what you did with suggested songs. An event that is told twice counts once."""
+        """Tell what you did with suggested songs: all events are noted, or none. One that is told twice counts once."""
         post = find_own(request, post_id)
-        form = FeedbackSerializer(data=request.data)
+        form = FeedbackSerializer(data=request.data, context={"post": post})
         form.is_valid(raise_exception=True)
-        told = [
-            record_feedback(post=post, user=person(request), song_id=event["song"], kind=event["kind"])
-            for event in form.validated_data["events"]
-        ]
+        with transaction.atomic():
+            told = [
+                record_feedback(
+                    post=post,
+                    user=person(request),
+                    song_id=event["song"],
+                    kind=event["kind"],
+                    request=event.get("request"),
+                )
+                for event in form.validated_data["events"]
+            ]
         return Response({"recorded": told.count(True), "known": told.count(False)})

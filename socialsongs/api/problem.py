@@ -21,6 +21,7 @@ STATUS: dict[type[errors.SocialSongsError], int] = {
     errors.NotRetryable: 409,
     errors.PostFailed: 409,
     errors.TasteNotOffered: 409,
+    errors.UnknownPost: 404,
     errors.UnknownSong: 404,
     errors.SocialSongsError: 422,
 }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from django.db.models import QuerySet
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from .. import reasons
 from ..conf import config
+from ..language import TAG, cased
 from ..models import Feedback, Post, PostPhoto, RecommendationRequest, Song, State, Suggestion
 from ..selectors import posts as post_selectors
 
@@ -39,7 +41,7 @@ class SongSerializer(serializers.ModelSerializer[Song]):
         model = Song
         fields = [
             "id", "title", "artist", "album", "genre", "language", "year", "explicit", "moods", "themes",
-            "artwork_url", "preview_url", "preview_start_ms", "isrc", "musicbrainz_id", "licence",
+            "artwork_url", "preview_url", "preview_start_ms", "preview_length_ms", "isrc", "musicbrainz_id", "licence",
         ]  # fmt: skip
 
     @extend_schema_field(serializers.URLField(allow_null=True))
@@ -157,7 +159,8 @@ NOTICE = (
 )
 
 
-# ``asked`` in the context: the default request of a post that is ready, for its owner and staff; else None.
+# In the context, of a post that is ready, for its owner and staff, else None: ``asked``, its default request, and
+# ``shown``, what was suggested.
 class PostSerializer(PostSummarySerializer):
     photos = PhotoSerializer(many=True)
     confident = serializers.SerializerMethodField(help_text=CONFIDENT)
@@ -181,8 +184,7 @@ class PostSerializer(PostSummarySerializer):
 
     @extend_schema_field(SuggestionSerializer(many=True, allow_null=True))
     def get_suggestions(self, post: Post) -> list[Any] | None:
-        asked: RecommendationRequest | None = self.context["asked"]
-        return None if asked is None else _suggestions(self, asked)
+        return _suggestions(self)
 
 
 # Refuses keys that it does not know: one with a typo must not be left out unseen.
@@ -194,8 +196,16 @@ class Strict(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
+class IdField(serializers.UUIDField):
+    def to_internal_value(self, data: Any) -> Any:
+        """DRF takes numbers, too."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class SongIds(serializers.ListField):
-    child = serializers.UUIDField()
+    child = IdField()
 
     def to_internal_value(self, data: Any) -> list[Any]:
         """The length first: too many ids are one error, not one each."""
@@ -221,7 +231,7 @@ class RecommendationParametersSerializer(Strict):
         help_text="Only songs that may be shown in this country, ISO 3166, e.g. DE. Null: as the site has set, or any.",
     )
     language = serializers.RegexField(
-        r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
+        f"^{TAG.pattern}$",
         required=False,
         allow_null=True,
         max_length=35,
@@ -251,12 +261,7 @@ class RecommendationParametersSerializer(Strict):
         return market and market.upper()
 
     def validate_language(self, language: str | None) -> str | None:
-        """Cased as RFC 5646 has it, which is how songs are tagged: pt-BR, zh-Hant."""
-        if language is None:
-            return None
-        first, *rest = language.split("-")
-        cased = [{2: part.upper(), 4: part.title()}.get(len(part), part.lower()) for part in rest]
-        return "-".join([first.lower(), *cased])
+        return language and cased(language)
 
     def validate_text(self, text: str) -> str:
         if text and not any(map(str.isalnum, text)):
@@ -264,6 +269,7 @@ class RecommendationParametersSerializer(Strict):
         return text
 
 
+# ``shown`` in the context: what was suggested, or None until it is ready.
 class RecommendationsSerializer(serializers.ModelSerializer[RecommendationRequest]):
     url = serializers.SerializerMethodField()
     state = serializers.SerializerMethodField()
@@ -302,12 +308,13 @@ class RecommendationsSerializer(serializers.ModelSerializer[RecommendationReques
 
     @extend_schema_field(SuggestionSerializer(many=True, allow_null=True))
     def get_suggestions(self, asked: RecommendationRequest) -> list[Any] | None:
-        return _suggestions(self, asked) if asked.state == State.READY else None
+        return _suggestions(self)
 
 
 class NewPostSerializer(serializers.Serializer[Any]):
     photos = serializers.ListField(
-        child=serializers.FileField(allow_empty_file=True), help_text="One to ten files: JPEG, PNG, WebP or HEIC."
+        child=serializers.FileField(allow_empty_file=True),
+        help_text="JPEG, PNG, WebP or HEIC; one file, or as many as the site allows.",
     )
     caption = serializers.CharField(required=False, allow_blank=True, default="", max_length=2200)
     visibility = serializers.ChoiceField(
@@ -346,20 +353,37 @@ class TasteSwitchSerializer(Strict):
     enabled = serializers.BooleanField()
 
 
+# ``post`` in the context: whose requests may be named.
+class RequestField(serializers.PrimaryKeyRelatedField[RecommendationRequest]):
+    def __init__(self) -> None:
+        super().__init__(
+            pk_field=IdField(),
+            required=False,
+            help_text="The request in whose list the song was. Without it: the newest list with the song, of those "
+            "that you were shown if there are any.",
+        )
+
+    def get_queryset(self) -> QuerySet[RecommendationRequest]:
+        post: Post = self.context["post"]
+        return post.requests.all()
+
+
 class ChoiceSerializer(serializers.Serializer[Any]):
-    song = serializers.UUIDField()
+    song = IdField()
+    request = RequestField()
 
 
 class EventSerializer(serializers.Serializer[Any]):
-    song = serializers.UUIDField()
+    song = IdField()
     kind = serializers.ChoiceField(
-        choices=[kind for kind in Feedback.Kind.choices if kind[0] != Feedback.Kind.CHOOSE],
-        help_text="A choice is made with /choice.",
+        choices=[Feedback.Kind.PLAY, Feedback.Kind.SKIP, Feedback.Kind.HIDE],
+        help_text="A choice is made with /choice; what you are shown is noted by itself.",
     )
+    request = RequestField()
 
 
 class FeedbackSerializer(serializers.Serializer[Any]):
-    events = EventSerializer(many=True, allow_empty=False)
+    events = EventSerializer(many=True, allow_empty=False, max_length=100, help_text="At most 100.")  # type: ignore[call-arg]
 
 
 class RecordedSerializer(serializers.Serializer[Any]):
@@ -375,6 +399,8 @@ def _failure(state: str, reason: str) -> dict[str, str] | None:
     return {"code": reason, "detail": reasons.text_of(reason)} if state == State.FAILED else None
 
 
-def _suggestions(serializer: serializers.BaseSerializer[Any], asked: RecommendationRequest) -> list[Any]:
-    found = post_selectors.suggestions_of(request=asked)
-    return cast(list[Any], SuggestionSerializer(found, many=True, context=serializer.context).data)
+def _suggestions(serializer: serializers.BaseSerializer[Any]) -> list[Any] | None:
+    shown: list[Suggestion] | None = serializer.context["shown"]
+    if shown is None:
+        return None
+    return cast(list[Any], SuggestionSerializer(shown, many=True, context=serializer.context).data)

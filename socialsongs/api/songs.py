@@ -61,7 +61,9 @@ class Songs(ApiView):
 class SongDetail(ApiView):
     throttle_classes = [ReadThrottle]
 
-    @extend_schema(operation_id="readSong", responses={200: SongDetailSerializer, 401: PROBLEM, 404: PROBLEM})
+    @extend_schema(
+        operation_id="readSong", responses={200: SongDetailSerializer, 401: PROBLEM, 404: PROBLEM, 429: PROBLEM}
+    )
     def get(self, request: Request, song_id: uuid.UUID) -> Response:
         """A published song with its lyrics."""
         song = get_object_or_404(published_songs(), pk=song_id)
@@ -123,7 +125,8 @@ class SongPreview(ApiView):
     throttle_classes = [ReadThrottle]
 
     @extend_schema(
-        operation_id="playPreview", responses={(200, "audio/*"): OpenApiTypes.BINARY, 401: PROBLEM, 404: PROBLEM}
+        operation_id="playPreview",
+        responses={(200, "audio/*"): OpenApiTypes.BINARY, 401: PROBLEM, 404: PROBLEM, 429: PROBLEM},
     )
     def get(self, request: Request, song_id: uuid.UUID) -> FileResponse:
         """The preview clip of a published song; staff hear drafts, too."""

@@ -33,7 +33,7 @@ class TasteProfile(ApiView):
     @extend_schema(
         operation_id="switchTaste",
         request=TasteSwitchSerializer,
-        responses={200: TasteSerializer, 400: PROBLEM, 401: PROBLEM, 409: PROBLEM, 429: PROBLEM},
+        responses={200: TasteSerializer, 400: PROBLEM, 401: PROBLEM, 409: PROBLEM, 415: PROBLEM, 429: PROBLEM},
     )
     def patch(self, request: Request) -> Response:
         """Turn off that your choices count in what is suggested to you, or on again."""

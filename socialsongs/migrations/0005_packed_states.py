@@ -1,4 +1,5 @@
-"""Line states from half precision to packed numbers of a byte, in place: nothing has to be read again."""
+"""Line states from half precision to packed numbers of a byte, in place: nothing has to be read again. Markets in
+capitals."""
 
 import numpy as np
 from django.db import migrations
@@ -42,4 +43,12 @@ class Migration(migrations.Migration):
 
     dependencies = [("socialsongs", "0004_suggestions_at_scale")]
 
-    operations = [migrations.RunPython(pack, unpack)]
+    operations = [
+        migrations.RunPython(pack, unpack),
+        # As they are asked for.
+        migrations.RunSQL(
+            "UPDATE socialsongs_song SET markets = upper(markets::text)::varchar[] "
+            "WHERE markets::text <> upper(markets::text)",
+            migrations.RunSQL.noop,
+        ),
+    ]

@@ -11,14 +11,13 @@ from uuid import UUID
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
-from django.db.models import Q
 from pgvector import HalfVector
 
 from ..conf import config
 from ..errors import NotEncoded
 from ..models import ModelRelease, Post, PostPhoto, Song, SongEmbedding, State
 from .catalogue import active_release
-from .nearest import nearest_songs, search_further
+from .nearest import nearest_songs, search_further, song_filters
 from .posts import visible_posts
 
 # Songs that are compared exactly, of those that the index finds: its inner product prefers songs far from the mean.
@@ -27,9 +26,10 @@ FEWEST_CANDIDATES = 100
 
 # From the photos that the index finds to their posts. A photo is named by a text, since hosts' photos may have
 # keys of any type.
-BEST_PHOTOS = """
+NEAREST = "analysis.direction <#> %(song)s::halfvec"
+BEST_PHOTOS = f"""
 WITH near AS MATERIALIZED (
-    SELECT post.id, analysis.direction <#> %(song)s::halfvec AS distance
+    SELECT post.id, {NEAREST} AS distance
     FROM socialsongs_photoanalysis AS analysis
     JOIN socialsongs_photosubject AS subject ON subject.id = analysis.subject_id
     JOIN socialsongs_postphoto AS photo
@@ -37,11 +37,12 @@ WITH near AS MATERIALIZED (
     JOIN socialsongs_post AS post ON post.id = photo.post_id
     WHERE analysis.release_id = %(release)s AND analysis.direction IS NOT NULL
         AND post.visibility = %(public)s AND post.state = %(ready)s
-    ORDER BY analysis.direction <#> %(song)s::halfvec
+    ORDER BY {NEAREST}
     LIMIT %(candidates)s
 )
 SELECT id FROM near GROUP BY id ORDER BY min(distance), id LIMIT %(limit)s
 """
+EXACTLY = BEST_PHOTOS.replace(f"ORDER BY {NEAREST}", f"ORDER BY ({NEAREST}) + 0.0")  # by a sum, which no index knows
 
 
 class Read(NamedTuple):
@@ -54,13 +55,14 @@ class Read(NamedTuple):
 def similar_songs(*, song: Song, limit: int) -> list[tuple[Song, float]]:
     """Published songs whose lyrics are like the song's, most similar first, with the cosine from 0 to 1.
 
-    Of several recordings of one song by the same artist, one. Raises NotEncoded.
+    Of several recordings of one song by the same artist, one. Explicit ones only of an explicit song, and only those
+    for the site's own market. Raises NotEncoded.
     """
     release, own = _read(song)
     near = nearest_songs(
         release=release,
         embedding=own,
-        condition=Q(status=Song.Status.PUBLISHED) & ~Q(song_id=song.pk),
+        condition=song_filters(parameters={"explicit": song.explicit, "exclude": [song.pk]}),
         limit=max(FEWEST_CANDIDATES, CANDIDATES_PER_SONG * limit),
     )
     rows = SongEmbedding.objects.filter(pk__in=[one.pk for one in near], stage_one__isnull=False)
@@ -78,7 +80,10 @@ def similar_songs(*, song: Song, limit: int) -> list[tuple[Song, float]]:
 
 
 def posts_for_song(*, song: Song, limit: int) -> list[Post]:
-    """Public posts with a photo that the song fits, best first; a post counts by its best photo. Raises NotEncoded."""
+    """Public posts with a photo that the song fits, best first; a post counts by its best photo.
+
+    Only photos that the active release has looked at: not those of people whom a staged one answers. Raises NotEncoded.
+    """
     release, own = _read(song)
     values: dict[str, Any] = {
         "photos": ContentType.objects.get_for_model(PostPhoto).pk,
@@ -92,6 +97,8 @@ def posts_for_song(*, song: Song, limit: int) -> list[Post]:
     with transaction.atomic(), connection.cursor() as cursor:
         search_further(values["candidates"])
         cursor.execute(BEST_PHOTOS, values)
+        if cursor.rowcount < limit:  # the index gave up, or there are no more
+            cursor.execute(EXACTLY, values)
         keys = [key for (key,) in cursor.fetchall()]
     posts = visible_posts(user=AnonymousUser()).in_bulk(keys)
     return [posts[key] for key in keys if key in posts]

@@ -25,7 +25,8 @@ def taste_songs(*, user: Person) -> tuple[list[Song], list[Song]]:
     taste = taste_of(user=user)
     events = _events(taste) if taste else []
     songs = Song.objects.in_bulk([song for song, _ in events])
-    return [songs[song] for song, liked in events if liked], [songs[song] for song, liked in events if not liked]
+    known = [(songs[song], liked) for song, liked in events if song in songs]  # one may be deleted in between
+    return [song for song, liked in known if liked], [song for song, liked in known if not liked]
 
 
 def taste_events(*, user: Person) -> list[tuple[UUID, bool]]:

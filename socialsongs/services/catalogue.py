@@ -5,12 +5,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
+from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from .. import dispatch
+from ..conf import COUNTRY
+from ..language import TAG, cased
 from ..models import Song
+from .files import delete_file
 from .lyrics import normalised
 
 # What an embedding row copies from its song.
@@ -71,13 +75,37 @@ def sync_slice(*, after: uuid.UUID | None) -> uuid.UUID | None:
     return end
 
 
-def save_song(*, song: Song) -> None:
-    """Validate and save one song, its lyrics normalised. Raises django.core.exceptions.ValidationError."""
+# What ``tidy`` changes.
+TIDIED = ("title", "artist", "lyrics", "synced_lyrics", "language", "markets")
+
+
+def tidy(*, song: Song) -> None:
+    """Bring a song's texts into the form in which they are kept, before they are validated.
+
+    Raises ValidationError for a language or a market that no request could ever name.
+    """
+    song.title, song.artist = song.title.strip(), song.artist.strip()
     song.lyrics, song.synced_lyrics = normalised(lyrics=song.lyrics, synced_lyrics=song.synced_lyrics)
+    song.language, song.markets = cased(song.language.strip()), [market.strip().upper() for market in song.markets]
+    wrong = {}
+    if song.language and not TAG.fullmatch(song.language):
+        wrong["language"] = f"{song.language!r} is no language tag of BCP 47, such as en or pt-BR."
+    if unknown := [market for market in song.markets if not COUNTRY.fullmatch(market)]:
+        wrong["markets"] = f"{unknown[0]!r} is no country code of ISO 3166, such as DE."
+    if wrong:
+        raise ValidationError(wrong)
+
+
+def save_song(*, song: Song) -> None:
+    """Tidy, validate and save one song; a preview that was replaced goes. Raises ValidationError."""
+    tidy(song=song)
     song.full_clean()
     with transaction.atomic():
+        before = Song.objects.filter(pk=song.pk).only("preview_file").first()
         song.save()
         sync_embeddings(songs=Song.objects.filter(pk=song.pk))
+        if before and before.preview_file and before.preview_file != song.preview_file:
+            delete_file(file=before.preview_file)
 
 
 def set_status(*, songs: Sequence[uuid.UUID], status: str) -> int:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.db.models import F
 from django.db.models.functions import Now
+from django.db.models.lookups import IsNull
+from django.utils import timezone
 
 from ..errors import NotSuggested, UnknownSong
 from ..models import Feedback, Post, RecommendationRequest, Song, Suggestion
-from ..selectors.posts import suggestions_of
+from .posts import lock_post
 
 if TYPE_CHECKING:
     from ..people import Person
@@ -19,12 +23,14 @@ if TYPE_CHECKING:
 def choose_song(*, post: Post, user: Person, song_id: uuid.UUID, request: RecommendationRequest | None = None) -> Song:
     """Make a published song the post's song; one more training pair. Choosing again changes the choice.
 
-    ``request``: in whose list it was chosen; None: in the newest that has it. Raises UnknownSong.
+    ``request``: in whose list it was chosen; None: in the newest that has it, of those that were shown if
+    there are any. Raises UnknownSong or UnknownPost.
     """
     song = Song.objects.filter(pk=song_id, status=Song.Status.PUBLISHED).first()
     if song is None:
         raise UnknownSong("There is no published song with this id.")
     with transaction.atomic():
+        lock_post(post=post)
         Post.objects.filter(pk=post.pk).update(chosen_song=song)
         post.chosen_song = song
         suggestion = _suggestion(post=post, song_id=song_id, request=request)
@@ -42,17 +48,19 @@ def clear_choice(*, post: Post) -> None:
 def record_feedback(
     *, post: Post, user: Person, song_id: uuid.UUID, kind: str, request: RecommendationRequest | None = None
 ) -> bool:
-    """Note an impression, play, skip or hide of a suggested song; False when it was known already.
+    """Note a play, skip or hide of a suggested song; False when it was known already.
 
-    ``request``: in whose list; None: in the newest that has the song. Raises NotSuggested.
+    ``request``: in whose list, as for ``choose_song``. Raises NotSuggested or UnknownPost.
     """
-    suggestion = _suggestion(post=post, song_id=song_id, request=request)
-    if suggestion is None:
-        raise NotSuggested("This song was not suggested for this post.")
-    return _record(suggestion=suggestion, user=user, kind=kind)
+    with transaction.atomic():
+        lock_post(post=post)
+        suggestion = _suggestion(post=post, song_id=song_id, request=request)
+        if suggestion is None:
+            raise NotSuggested(f"The song {song_id} was not suggested for this post, or not in this list.")
+        return _record(suggestion=suggestion, user=user, kind=kind)
 
 
-def log_impressions(*, request: RecommendationRequest, user: Person) -> int:
+def log_impressions(*, request: RecommendationRequest, shown: Sequence[Suggestion], user: Person) -> int:
     """Note, once for each answer, that the owner of the request's post is shown its songs; returns how many songs.
 
     A worker that answers anew clears ``shown_at``, so that the new songs count as well.
@@ -60,10 +68,11 @@ def log_impressions(*, request: RecommendationRequest, user: Person) -> int:
     if request.shown_at is not None:
         return 0
     with transaction.atomic():
-        # Whoever comes second finds nothing to change.
-        if not RecommendationRequest.objects.filter(pk=request.pk, shown_at=None).update(shown_at=Now()):
+        # Whoever comes second finds nothing to change, and so does who shows an answer that was replaced meanwhile.
+        same = RecommendationRequest.objects.filter(pk=request.pk, shown_at=None, finished_at=request.finished_at)
+        if not same.update(shown_at=Now()):
             return 0
-        shown = [
+        rows = [
             Feedback(
                 request=request,
                 song_id=suggestion.song_id,
@@ -73,21 +82,21 @@ def log_impressions(*, request: RecommendationRequest, user: Person) -> int:
                 rank=suggestion.rank,
                 propensity=suggestion.propensity,
             )
-            for suggestion in suggestions_of(request=request)
+            for suggestion in shown
         ]
-        Feedback.objects.bulk_create(shown, ignore_conflicts=True)
-    return len(shown)
+        Feedback.objects.bulk_create(rows, ignore_conflicts=True)
+    return len(rows)
 
 
 def _suggestion(*, post: Post, song_id: uuid.UUID, request: RecommendationRequest | None) -> Suggestion | None:
     found = Suggestion.objects.filter(request__post=post, song_id=song_id)
     if request is not None:
         found = found.filter(request=request)
-    return found.order_by("-request__created_at").first()
+    return found.order_by(IsNull(F("request__shown_at"), True), "-request__created_at").first()
 
 
 def _record(*, suggestion: Suggestion, user: Person, kind: str) -> bool:
-    _, created = Feedback.objects.get_or_create(
+    row, created = Feedback.objects.get_or_create(
         request_id=suggestion.request_id,
         song_id=suggestion.song_id,
         kind=kind,
@@ -95,4 +104,6 @@ def _record(*, suggestion: Suggestion, user: Person, kind: str) -> bool:
         release_id=suggestion.release_id,
         defaults={"rank": suggestion.rank, "propensity": suggestion.propensity},
     )
+    if not created:  # counted once, but what was done last is what counts
+        Feedback.objects.filter(pk=row.pk).update(created_at=timezone.now())
     return created

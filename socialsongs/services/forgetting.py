@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import NamedTuple
 
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from ..models import Post, RecommendationRequest
-from .posts import Deleted, delete_posts
+from .posts import delete_posts
 
 BATCH = 200
 
@@ -17,12 +18,24 @@ def old_posts(*, older_than: timedelta) -> QuerySet[Post]:
     return Post.objects.filter(created_at__lt=Now() - older_than)
 
 
-def forget_posts(*, older_than: timedelta) -> Deleted:
-    """Delete them a batch at a time, each in a transaction of its own: what is done stays done. Requests that belong to
-    no post go, too."""
-    posts = photos = 0
+def old_texts(*, older_than: timedelta) -> QuerySet[RecommendationRequest]:
+    """Requests that were about words alone. Those for hosts' photos go with these."""
+    return RecommendationRequest.objects.filter(post=None, subject=None, created_at__lt=Now() - older_than)
+
+
+class Forgotten(NamedTuple):
+    posts: int
+    photos: int
+    texts: int
+
+
+def forget(*, older_than: timedelta) -> Forgotten:
+    """Delete old posts and texts a batch at a time, each in a transaction of its own: what is done stays done."""
+    posts = photos = texts = 0
     while batch := list(old_posts(older_than=older_than).order_by("created_at").values_list("pk", flat=True)[:BATCH]):
         deleted = delete_posts(posts=Post.objects.filter(pk__in=batch))
         posts, photos = posts + deleted.posts, photos + deleted.photos
-    RecommendationRequest.objects.filter(post=None, created_at__lt=Now() - older_than).delete()
-    return Deleted(posts, photos)
+    while batch := list(old_texts(older_than=older_than).order_by("created_at").values_list("pk", flat=True)[:BATCH]):
+        _, removed = RecommendationRequest.objects.filter(pk__in=batch).delete()
+        texts += removed.get(RecommendationRequest._meta.label, 0)
+    return Forgotten(posts, photos, texts)

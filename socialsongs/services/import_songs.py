@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -15,8 +17,7 @@ from django.utils import timezone
 from ..errors import CatalogueError
 from ..language import language_of
 from ..models import Song
-from .catalogue import sync_embeddings
-from .lyrics import normalised
+from .catalogue import sync_embeddings, tidy
 
 # Keys of a line that go to the song's fields of the same name. ``id`` becomes ``source_id``.
 FIELDS = (
@@ -24,7 +25,11 @@ FIELDS = (
     "preview_url", "preview_start_ms", "preview_length_ms", "artwork_url", "isrc", "musicbrainz_id", "licence",
     "markets", "popularity",
 )  # fmt: skip
+LISTS = ("moods", "themes", "markets")  # lists of texts; what the other keys hold is one value
 COLUMNS = ", ".join(FIELDS)
+FIELD = {field.name: field for field in Song._meta.concrete_fields}
+LONGEST_LINE = 1_000_000  # characters
+NULL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # and not the text \u0000, whose backslash is escaped
 
 STAGE = f"""
 CREATE TEMPORARY TABLE incoming AS SELECT id, source_id, {COLUMNS} FROM socialsongs_song WITH NO DATA
@@ -92,25 +97,27 @@ def read_songs(lines: Iterable[str], *, source: str, status: str) -> Iterator[tu
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        if "\0" in line or r"\u0000" in line:
+        if len(line) > LONGEST_LINE:
+            raise CatalogueError(f"Line {number} has more than {LONGEST_LINE} characters, too many for one song.")
+        if "\0" in line or (r"\u0000" in line and NULL.search(line)):
             raise CatalogueError(f"Line {number} holds a null character, which no text may.")
         try:
-            row = json.loads(line, parse_constant=_refuse)
+            line.encode()
+        except UnicodeEncodeError as error:
+            raise CatalogueError(f"Line {number} is not UTF-8: see its character {error.start + 1}.") from error
+        try:
+            row = json.loads(line, parse_constant=_refuse, object_pairs_hook=_object)
             if r"\u" in line:
                 json.dumps(row, ensure_ascii=False).encode()  # half of a pair of escapes is no character
         except (ValueError, RecursionError) as error:
             raise CatalogueError(f"Line {number} is not JSON: {error}.") from error
         if not isinstance(row, dict):
             raise CatalogueError(f"Line {number} is not a JSON object.")
-        song = _song(row, source=source, status=status)
         try:
-            song.clean_fields()
+            song = _song(row, source=source, status=status)
         except ValidationError as error:
             wrong = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items())
-            raise CatalogueError(f"Line {number} ({song.title!r}): {wrong}") from error
-        song.lyrics, song.synced_lyrics = normalised(lyrics=song.lyrics, synced_lyrics=song.synced_lyrics)
-        if row.get("language") is None:
-            song.language = language_of(song.lyrics) or song.language
+            raise CatalogueError(f"Line {number} ({str(row.get('title'))[:60]!r}): {wrong}") from error
         yield number, song
 
 
@@ -118,11 +125,44 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number of JSON")
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+    return found
+
+
 def _song(row: dict[str, Any], *, source: str, status: str) -> Song:
+    """Raises ValidationError by field."""
     song = Song(source=source, status=status)
-    for name in FIELDS:
-        if row.get(name) is not None:
-            setattr(song, name, row[name])
-    named = f"{song.title}\0{song.artist}".casefold()
-    song.source_id = str(row.get("id") or hashlib.sha256(named.encode()).hexdigest()[:32])
+    given = {name: row[name] for name in ("id", *FIELDS) if row.get(name) not in (None, "")}
+    for name, value in given.items():
+        field = "source_id" if name == "id" else name
+        try:
+            setattr(song, field, _checked(name, value, FIELD[field].to_python))
+        except (ValidationError, OverflowError) as error:
+            raise ValidationError({name: getattr(error, "messages", ["This number is too large."])}) from error
+    tidy(song=song)
+    if "id" not in given:
+        song.source_id = hashlib.sha256(f"{song.title}\0{song.artist}".casefold().encode()).hexdigest()[:32]
+    song.clean_fields()
+    if "language" not in given:
+        song.language = language_of(song.lyrics) or song.language
     return song
+
+
+def _checked(name: str, value: Any, to_python: Callable[[Any], Any]) -> Any:
+    """Raises ValidationError or OverflowError."""
+    if name in LISTS:
+        if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+            raise ValidationError("This must be a list of texts.")
+        return value
+    if isinstance(value, list | dict):
+        raise ValidationError("This must be a text or a number, not a list or an object.")
+    if isinstance(value, bool) and name != "explicit":
+        raise ValidationError("This must not be true or false.")
+    found = to_python(value)
+    if not all(isfinite(number) for number in (value, found) if isinstance(number, float)):
+        raise ValidationError("This is not a number that can be kept.")
+    return found

@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 
 from .. import dispatch
 from ..conf import config
-from ..errors import IdempotencyConflict, NoPhoto, NotRetryable, TooManyPhotos
+from ..errors import IdempotencyConflict, NoPhoto, NotRetryable, TooManyPhotos, UnknownPost
 from ..intake import CleanPhoto, clean_photo
 from ..models import PhotoSubject, Post, PostPhoto, RecommendationRequest
 from .queue import requeue_posts
@@ -112,6 +112,14 @@ def _store_photo(*, post: Post, position: int, photo: CleanPhoto) -> PostPhoto:
         raise
     PhotoSubject.objects.create(photo=row, field="image")
     return row
+
+
+def lock_post(*, post: Post) -> Post:
+    """Inside a transaction that writes rows about the post: nobody deletes it meanwhile. Raises UnknownPost."""
+    locked = Post.objects.select_for_update(no_key=True).filter(pk=post.pk).first()
+    if locked is None:
+        raise UnknownPost("This post is not there any more.")
+    return locked
 
 
 def retry_post(*, post: Post) -> None:

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from .. import dispatch
 from ..models import Post, RecommendationRequest, SongEmbedding, State
-from ..selectors.catalogue import active_release
+from ..selectors.catalogue import serving_releases
 
 # As if it had never been tried.
 ANEW: dict[str, Any] = {
@@ -27,10 +27,14 @@ ANEW: dict[str, Any] = {
 
 
 def requeue_posts(*, posts: QuerySet[Post]) -> int:
-    """Queue those of the posts that failed again, with their default requests; returns how many."""
+    """Queue those of the posts that failed again, with their own requests and those that failed with them.
+
+    Returns how many posts.
+    """
     with transaction.atomic():
         failed = list(posts.filter(state=State.FAILED).select_for_update(of=("self",)).values_list("pk", flat=True))
-        RecommendationRequest.objects.filter(post__in=failed, is_default=True).update(**ANEW)
+        waiting = Q(is_default=True) | Q(state=State.FAILED)
+        RecommendationRequest.objects.filter(waiting, post__in=failed).update(**ANEW)
         Post.objects.filter(pk__in=failed).update(**ANEW)
         if failed:
             dispatch.announce_photos()
@@ -58,13 +62,13 @@ def queue_songs(*, rows: QuerySet[SongEmbedding]) -> int:
 
 
 def rerank(*, since: datetime | None = None, until: datetime | None = None) -> int:
-    """Have the active release answer for posts that an earlier one answered for, beside the catalogue's work.
+    """Have the releases that answer now do so for posts that an earlier one answered for, beside the catalogue's work.
 
     ``since``, ``until``: of the posts' creation. The old suggestions are shown until the new ones are there; choices
     and feedback stay. Returns how many posts.
     """
     old = RecommendationRequest.objects.filter(is_default=True, state=State.READY, post__state=State.READY)
-    old = old.exclude(release=active_release())
+    old = old.exclude(release__in=serving_releases())
     if since:
         old = old.filter(post__created_at__gte=since)
     if until:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from math import ceil
+from typing import TYPE_CHECKING, Any
 
+from django.core.cache import cache
 from django.db import transaction
 
 from .. import dispatch
 from ..errors import PostFailed
 from ..models import Post, RecommendationRequest, State
 from ..selectors.posts import default_parameters
+from ..selectors.workers import ready_workers
+from .posts import lock_post
+
+if TYPE_CHECKING:
+    from ..people import Person
 
 POLL_SECONDS = 0.04
 
@@ -21,22 +28,32 @@ def request_recommendations(
 ) -> RecommendationRequest:
     """Queue a request for a post; it is answered when the post has been looked at.
 
-    ``parameters``: those of ``default_parameters`` that shall be otherwise; None: as they are. Raises PostFailed.
+    ``parameters``: those of ``default_parameters`` that shall be otherwise; None: as they are. Raises PostFailed
+    or UnknownPost.
     """
     defaults = default_parameters()
     asked = {name: value for name, value in (parameters or {}).items() if value not in (None, defaults[name])}
-    if post.state == State.FAILED:
-        raise PostFailed("This post failed, so that nothing can be suggested for it. Retry the post first.")
     with transaction.atomic():
+        if lock_post(post=post).state == State.FAILED:
+            raise PostFailed("This post failed, so that nothing can be suggested for it. Retry the post first.")
         request = RecommendationRequest.objects.create(post=post, text=text, parameters=asked)
         dispatch.announce_photos()
     return request
 
 
-def wait_for_answer(*, request: RecommendationRequest, seconds: float) -> None:
-    """Until the request is answered, or the time is up. Each look is a short query: no transaction waits along."""
+def wait_for_answer(*, request: RecommendationRequest, user: Person, seconds: float) -> None:
+    """Until the request is answered, or the time is up. Each look is a short query: no transaction waits along.
+
+    Who waits holds a thread of the web server: so nobody waits while there is no worker to wait for, nor twice at once.
+    """
+    waiting = f"socialsongs-waiting-{user.pk}"
+    if not seconds or not ready_workers().exists() or not cache.add(waiting, True, timeout=ceil(seconds)):
+        return
     deadline = time.monotonic() + seconds
     unanswered = RecommendationRequest.objects.filter(pk=request.pk, state__in=[State.QUEUED, State.ANALYSING])
     unanswered = unanswered.exclude(post__state=State.FAILED)
-    while (left := deadline - time.monotonic()) > 0 and unanswered.exists():
-        time.sleep(min(left, POLL_SECONDS))
+    try:
+        while (left := deadline - time.monotonic()) > 0 and unanswered.exists():
+            time.sleep(min(left, POLL_SECONDS))
+    finally:
+        cache.delete(waiting)

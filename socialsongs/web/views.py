@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
+from rest_framework.throttling import SimpleRateThrottle
 
 from .. import reasons
+from ..api.base import RequestThrottle, UploadThrottle
+from ..api.serializers import RecommendationParametersSerializer
 from ..conf import MIB, config
-from ..errors import NotRetryable, NotSuggested, PostFailed, SocialSongsError, UnknownSong
+from ..errors import NotRetryable, NotSuggested, PostFailed, SocialSongsError, UnknownPost, UnknownSong
 from ..models import Feedback, Post, RecommendationRequest, Rule, State, Suggestion
 from ..selectors.posts import (
     analysis,
@@ -53,6 +57,13 @@ OTHERWISE = {
 }
 
 
+def too_often(request: HttpRequest, throttle: SimpleRateThrottle) -> str:
+    """What to tell somebody whose rate, which page and API share, is used up; empty: it is not."""
+    if throttle.allow_request(request, None):  # type: ignore[arg-type]  # it reads the user, which both kinds have
+        return ""
+    return f"That was too often in a short time. Try again in {ceil(throttle.wait() or 1)} seconds."
+
+
 def is_htmx(request: HttpRequest) -> bool:
     return request.headers.get("HX-Request") == "true"
 
@@ -82,6 +93,8 @@ def _form(**more: Any) -> dict[str, Any]:
 def _upload(request: HttpRequest) -> HttpResponse:
     visibility = request.POST.get("visibility", Post.Visibility.PRIVATE)
     caption = request.POST.get("caption", "").replace("\0", "").strip()
+    if problem := too_often(request, UploadThrottle()):
+        return _refused(request, problem, caption, 429)
     try:
         uploads = list(request.FILES.getlist("photos"))
         if name := request.POST.get("sample"):
@@ -93,13 +106,17 @@ def _upload(request: HttpRequest) -> HttpResponse:
             visibility=visibility if visibility in Post.Visibility.values else Post.Visibility.PRIVATE,
         )
     except SocialSongsError as error:
-        context = _form(error=str(error), caption=caption)
-        if is_htmx(request):
-            return render(request, "socialsongs/_error.html", context, status=422)
-        page = Paginator(own_posts(user=request.user), POSTS_PER_PAGE).get_page(1)
-        return render(request, "socialsongs/home.html", {"page": page, **context}, status=422)
+        return _refused(request, str(error), caption, 422)
     target = reverse("socialsongs:post-page", args=[post.pk])
     return HttpResponseClientRedirect(target) if is_htmx(request) else redirect(target)
+
+
+def _refused(request: HttpRequest, problem: str, caption: str, status: int) -> HttpResponse:
+    context = _form(error=problem, caption=caption)
+    if is_htmx(request):
+        return render(request, "socialsongs/_error.html", context, status=status)
+    page = Paginator(own_posts(user=request.user), POSTS_PER_PAGE).get_page(1)
+    return render(request, "socialsongs/home.html", {"page": page, **context}, status=status)
 
 
 def _sample_path(name: str) -> Path:
@@ -141,15 +158,20 @@ def _post(request: HttpRequest, post_id: uuid.UUID) -> dict[str, Any]:
     context: dict[str, Any] = {"post": post, "manages": manages, "own": own, "most_words": MOST_WORDS}
     context |= _progress(post)
     asked = _asked(request, post) if manages else None
-    if asked is None or post.state != State.READY:
+    if asked is None:
         return context
     if not asked.is_default:
-        context |= {"steered": asked, "query": f"?request={asked.pk}", **_progress(asked)}
+        context["query"] = f"?request={asked.pk}"
+    if post.state != State.READY:
+        return context
+    if not asked.is_default:
+        context |= {"steered": asked, **_progress(asked)}
         if asked.state != State.READY:
             return context
     context |= _found(post, asked)
     if own and context["cards"]:
-        log_impressions(request=asked, user=request.user)  # type: ignore[arg-type]  # login_required
+        shown = [card["suggestion"] for card in context["cards"]]
+        log_impressions(request=asked, shown=shown, user=request.user)  # type: ignore[arg-type]  # login_required
     return context
 
 
@@ -175,7 +197,8 @@ def _asked(request: HttpRequest, post: Post) -> RecommendationRequest | None:
 
 
 def _found(post: Post, asked: RecommendationRequest) -> dict[str, Any]:
-    """Suggestions with their lines, and all tags; a reason points at the region where its tag was seen best."""
+    """Suggestions with their lines, but for the chosen song, and all tags; a reason points at the region where its tag
+    was seen best."""
     seen = [
         {**tag, "photo": photo.position, "percent": round(tag["score"] * 100)}
         for photo in post.photos.all()
@@ -184,7 +207,8 @@ def _found(post: Post, asked: RecommendationRequest) -> dict[str, Any]:
     ]
     seen.sort(key=lambda tag: -tag["score"])
     by_name = {tag["name"]: tag for tag in reversed(seen)}
-    cards = [_card(suggestion, by_name) for suggestion in suggestions_of(request=asked)]
+    others = suggestions_of(request=asked).exclude(song=post.chosen_song_id)
+    cards = [_card(suggestion, by_name) for suggestion in others]
     origins = {card["suggestion"].origin for card in cards}
     return {
         "cards": cards,
@@ -233,12 +257,24 @@ def _page(post: Post, asked: RecommendationRequest | None) -> str:
 def steer(request: HttpRequest, post_id: uuid.UUID) -> HttpResponse:
     """Ask for other songs, by a few words; none lead back to the first songs."""
     post = _own(request, post_id)
-    text = request.POST.get("text", "").replace("\0", "").strip()[:MOST_WORDS]
+    text = request.POST.get("text", "").strip()
+    form = RecommendationParametersSerializer(data={"text": text})
+    if not form.is_valid():
+        return _not_steered(request, post, text, str(form.errors["text"][0]), 422)
+    if text and (problem := too_often(request, RequestThrottle())):
+        return _not_steered(request, post, text, problem, 429)
     try:
         asked = request_recommendations(post=post, text=text) if text else None
     except PostFailed:
         asked = None  # the page says so
+    except UnknownPost as error:
+        raise Http404(str(error)) from error
     return redirect(_page(post, asked))
+
+
+def _not_steered(request: HttpRequest, post: Post, text: str, problem: str, status: int) -> HttpResponse:
+    context = _post(request, post.pk) | {"text": text, "error": problem}
+    return render(request, "socialsongs/post.html", context, status=status)
 
 
 @login_required
@@ -247,7 +283,7 @@ def choose(request: HttpRequest, post_id: uuid.UUID, song_id: uuid.UUID) -> Http
     post = _own(request, post_id)
     try:
         choose_song(post=post, user=request.user, song_id=song_id, request=_asked(request, post))  # type: ignore[arg-type]
-    except UnknownSong as error:
+    except (UnknownPost, UnknownSong) as error:
         raise Http404(str(error)) from error
     return _again(request, post)
 
@@ -269,7 +305,7 @@ def feedback(request: HttpRequest, post_id: uuid.UUID, song_id: uuid.UUID, kind:
         raise Http404("There is no such feedback.")
     try:
         record_feedback(post=post, user=request.user, song_id=song_id, kind=kind, request=_asked(request, post))  # type: ignore[arg-type]
-    except NotSuggested as error:
+    except (UnknownPost, NotSuggested) as error:
         raise Http404(str(error)) from error
     return _again(request, post) if kind == Feedback.Kind.HIDE else HttpResponse(status=204)
 

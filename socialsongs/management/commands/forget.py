@@ -1,4 +1,7 @@
-"""Delete old posts with their photos; what people did with the suggestions stays, as nobody's. For a nightly run."""
+"""Delete old posts with their photos, and old texts that songs were asked for by. For a nightly run.
+
+What people did with the suggestions stays, as nobody's.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from socialsongs.conf import config
 from socialsongs.models import PostPhoto
-from socialsongs.services.forgetting import forget_posts, old_posts
+from socialsongs.services.forgetting import forget, old_posts, old_texts
 
 MOST_DAYS = 36_500
 
@@ -35,7 +38,10 @@ class Command(BaseCommand):
         if dry_run:
             posts = old_posts(older_than=age)
             photos = PostPhoto.objects.filter(post__in=posts.order_by())
-            self.stdout.write(f"{posts.count()} posts with {photos.count()} photos would be deleted")
+            texts = old_texts(older_than=age)
+            self.stdout.write(
+                f"{posts.count()} posts with {photos.count()} photos and {texts.count()} texts would be deleted"
+            )
         else:
-            posts_gone, photos_gone = forget_posts(older_than=age)
-            self.stdout.write(f"{posts_gone} posts with {photos_gone} photos are deleted")
+            gone = forget(older_than=age)
+            self.stdout.write(f"{gone.posts} posts with {gone.photos} photos and {gone.texts} texts are deleted")

@@ -46,13 +46,15 @@ class Command(BaseCommand):
         """Line by line: the file may be larger than memory."""
         with Progress() as bar:
             try:
-                with bar.open(file, "r", encoding="utf-8", description="reading") as lines:
+                with bar.open(
+                    file, "r", encoding="utf-8-sig", errors="surrogateescape", description="reading"
+                ) as lines:
                     result = import_songs(
                         lines=lines,
                         source=source,
                         status=Song.Status.PUBLISHED if publish else Song.Status.DRAFT,
                     )
-            except (OSError, UnicodeDecodeError) as error:
+            except OSError as error:
                 raise CommandError(f"{file}: {error}") from error
             except CatalogueError as error:
                 raise CommandError(f"Nothing was imported. {error}") from error

@@ -1,0 +1,12 @@
+"""Stored files that go with their rows."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models.fields.files import FieldFile
+
+
+def delete_file(*, file: FieldFile, using: str | None = None) -> None:
+    """After the commit: a rollback brings the row back, never the file."""
+    storage, name = file.storage, str(file.name)
+    transaction.on_commit(lambda: storage.delete(name), using=using, robust=True)
