@@ -83,7 +83,7 @@ def search_further(limit: int) -> None:
         cursor.execute(
             "SET LOCAL hnsw.iterative_scan = relaxed_order; "
             f"SET LOCAL hnsw.max_scan_tuples = {MOST_SCANNED}; SET LOCAL hnsw.scan_mem_multiplier = 8; "
-            f"SET LOCAL hnsw.ef_search = {min(MOST_EF_SEARCH, max(2 * limit, 40))}"
+            f"SET LOCAL hnsw.ef_search = {min(MOST_EF_SEARCH, max(3 * limit, 40))}"
         )
 
 

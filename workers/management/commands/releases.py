@@ -15,12 +15,12 @@ from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from socialsongs.selectors.choices import choose_rates
 
 from recommender.release import ReleaseError, load_release, shipped_releases
 from socialsongs.conf import MIB, config
 from socialsongs.models import EMBEDDING_DIM, ModelRelease
 from socialsongs.selectors.catalogue import encoding_coverage
+from socialsongs.selectors.choices import choose_rates
 from socialsongs.selectors.workers import queues_without_consumer
 from socialsongs.services import releases
 from socialsongs.services.indexes import build_indexes
@@ -71,7 +71,9 @@ class Command(BaseCommand):
         command.add_argument("--days", type=float, help="of the lists shown in so many days")
         command = add("index", self.index, "build or rebuild the HNSW indexes, while searches and writes go on")
         command.add_argument("name")
-        command.add_argument("--memory", type=int, default=1024, metavar="MIB", help="for the build: 700 bytes a song")
+        command.add_argument(
+            "--memory", type=int, default=1024, metavar="MIB", help="for the build: 1,000 bytes a song"
+        )
 
     def handle(self, *args: Any, does: Callable[..., None], **options: Any) -> None:
         try:
