@@ -205,7 +205,7 @@ class TestBadInput:
         body=st.dictionaries(
             st.sampled_from(["limit", "exclude", "market", "language", "explicit", "genre", "text"]),
             st.recursive(
-                st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | ANY_TEXT,
+                st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | ANY_TEXT,
                 lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
                 max_leaves=5,
             ),

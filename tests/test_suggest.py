@@ -324,7 +324,7 @@ def test_the_clip_starts_at_the_line_if_that_is_in_the_preview(plain, sure, mode
 # Where these meet
 
 
-def chances(ask, draws=1500, **parameters):
+def chances(ask, draws=500, **parameters):
     """How often each song got each rank, and what was recorded: {(title, rank): (share, propensity, origin)}."""
     counts, told = Counter(), {}
     for seed in range(draws):
@@ -341,7 +341,7 @@ def test_propensities_are_how_often_it_happens_beside_a_pin(songs, sure, ask, pl
     found = chances(ask, limit=4)
     assert {rank: share for (title, rank), (share, *_) in found.items() if title == second.title} == {1: 1.0}
     for share, propensity, _ in found.values():
-        assert share == pytest.approx(propensity, abs=0.05)
+        assert share == pytest.approx(propensity, abs=0.08)
     assert {origin for _, _, origin in found.values()} == {"pin", "match", "exploration"}
 
 

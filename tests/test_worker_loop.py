@@ -52,7 +52,7 @@ def test_photo_in_songs_out(catalogue, alice, upload, tmp_path):
     assert asked.state == State.READY
     found = list(asked.suggestions.select_related("song"))
     assert [suggestion.rank for suggestion in found] == list(range(1, 11))
-    assert [s.score for s in found] == sorted((s.score for s in found), reverse=True)
+    assert found[0].score > found[-1].score  # those between are not by relevance alone
     for suggestion in found:
         assert suggestion.line in suggestion.song.lyrics.split("\n")
         assert suggestion.line

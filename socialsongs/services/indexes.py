@@ -11,7 +11,7 @@ from django.db import connection
 from ..models import ModelRelease
 
 # Of each row in the graph, and how many are looked at to find these. More than pgvector's own 16 and 64, since photos'
-# vectors lie apart from the songs': with those a search misses three times as many of a large catalogue's nearest songs.
+# vectors lie apart from the songs': with those a search misses about twice as many of the nearest songs.
 NEIGHBOURS, CONSIDERED = 24, 100
 
 
