@@ -246,7 +246,8 @@ def peer(bench: Bench) -> dict[str, float]:
         f"SET maintenance_work_mem = '6GB'; SET max_parallel_maintenance_workers = {max(1, (os.cpu_count() or 1) - 1)}"
     )
     bench.sql("CREATE INDEX peer_hnsw ON peer USING hnsw (embedding vector_cosine_ops)")
-    bench.sql("RESET maintenance_work_mem; VACUUM ANALYZE peer; SET hnsw.ef_search = 300")
+    for statement in ("RESET maintenance_work_mem", "VACUUM ANALYZE peer", "SET hnsw.ef_search = 300"):
+        bench.sql(statement)
     queries = sentence_vectors([tag_sentence(view)[0] for view in bench.views])
     took: list[float] = []
     with connection.cursor() as cursor:
@@ -324,6 +325,7 @@ def measure(given: argparse.Namespace, made: Made, views: Sequence[PhotoView], l
     found: dict[str, Any] = {"songs": len(made), "photos": len(views)}
     found |= bench.load(sizes, whole)
     found |= load.sizes(whole, int(np.median(np.diff(made.starts))))
+    say(f"loaded: {found}")
     return found | after_start(given, bench, whole, few, churned, sizes, lyrics)
 
 
@@ -343,7 +345,7 @@ def after_start(
     *_, of_few = bench.times(few)
     found |= quantiles("few_", of_few)
     found["growth_10k_to_1m"] = round(found["p95_ms"] / found["few_p95_ms"], 2)
-    say("fidelity")
+    say(f"fidelity, after {found}")
     found |= bench.fidelity(whole, len(bench.made))
     filters = {}
     for genre, share in load.GENRES.items():
@@ -351,7 +353,7 @@ def after_start(
         *_, warm = bench.times(whole, genre=genre)
         filters[f"{share:.1%}"] = quantiles("", warm) | bench.fidelity(whole, len(bench.made), genre)
     found["filters"] = filters
-    say("churn")
+    say(f"churn, after {found}")
     found |= bench.churn(churned, sizes[churned])
     found |= peer(bench)
     found["peer_ratio"] = round(found["p50_ms"] / found["peer_p50_ms"], 2)
