@@ -37,6 +37,7 @@ from io import StringIO
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the checkout need not be installed
@@ -167,7 +168,8 @@ class Bench:
         allowed = np.arange(songs) if not genre else np.flatnonzero(self.genres[:songs] == genre)
         recalls, ratios, overlaps = [], [], []
         parameters = {"genre": genre} if genre else {}
-        with override_settings(SOCIALSONGS={**django.conf.settings.SOCIALSONGS, **BY_RELEVANCE_ALONE}):
+        sure = patch.dict(self.model.card["confidence"], threshold=0.0)  # or popular songs took the place of the nearest
+        with sure, override_settings(SOCIALSONGS={**django.conf.settings.SOCIALSONGS, **BY_RELEVANCE_ALONE}):
             for photo, view in enumerate(self.views):
                 recalls.append(self.recall(release, allowed, photo, parameters))
                 best = np.sort(self.made.exact[photo, allowed])[-10:]
