@@ -168,7 +168,7 @@ class Bench:
         allowed = np.arange(songs) if not genre else np.flatnonzero(self.genres[:songs] == genre)
         recalls, ratios, overlaps = [], [], []
         parameters = {"genre": genre} if genre else {}
-        sure = patch.dict(self.model.card["confidence"], threshold=0.0)  # or popular songs took the place of the nearest
+        sure = patch.dict(self.model.card["confidence"], threshold=0.0)  # or popular songs took their place
         with sure, override_settings(SOCIALSONGS={**django.conf.settings.SOCIALSONGS, **BY_RELEVANCE_ALONE}):
             for photo, view in enumerate(self.views):
                 recalls.append(self.recall(release, allowed, photo, parameters))
