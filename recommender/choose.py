@@ -65,25 +65,31 @@ def choose(
     others = max(1, limit + len(above) - 1)
     likeness = np.zeros(len(utility))  # to the songs of the list, as a mean over the places of a full one
     free = np.ones(len(utility), bool)
-    repeated = np.zeros(len(utility), bool)
-    of_artist = Counter(artists_above)
+    waiting = np.zeros(len(utility), bool)  # another version of a song of the list, or one more by its artist
+    names, of_artist = np.array(artists, str), Counter[str]()
 
     def take(row: int) -> None:
         alike = directions @ directions[row]
         free[row] = False
         likeness[:] += alike / others
-        repeated[:] |= alike > SAME
+        if strength:
+            waiting[:] |= alike > SAME
+
+    def count(artist: str) -> None:
+        of_artist[artist] += 1
+        if artist and of_artist[artist] >= per_artist:
+            waiting[:] |= names == artist
 
     for row in above:
         take(row)
+    for artist in artists_above:
+        count(artist)
     while len(chosen) < limit and free.any():
-        open_to = free & np.array([not artist or of_artist[artist] < per_artist for artist in artists])
-        if strength:
-            open_to &= ~repeated
+        open_to = free & ~waiting
         worth = np.where(open_to if open_to.any() else free, utility - strength * likeness, -np.inf)
         chosen.append(int(worth.argmax()))
         take(chosen[-1])
-        of_artist[artists[chosen[-1]]] += 1
+        count(artists[chosen[-1]])
     return chosen
 
 

@@ -368,19 +368,19 @@ class Image2Song:
         return replace(view, embedding=self._towards(view.embedding, text), is_text=not view.tags)
 
     def _towards(self, vector: Vector, text: str) -> Vector:
-        wishes = read_wishes(text)
-        if not any(read_lyric(part).lines for part in wishes):
+        wishes = [read_lyric(part) for part in read_wishes(text)]
+        if not any(wish.lines for wish in wishes):
             raise ValueError("The text has no words.")
-        for sign, part in zip((STEERING, -STEERING), wishes, strict=True):
-            if read_lyric(part).lines:
-                vector = vector + sign * self._text_vector(part)
+        for sign, wish in zip((STEERING, -STEERING), wishes, strict=True):
+            if wish.lines:
+                vector = vector + sign * self._text_vector(wish)
         steered: Vector = vector / max(float(np.linalg.norm(vector)), 1e-6)
         return steered
 
     @torch.inference_mode()
-    def _text_vector(self, text: str) -> Vector:
+    def _text_vector(self, sentence: Lyric) -> Vector:
         """l0 of a sentence, which lies in the photos' space, (D,)."""
-        vector: Vector = self.network.lyrics([read_lyric(text)]).pooled[0].float().cpu().numpy()
+        vector: Vector = self.network.lyrics([sentence]).pooled[0].float().cpu().numpy()
         return vector
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:

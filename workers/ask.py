@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -11,10 +12,9 @@ import numpy as np
 from django.db.models import Q
 
 from recommender.model import PhotoView
-from socialsongs.conf import config
 from socialsongs.models import RecommendationRequest
 from socialsongs.selectors.nearest import song_filters
-from socialsongs.selectors.posts import hidden_songs
+from socialsongs.selectors.posts import default_parameters, hidden_songs
 
 from .rules import Rules
 
@@ -41,22 +41,27 @@ class Ask:
         return cls(views, request.parameters, request.post.owner_id, hidden, str(request.pk))
 
     @property
+    def asked(self) -> dict[str, Any]:
+        """The parameters with their defaults."""
+        return {**default_parameters(), **self.parameters}
+
+    @property
     def limit(self) -> int:
-        asked: int = self.parameters.get("limit", config().SUGGESTIONS)
-        return asked
+        limit: int = self.asked["limit"]
+        return limit
 
     @property
     def allowed(self) -> Q:
         """The condition on embedding rows."""
-        allowed = song_filters(parameters=dict(self.parameters))
+        allowed = song_filters(parameters=self.asked)
         return allowed & ~Q(song_id__in=self.hidden) if self.hidden else allowed
 
     @property
     def rules(self) -> Rules:
         tags = {tag.name.casefold() for view in self.views for tag in view.tags}
-        return Rules.for_request(tags=tags, market=self.parameters.get("market") or config().MARKET)
+        return Rules.for_request(tags=tags, market=self.asked["market"])
 
-    @property
+    @cached_property
     def together(self) -> PhotoView:
         """Several photos as one, as surely seen as the surest of them."""
         surest = max(self.views, key=lambda view: view.certainty)

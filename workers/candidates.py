@@ -48,7 +48,7 @@ def read_candidates(near: Sequence[NearSong]) -> Candidates:
     rows = Song.objects.filter(pk__in=encoded).values_list("pk", "artist", "genre", "popularity")
     about = {pk: (artist, genre, popularity) for pk, artist, genre, popularity in rows}
     # Equal ones are ranked by id, whatever the order in which the index gave them.
-    ids = sorted((song for song in encoded if song in about), key=str)
+    ids = sorted(song for song in encoded if song in about)
     return Candidates(
         ids,
         [encoded[song] for song in ids],

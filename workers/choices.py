@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+import numpy as np
 import torch
 
 from recommender.evaluate.choices import fit_examination
@@ -109,13 +110,13 @@ def write_pairs(gathered: Gathered, path: Path) -> int:
     for shown in lessons.lists:
         if shown.chosen is None:
             continue
-        weight = shown.ranks[shown.chosen] ** examination.eta / len(shown.photos)
+        (weight,) = examination.weights(np.array([shown.ranks[shown.chosen]]), most=np.inf) / len(shown.photos)
         for photo in shown.photos:
             subject = gathered.subjects[photo]
             image = folder / f"{subject.pk}.jpg"
             with subject.open() as file:
                 image.write_bytes(file.read())
             lyrics = gathered.lyrics[shown.songs[shown.chosen]]
-            rows.append({"image": f"{folder.name}/{image.name}", "lyrics": lyrics, "weight": round(weight, 4)})
+            rows.append({"image": f"{folder.name}/{image.name}", "lyrics": lyrics, "weight": round(float(weight), 4)})
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     return len(rows)

@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 from recommender.release import ReleaseError
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease, SongEmbedding
-from socialsongs.selectors.catalogue import active_release, live_releases, searchable
+from socialsongs.selectors.catalogue import live_releases, searchable
 
 from .claim import claimable
 from .engine import model_of
@@ -159,10 +159,11 @@ class Loop:
 
     def _bulk(self) -> bool:
         """One batch: the active release's songs, then requests that nobody waits for, then staged releases' songs."""
-        active = active_release()
+        served = serving()
+        active = served.active.release if served else None
         if active and self._songs(active):
             return True
-        if (served := serving()) and REQUESTS.timed(partial(do_requests, served, bulk=True)):
+        if served and REQUESTS.timed(partial(do_requests, served, bulk=True)):
             return True
         return any(self._songs(release) for release in live_releases() if release != active)
 

@@ -19,8 +19,7 @@ from ..errors import NotEncoded
 from ..models import ModelRelease, Song, SongEmbedding, State
 from ..selectors.catalogue import search_songs
 from ..selectors.similar import posts_for_song, similar_songs
-from ..services.catalogue import TIDIED, save_song, set_status, tidy
-from ..services.editorial import set_editorial
+from ..services.catalogue import TIDIED, save_song, set_editorial, set_status, tidy
 from ..services.queue import queue_songs
 from .base import badge, picture, song_link
 

@@ -37,5 +37,4 @@ def popular_songs(*, release: ModelRelease, condition: Q) -> list[Offered]:
 
 def _offered(release: ModelRelease, condition: Q, order: str) -> list[Offered]:
     rows = SongEmbedding.objects.filter(condition, release=release).order_by(order)[:MOST_OFFERED]
-    found = map(Offered._make, rows.values_list("song_id", "song__artist", "genre"))
-    return sorted(found, key=lambda one: str(one.song))
+    return sorted(map(Offered._make, rows.values_list("song_id", "song__artist", "genre")))

@@ -115,3 +115,9 @@ def set_status(*, songs: Sequence[uuid.UUID], status: str) -> int:
         changed = chosen.exclude(status=status).update(status=status, updated_at=timezone.now())
         sync_embeddings(songs=chosen)
     return changed
+
+
+def set_editorial(*, songs: QuerySet[Song], editorial: bool) -> int:
+    """Offer these songs when nothing fits, or no longer; returns how many changed."""
+    changed = Song.objects.filter(pk__in=songs.values("pk")).exclude(editorial=editorial)
+    return changed.update(editorial=editorial, updated_at=timezone.now())

@@ -41,20 +41,13 @@ from .samples import sample_photos
 POSTS_PER_PAGE = 12
 # After this long the page says that it may be closed, and asks less often.
 PATIENCE_SECONDS = 20
-MOST_WORDS = 500
+MOST_CHARACTERS = RecommendationRequest._meta.get_field("text").max_length
 
+OFFERED = {Suggestion.Origin.EDITORIAL: "picked by our editors", Suggestion.Origin.POPULAR: "popular right now"}
 # What a song's place in the list owes to, where that is not its fit.
-MARKERS = {
-    Suggestion.Origin.EXPLORATION: "something different",
-    Suggestion.Origin.EDITORIAL: "picked by our editors",
-    Suggestion.Origin.POPULAR: "popular right now",
-}
-# What is offered when nothing fits clearly.
-OTHERWISE = {
-    Suggestion.Origin.EDITORIAL: "picked by our editors",
-    Suggestion.Origin.POPULAR: "popular right now",
-    Suggestion.Origin.NEAREST: "the nearest ones",
-}
+MARKERS = {Suggestion.Origin.EXPLORATION: "something different", **OFFERED}
+# What the list holds when nothing fits clearly.
+OTHERWISE = {**OFFERED, Suggestion.Origin.NEAREST: "the nearest ones"}
 
 
 def too_often(request: HttpRequest, throttle: SimpleRateThrottle) -> str:
@@ -155,7 +148,7 @@ def progress(request: HttpRequest, post_id: uuid.UUID) -> HttpResponse:
 def _post(request: HttpRequest, post_id: uuid.UUID) -> dict[str, Any]:
     post = get_object_or_404(visible_posts(user=request.user), pk=post_id)
     manages, own = manages_post(user=request.user, post=post), post.owner_id == request.user.pk
-    context: dict[str, Any] = {"post": post, "manages": manages, "own": own, "most_words": MOST_WORDS}
+    context: dict[str, Any] = {"post": post, "manages": manages, "own": own, "most_characters": MOST_CHARACTERS}
     context |= _progress(post)
     asked = _asked(request, post) if manages else None
     if asked is None:
