@@ -14,28 +14,15 @@ import argparse
 import json
 import os
 import random
-import shutil
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # the checkout need not be installed
+from servers import ROOT, bench_folder, environment, own_servers
 
-from socialsongs.site.embedded import locations, running  # noqa: E402
-
-FOLDER = Path(f"{tempfile.gettempdir()}/socialsongs-bench-{os.getpid()}")  # short, since it holds sockets
-os.environ |= {
-    "DATABASE_URL": locations(FOLDER).database_url,
-    "REDIS_URL": locations(FOLDER).redis_url,
-    "VAR_DIR": str(FOLDER),
-    "SECRET_KEY": "only-for-the-benchmark-0123456789-abcdefghijklmnopqrstuvwxyz",
-    "SECURE_SSL": "0",
-    "DJANGO_SETTINGS_MODULE": "socialsongs.site.settings",
-}
+FOLDER = bench_folder()
+os.environ |= environment(FOLDER)
 
 import django  # noqa: E402
 
@@ -127,13 +114,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--songs", type=int, default=100_000)
     given = parser.parse_args()
-    FOLDER.mkdir(mode=0o711)  # PostgreSQL may run as another user
-    try:
-        with running(FOLDER):
-            found = measure(given.songs)
-            connection.close()
-    finally:
-        shutil.rmtree(FOLDER, ignore_errors=True)
+    with own_servers(FOLDER):
+        found = measure(given.songs)
+        connection.close()
     table = Table("figure", "measured", "target", title=f"{given.songs} songs, {os.cpu_count()} cores")
     for name, value in found.items():
         text = "\n".join(f"{key}: {part}" for key, part in value.items()) if isinstance(value, dict) else str(value)

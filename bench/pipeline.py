@@ -23,11 +23,9 @@ import argparse
 import json
 import os
 import random
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -39,24 +37,16 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # the checkout need not be installed
+from servers import ROOT, bench_folder, environment, own_servers
 
-from socialsongs.site.embedded import die_with_parent, locations, running  # noqa: E402
+from socialsongs.site.embedded import die_with_parent
 
-# Everything of one run; short, since it holds sockets. The process of the bare model is told its parent's.
-FOLDER = Path(os.environ.get("PIPELINE_BENCH_FOLDER") or f"{tempfile.gettempdir()}/socialsongs-bench-{os.getpid()}")
-os.environ |= {
+# Everything of one run. The process of the bare model is told its parent's.
+FOLDER = Path(os.environ.get("PIPELINE_BENCH_FOLDER") or bench_folder())
+os.environ |= environment(FOLDER) | {
     "PIPELINE_BENCH_FOLDER": str(FOLDER),
-    "DATABASE_URL": locations(FOLDER).database_url,
-    "REDIS_URL": locations(FOLDER).redis_url,
-    "VAR_DIR": str(FOLDER),
     "MEDIA_ROOT": str(FOLDER / "media"),
-    "SECRET_KEY": "only-for-the-benchmark-0123456789-abcdefghijklmnopqrstuvwxyz",
-    "SECURE_SSL": "0",
-    "DJANGO_SETTINGS_MODULE": "socialsongs.site.settings",
     "SOCIALSONGS_HEARTBEAT_SECONDS": "1",
-    "LOG_LEVEL": "WARNING",
 }
 
 import django  # noqa: E402
@@ -568,13 +558,9 @@ def main() -> None:
     if given.bare:
         answer_questions()
         return
-    FOLDER.mkdir(mode=0o711)  # PostgreSQL may run as another user
-    try:
-        with running(FOLDER):
-            found = measure(given)
-            connection.close()
-    finally:
-        shutil.rmtree(FOLDER, ignore_errors=True)
+    with own_servers(FOLDER):
+        found = measure(given)
+        connection.close()
     show(found, given)
     print(json.dumps(found))
 

@@ -28,8 +28,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -39,21 +37,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # the checkout need not be installed
+from servers import ROOT, bench_folder, environment, own_servers
 
-from socialsongs.site.embedded import locations, running  # noqa: E402
-
-FOLDER = Path(f"{tempfile.gettempdir()}/socialsongs-scale-{os.getpid()}")
-os.environ |= {
-    "DATABASE_URL": locations(FOLDER).database_url,
-    "REDIS_URL": locations(FOLDER).redis_url,
-    "VAR_DIR": str(FOLDER),
-    "SECRET_KEY": "only-for-the-benchmark-0123456789-abcdefghijklmnopqrstuvwxyz",
-    "SECURE_SSL": "0",
-    "DJANGO_SETTINGS_MODULE": "socialsongs.site.settings",
-    "LOG_LEVEL": "WARNING",
-}
+FOLDER = bench_folder()
+os.environ |= environment(FOLDER)
 
 import django  # noqa: E402
 
@@ -392,13 +379,9 @@ def main() -> None:
     say("photos")
     views = [model.analyse([load_photo(path)])[0] for path in list(find_photos(given.photos).values())[:PHOTOS]]
     made = make(model, lyrics, np.stack([view.embedding for view in views]), given.songs, given.cache, say)
-    FOLDER.mkdir(mode=0o711)  # PostgreSQL may run as another user
-    try:
-        with running(FOLDER, POSTGRES):
-            found = measure(given, made, views, lyrics)
-            connection.close()
-    finally:
-        shutil.rmtree(FOLDER, ignore_errors=True)
+    with own_servers(FOLDER, POSTGRES):
+        found = measure(given, made, views, lyrics)
+        connection.close()
     show(found)
     print(json.dumps(found))
 
