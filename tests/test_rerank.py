@@ -6,15 +6,14 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from recommender.release import load_release, save_release
 from socialsongs.models import Feedback, Post, RecommendationRequest, Song, SongEmbedding, State, Suggestion
 from socialsongs.services.feedback import choose_song
 from socialsongs.services.posts import create_post
 from socialsongs.services.queue import rerank
-from socialsongs.services.releases import activate, pause, register
+from socialsongs.services.releases import activate, pause
 from workers.drain import Loop
 
-from .releases import card, network
+from .releases import registered
 
 pytestmark = pytest.mark.django_db
 
@@ -22,17 +21,12 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def releases_folder(tmp_path, settings):
     settings.SOCIALSONGS = {**settings.SOCIALSONGS, "RELEASES_DIR": str(tmp_path / "two")}
-    for name in ("before", "after"):
-        save_release(network(), card(name), tmp_path / "two")
     return tmp_path / "two"
 
 
 @pytest.fixture
 def rows(releases_folder):
-    return {
-        name: register(name=name, sha256=load_release(name, folder=releases_folder).sha256, card={})
-        for name in ("before", "after")
-    }
+    return {release.name: release for release in registered(releases_folder, "before", "after")}
 
 
 def work_off():

@@ -3,14 +3,13 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from recommender.release import load_release, save_release
 from socialsongs.models import ModelRelease, PhotoAnalysis, RecommendationRequest, State, Suggestion
 from socialsongs.services.posts import create_post
-from socialsongs.services.releases import NotPossible, activate, register, retire, split
+from socialsongs.services.releases import NotPossible, activate, retire, split
 from workers.drain import Loop
 from workers.serving import Served, Serving, serving
 
-from .releases import card, network
+from .releases import registered
 
 pytestmark = pytest.mark.django_db
 
@@ -18,8 +17,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def releases_folder(tmp_path, settings):
     settings.SOCIALSONGS = {**settings.SOCIALSONGS, "RELEASES_DIR": str(tmp_path / "two")}
-    for name in ("old", "new"):
-        save_release(network(), card(name), tmp_path / "two")
     return tmp_path / "two"
 
 
@@ -27,10 +24,7 @@ def releases_folder(tmp_path, settings):
 def two(releases_folder, make_song):
     for number in range(3):
         make_song(f"Song {number}")
-    found = [
-        register(name=name, sha256=load_release(name, folder=releases_folder).sha256, card={})
-        for name in ("old", "new")
-    ]
+    found = registered(releases_folder, "old", "new")
     work_off()
     return found
 
