@@ -33,7 +33,7 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the checkout need not be installed
 
-from recommender.choose import artist_key, choose, directions  # noqa: E402
+from recommender.choose import artist_key, choose  # noqa: E402
 from recommender.evaluate.diversity import Change, Hubness, change, hubness, list_ndcg, similarity  # noqa: E402
 from recommender.evaluate.judged import look, read_judged  # noqa: E402
 from recommender.evaluate.metrics import Array  # noqa: E402
@@ -65,9 +65,7 @@ class Catalogue:
         starts = range(0, len(lyrics), ENCODE_AT_ONCE)
         read = [song for start in starts for song in model.encode(lyrics[start : start + ENCODE_AT_ONCE])]
         kept = {place: song for place, song in enumerate(read) if isinstance(song, EncodedLyric)}
-        different = directions(
-            np.stack([song.stage_one for song in kept.values()]), model.network.song_mean.cpu().numpy()
-        )
+        different = model.song_directions([song.stage_one for song in kept.values()])
         return cls(list(kept.values()), [artist_key(artists[place]) for place in kept], different, list(kept))
 
 

@@ -309,7 +309,7 @@ def main() -> None:
     network.matcher.photo = Given(model.dim)  # type: ignore[assignment]
     read = read_songs(network, [read_lyric(row["lyrics"]) for row in rows])
     first = read.pooled.numpy()
-    songs = Songs(read, [artist_key(row["artist"]) for row in rows], directions(first, first.mean(0)))
+    songs = Songs(read, [artist_key(row["artist"]) for row in rows], directions(first - first.mean(0)))
     people = People(copy.deepcopy(network), songs, reference, np.random.default_rng(options.seed))
     rest, half = len(reference) * 3 // 4, options.measured // 2
     kept = torch.cat([some_photos(part, half, draw) for part in (reference[:rest], reference[rest:])])

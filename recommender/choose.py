@@ -31,11 +31,10 @@ def artist_key(name: str) -> str:
     return "" if key in NOBODY else key
 
 
-def directions(vectors: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Unit vectors (N, D) of how songs differ from the mean song (D,): their inner product is how alike they are."""
-    centred = vectors - mean
-    length = np.linalg.norm(centred, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = centred / np.maximum(length, 1e-6)
+def directions(differences: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Unit vectors (N, D) of how songs differ from the mean song: their inner product is how alike they are."""
+    length = np.linalg.norm(differences, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = differences / np.maximum(length, 1e-6)
     return unit
 
 

@@ -68,8 +68,8 @@ class TagAttention(nn.Module):
         """Weights (B, N, m) of each line for each photo; (B, D), (N, m, D), (N, m) true where a line is."""
         together = self.from_line(states)[None] + self.from_photo(photos)[:, None, None]  # (B, N, m, H)
         scores = self.score(together.tanh()).squeeze(3)  # (B, N, m)
-        directions = nn.functional.normalize(states, dim=2)
-        scores = scores + torch.einsum("bd,nmd->bnm", self.bilinear(photos), directions)
+        lengths = torch.linalg.vector_norm(states, dim=2).clamp(min=1e-12)
+        scores = scores + torch.einsum("bd,nmd->bnm", self.bilinear(photos), states) / lengths
         weights: Tensor = scores.masked_fill(~mask[None], -torch.inf).softmax(2)
         return weights
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from .backbones import BACKBONES
+from .choose import directions
 from .images import Preprocessing
 from .language import foreign
 from .lyrics import Lyric, LyricEncoder, read_lyric
 from .matcher import Matcher
 from .packing import PackedStates, pack, unpack
+from .space import SearchSpace
 from .tagger import Box, Tagger, region_box
 from .wishes import read_wishes
 
@@ -68,8 +71,8 @@ class PhotoView:
 
 @dataclass(frozen=True)
 class EncodedLyric:
-    """What is stored of a song: g (m, D) as ``line_states`` packs them, l0 (D,), and the mean relevance over reference
-    photos.
+    """What is stored of a song: g (m, D) as ``line_states`` packs them, l0 as ``space`` lays it out, (D + 1,), and the
+    mean relevance over reference photos.
 
     ``line_offsets``: place of each state's line in ``lyrics.split("\\n")``.
     """
@@ -190,6 +193,14 @@ class Image2Song:
         every = network.matcher.photo.tag_vectors.weight.detach()
         self.tag_directions = nn.functional.normalize(every - every.mean(0), dim=1)
 
+    @cached_property
+    def space(self) -> SearchSpace:
+        network = self.network
+        with torch.inference_mode():
+            queries = network.matcher.query(network.reference)
+        arrays = (queries, network.song_mean, network.song_covariance)
+        return SearchSpace(*(array.float().cpu().numpy() for array in arrays))
+
     def analyse(self, photos: Sequence[Image.Image]) -> list[PhotoView]:
         """Look at upright RGB photos (see ``images.load_photo``)."""
         return self.look([self.preprocessing(photo) for photo in photos])
@@ -244,10 +255,12 @@ class Image2Song:
         for rows in _alike_in_length({row: lyric for row, lyric in enumerate(read) if row not in stored}):
             encoded = self.network.lyrics([read[row] for row in rows])
             for row, states, pooled in zip(rows, encoded.states.split(encoded.lines), encoded.pooled, strict=True):
-                kept, first = pack(states.float().cpu().numpy()), pooled.half().float()  # as precise as they are stored
+                kept = pack(states.float().cpu().numpy())
+                (first,) = self.space.songs(pooled.float().cpu().numpy()[None])
                 scores = self.network.matcher(self.network.reference, *self._padded([kept]))
                 mean = round(float(scores.mean()), 6)
-                stored[row] = EncodedLyric(kept, read[row].offsets, first.cpu().numpy(), mean)
+                # As precise as it is stored.
+                stored[row] = EncodedLyric(kept, read[row].offsets, first.astype(np.float16).astype(np.float32), mean)
         return [stored[row] for row in range(len(read))]
 
     def refusal(self, lyrics: str) -> Unreadable | None:
@@ -264,9 +277,9 @@ class Image2Song:
 
     @torch.inference_mode()
     def query(self, embedding: Vector) -> Vector:
-        """Stage one: v (D,) to v' (D,); its inner product with a song's ``stage_one`` estimates the relevance."""
-        query: Vector = self.network.matcher.query(self._tensor(embedding)[None])[0].cpu().numpy()
-        return query
+        """Stage one: v (D,) to v' as ``space`` lays it out, (D + 1,); its inner product with a song's ``stage_one``
+        estimates the relevance, but for the photo's mean."""
+        return self.space.query(self.network.matcher.query(self._tensor(embedding)[None])[0].cpu().numpy())
 
     @torch.inference_mode()
     def relevance(self, embedding: Vector, songs: Sequence[EncodedLyric]) -> Vector:
@@ -304,11 +317,14 @@ class Image2Song:
 
     @torch.inference_mode()
     def direction(self, embedding: Vector) -> Vector:
-        """From v (D,) the vector whose inner product with l0 less ``song_mean`` estimates the standing of a song: by it
+        """From v (D,) the vector (D + 1,) whose inner product with a song's ``stage_one`` estimates its standing: by it
         photos can be compared with each other."""
         query, spread = self._spread(embedding)
-        direction: Vector = (query / spread).cpu().numpy()
-        return direction
+        return self.space.query((query / spread).cpu().numpy())
+
+    def song_directions(self, songs: Sequence[Vector]) -> Vector:
+        """Of songs' ``stage_one``, how they differ from the mean song, as ``choose`` compares them, (N, D)."""
+        return directions(self.space.differences(np.asarray(songs, np.float32).reshape(-1, self.dim + 1)))
 
     def _spread(self, embedding: Vector) -> tuple[Tensor, Tensor]:
         """Of v (D,): its query in stage one, (D,), and the standard deviation of that query's relevances, ()."""

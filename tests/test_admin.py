@@ -343,8 +343,8 @@ def test_a_song_shows_what_is_like_it_and_which_posts_it_fits(desk, ready_post, 
     song, other = make_song("Sea"), make_song("Ocean")
     page = desk.get(f"{SONGS}{song.pk}/change/").content.decode()
     assert "have not been read yet" in page
-    SongEmbedding.objects.filter(song__in=[song, other]).update(stage_one=[1.0] + [0.0] * 127)
-    PhotoAnalysis.objects.update(direction=[1.0] + [0.0] * 127)
+    SongEmbedding.objects.filter(song__in=[song, other]).update(stage_one=[1.0] + [0.0] * 128)
+    PhotoAnalysis.objects.update(direction=[1.0] + [0.0] * 128)
     Post.objects.update(visibility="public")
     page = desk.get(f"{SONGS}{song.pk}/change/").content.decode()
     assert f'<a href="{SONGS}{other.pk}/change/">Ocean - The Ferry Hands</a> (1.00)' in page

@@ -17,8 +17,8 @@ def url_of(song, what):
 
 
 def axis(*places):
-    """A direction between axes of the model's space."""
-    return [1 / len(places) ** 0.5 if place in places else 0.0 for place in range(128)]
+    """A direction between axes of the space that is searched."""
+    return [1 / len(places) ** 0.5 if place in places else 0.0 for place in range(129)]
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_similar_songs_come_most_alike_first(api_of, alice, encoded):
 
 
 def test_public_posts_that_a_song_fits_are_found_and_private_ones_are_not(api_of, bob, encoded, ready_post):
-    PhotoAnalysis.objects.update(direction=axis(0, 1), embedding=axis(0, 1))
+    PhotoAnalysis.objects.update(direction=axis(0, 1), embedding=axis(0, 1)[:128])
     url = url_of(encoded("Sea", 0), "posts")
     assert api_of(bob).get(url).json() == {"results": [], "notice": None}
     Post.objects.update(visibility="public")

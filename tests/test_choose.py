@@ -56,7 +56,7 @@ def test_nothing_to_choose_from_is_an_empty_list():
 @given(st.integers(0, 2**32 - 1), st.integers(0, 40), st.integers(1, 50), st.floats(0, 3), st.integers(1, 3))
 def test_a_list_is_never_shorter_than_asked_while_there_are_songs(seed, songs, limit, strength, per_artist):
     random = np.random.default_rng(seed)
-    utility, vectors = random.normal(size=songs), directions(random.normal(size=(songs, 8)), np.zeros(8))
+    utility, vectors = random.normal(size=songs), directions(random.normal(size=(songs, 8)))
     artists = [str(name) for name in random.choice(["", "a", "b", "c"], songs)]
     chosen = choose(utility, vectors, artists, limit=limit, strength=strength, per_artist=per_artist)
     assert len(chosen) == len(set(chosen)) == min(limit, songs)

@@ -70,12 +70,11 @@ def matching(
     """The places that ``first`` leaves: by relevance (N,), moved by popularity, taste, rules and what is there."""
     if not candidates.ids:
         return Matching([], [])
-    mean = model.network.song_mean.cpu().numpy()
-    directions = candidates.directions(mean)
+    directions = model.song_directions([song.stage_one for song in candidates.lyrics])
     raised = np.array([rules.raised(*one) for one in zip(candidates.ids, candidates.genres, strict=True)])
     utility = model.standing(ask.together.embedding, scores) + config().POPULARITY * candidates.popularity + raised
     if ask.user is not None and config().TASTE:
-        utility += config().TASTE * liking(user=ask.user, release=release, songs=directions, mean=mean)
+        utility += config().TASTE * liking(model, release, user=ask.user, songs=directions)
     above = [candidates.rows[pick.song] for pick in first if pick.song in candidates.rows]
     artists_above = [pick.artist for pick in first]
     chosen = choose(

@@ -13,7 +13,7 @@ from cachetools import LRUCache
 from recommender.model import EncodedLyric
 from recommender.packing import packed_type
 from socialsongs.conf import config
-from socialsongs.models import SongEmbedding
+from socialsongs.models import EMBEDDING_DIM, SongEmbedding
 from socialsongs.selectors.nearest import VERSION, NearSong
 
 MIB = 1024 * 1024
@@ -53,5 +53,5 @@ def _encoded(row: SongEmbedding) -> EncodedLyric:
     assert row.line_states is not None
     assert row.stage_one is not None
     stage_one = np.asarray(row.stage_one, np.float32)
-    states = np.frombuffer(bytes(row.line_states), packed_type(len(stage_one)))
+    states = np.frombuffer(bytes(row.line_states), packed_type(EMBEDDING_DIM))
     return EncodedLyric(states, row.line_offsets, stage_one, row.mean_score)

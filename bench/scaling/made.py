@@ -34,7 +34,8 @@ SAY_EVERY = 60.0
 class Made:
     """N songs: the lines of song n are states[starts[n] : starts[n + 1]], and so are their words.
 
-    states (sum of m,) packed, stage_one (N, D) fp16, mean_score (N,), exact (P, N) the full relevance for each photo
+    states (sum of m,) packed, stage_one (N, D + 1) fp16, mean_score (N,)
+    exact (P, N) the full relevance for each photo
     """
 
     real: list[str]  # the lyrics that lines were taken from
@@ -144,7 +145,7 @@ def _pooled(model: Image2Song, states: NDArray[np.void], starts: NDArray[np.int6
         end = min(begin + POOLED_AT_ONCE, len(starts) - 1)
         part = torch.from_numpy(unpack(states[starts[begin] : starts[end]]))
         encoded = model.network.lyrics.pool(part, np.diff(starts[begin : end + 1]).tolist())
-        parts.append(encoded.pooled.half().numpy())
+        parts.append(model.space.songs(encoded.pooled.numpy()).astype(np.float16))
     return np.concatenate(parts)
 
 

@@ -3,7 +3,7 @@
 from .claimable import Claimable, State
 from .photo import PhotoAnalysis, PhotoSubject
 from .post import Post, PostPhoto
-from .release import EMBEDDING_DIM, ModelRelease
+from .release import EMBEDDING_DIM, SEARCH_DIM, ModelRelease
 from .rule import Rule
 from .song import Song, SongEmbedding
 from .suggestion import Feedback, RecommendationRequest, Suggestion
@@ -12,6 +12,7 @@ from .worker import Worker
 
 __all__ = [
     "EMBEDDING_DIM",
+    "SEARCH_DIM",
     "Claimable",
     "Feedback",
     "ModelRelease",

@@ -10,7 +10,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from pgvector.django import HalfVectorField
 
-from .release import EMBEDDING_DIM, ModelRelease
+from .release import EMBEDDING_DIM, SEARCH_DIM, ModelRelease
 
 
 class PhotoSubject(models.Model):
@@ -53,8 +53,8 @@ class PhotoAnalysis(models.Model):
     tags = models.JSONField(default=list)
     # v: what tag attention reads, (EMBEDDING_DIM,)
     embedding = HalfVectorField(dimensions=EMBEDDING_DIM)
-    # v' of stage one by how far its relevances lie apart, (EMBEDDING_DIM,): what songs are compared with
-    direction = HalfVectorField(dimensions=EMBEDDING_DIM, null=True, blank=True, editable=False)
+    # v' of stage one by how far its relevances lie apart, (SEARCH_DIM,): what songs are compared with
+    direction = HalfVectorField(dimensions=SEARCH_DIM, null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from pgvector.django import HalfVectorField
 
-# Numbers per stage-one vector and per stored line state. Loading a release checks its own against this.
+# Numbers per photo vector and stored line state, and per vector that is searched by (``recommender.space``). Loading a
+# release checks its own against this.
 EMBEDDING_DIM = 128
+SEARCH_DIM = EMBEDDING_DIM + 1
 
 
 class ModelRelease(models.Model):
@@ -26,8 +27,6 @@ class ModelRelease(models.Model):
         validators=[MaxValueValidator(99)],
         help_text="Staged: answers for so many of a hundred people, in the place of the active one.",
     )
-    # The mean of stage one's vectors over many songs, (EMBEDDING_DIM,): songs are alike by how they differ from it.
-    song_mean = HalfVectorField(dimensions=EMBEDDING_DIM, null=True, blank=True, editable=False)
     paused = models.BooleanField(default=False, help_text="Encode no songs for it for now.")
     songs_per_second = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(0.01)], help_text="Encode no faster; empty: no limit."

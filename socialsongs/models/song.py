@@ -13,7 +13,7 @@ from django.db.models.functions import MD5
 from pgvector.django import HalfVectorField
 
 from .claimable import Claimable
-from .release import EMBEDDING_DIM, ModelRelease
+from .release import SEARCH_DIM, ModelRelease
 
 # What a catalogue search reads; the index below and ``selectors.search_songs`` must agree on it.
 SONG_SEARCH = SearchVector("title", "artist", "album", "lyrics", config="simple")
@@ -129,8 +129,8 @@ class SongEmbedding(Claimable):
     # Of the lyrics that this row is about: when the song's differ, the row is queued again and its claim void.
     lyrics_digest = models.CharField(max_length=32, editable=False)
 
-    # l0: the lyric pooled without a photo, (EMBEDDING_DIM,)
-    stage_one = HalfVectorField(dimensions=EMBEDDING_DIM, null=True, blank=True)
+    # l0: the lyric pooled without a photo, as it is searched by, (SEARCH_DIM,)
+    stage_one = HalfVectorField(dimensions=SEARCH_DIM, null=True, blank=True)
     # g_1..g_m for the tag attention, (m,) records of EMBEDDING_DIM int8 and their fp16 scale, little endian
     line_states = models.BinaryField(null=True, blank=True)
     # Index of each state's line in the lyric's lines (blank lines are not encoded), (m,)
@@ -155,12 +155,18 @@ class SongEmbedding(Claimable):
                 condition=models.Q(state__in=["queued", "analysing"]),
                 name="socialsongs_embedding_claim",
             ),
-            # Selective filters go through the b-tree and sort exactly:
-            # WHERE release = .. AND status = 'published' AND language = .. AND genre = ..
+            # Selective filters go through these and sort exactly: WHERE release = .. AND status = 'published'
+            # AND genre = .. AND (language = 'pt' OR language LIKE 'pt-%')
             models.Index(
-                fields=["release", "status", "language", "genre"],
-                condition=models.Q(stage_one__isnull=False),
-                name="socialsongs_embedding_filter",
+                fields=["release", "genre"],
+                condition=models.Q(stage_one__isnull=False, status="published"),
+                name="socialsongs_embedding_genre",
+            ),
+            models.Index(
+                fields=["release", "language"],
+                opclasses=["int8_ops", "varchar_pattern_ops"],
+                condition=models.Q(stage_one__isnull=False, status="published"),
+                name="socialsongs_embedding_language",
             ),
         ]
         # The HNSW index on stage_one is partial, one for each release, and made CONCURRENTLY after the

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection, models, transaction
-from django.db.models import F, FloatField, Q, QuerySet
+from django.db.models import FloatField, Q, QuerySet
 from django.db.models.expressions import ExpressionWrapper, RawSQL
 from pgvector.django import MaxInnerProduct
 
@@ -26,12 +26,16 @@ VERSION = RawSQL("socialsongs_songembedding.xmin::text::bigint", (), models.BigI
 
 
 class NearSong(NamedTuple):
-    """An embedding row: its key, its song, the transaction that wrote it last, and minus <v', l0>."""
+    """An embedding row: its key, its song, the transaction that wrote it last, minus the estimate <v', l0>; and of the
+    song what choosing asks for."""
 
     pk: int
     song_id: UUID
     version: int
     distance: float
+    artist: str
+    genre: str
+    popularity: float
 
 
 def song_filters(*, parameters: dict[str, object]) -> Q:
@@ -51,7 +55,7 @@ def song_filters(*, parameters: dict[str, object]) -> Q:
 
 
 def nearest_songs(*, release: ModelRelease, embedding: Sequence[float], condition: Q, limit: int) -> list[NearSong]:
-    """The encoded songs with the highest <v', l0>, best first; ``embedding`` is v', (EMBEDDING_DIM,).
+    """The encoded songs with the highest <v', l0>, best first; ``embedding`` is v', (SEARCH_DIM,).
 
     By the HNSW index; one by one where the condition leaves few songs, which the planner does not do by itself, and
     where the index found too few.
@@ -89,14 +93,16 @@ def search_further(limit: int) -> None:
 
 def _by_index(rows: QuerySet[SongEmbedding], distance: MaxInnerProduct, limit: int) -> list[NearSong]:
     search_further(limit)
-    return sorted(_read(rows.annotate(distance=distance), limit), key=attrgetter("distance"))
+    return _read(rows.order_by(distance)[:limit], distance)
 
 
 def _one_by_one(rows: QuerySet[SongEmbedding], distance: MaxInnerProduct, limit: int) -> list[NearSong]:
     # By a sum, which no index knows.
-    return _read(rows.annotate(distance=ExpressionWrapper(distance + 0.0, FloatField())), limit)
+    return _read(rows.order_by(ExpressionWrapper(distance + 0.0, FloatField()))[:limit], distance)
 
 
-def _read(rows: QuerySet[SongEmbedding], limit: int) -> list[NearSong]:
-    nearest = rows.annotate(version=VERSION).order_by(F("distance"))[:limit]
-    return [NearSong._make(row) for row in nearest.values_list("pk", "song_id", "version", "distance")]
+def _read(nearest: QuerySet[SongEmbedding], distance: MaxInnerProduct) -> list[NearSong]:
+    # The songs' rows are joined to what was found, and not to all rows before they are sorted.
+    found = SongEmbedding.objects.filter(pk__in=nearest.values("pk")).annotate(version=VERSION, distance=distance)
+    rows = found.values_list("pk", "song_id", "version", "distance", "song__artist", "genre", "song__popularity")
+    return sorted(map(NearSong._make, rows), key=attrgetter("distance", "pk"))

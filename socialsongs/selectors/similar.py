@@ -20,7 +20,7 @@ from .catalogue import active_release
 from .nearest import nearest_songs, search_further, song_filters
 from .posts import visible_posts
 
-# Songs that are compared exactly, of those that the index finds: its inner product prefers songs far from the mean.
+# Songs of which the most alike are told, of those that are near: some differ from the mean song by less.
 CANDIDATES_PER_SONG = 10
 FEWEST_CANDIDATES = 100
 
@@ -46,10 +46,10 @@ EXACTLY = BEST_PHOTOS.replace(f"ORDER BY {NEAREST}", f"ORDER BY ({NEAREST}) + 0.
 
 
 class Read(NamedTuple):
-    """A song as the active release sees it: how its vector differs from the mean song's, (EMBEDDING_DIM,)."""
+    """A song as the active release sees it, (SEARCH_DIM,)."""
 
     release: ModelRelease
-    direction: list[float]
+    vector: list[float]
 
 
 def similar_songs(*, song: Song, limit: int) -> list[tuple[Song, float]]:
@@ -67,7 +67,7 @@ def similar_songs(*, song: Song, limit: int) -> list[tuple[Song, float]]:
     )
     rows = SongEmbedding.objects.filter(pk__in=[one.pk for one in near], stage_one__isnull=False)
     compared = sorted(
-        (-_cosine(own, _centred(vector, release)), key, _name(title, artist))
+        (-_cosine(own, vector), key, _name(title, artist))
         for key, vector, title, artist in rows.values_list("song_id", "stage_one", "song__title", "song__artist")
     )
     best: dict[tuple[str, str], tuple[UUID, float]] = {}
@@ -113,16 +113,12 @@ def _read(song: Song) -> Read:
             "The lyrics of this song have not been read yet, or hold nothing that could be compared. "
             "Try again in a while."
         )
-    return Read(release, _centred(vector, release))
+    return Read(release, list(vector))
 
 
-def _centred(vector: Any, release: ModelRelease) -> list[float]:
-    if release.song_mean is None:
-        return list(vector)
-    return [value - mean for value, mean in zip(vector, release.song_mean, strict=True)]
-
-
-def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
+def _cosine(one: Sequence[float], other: Any) -> float:
+    """Between how two songs differ from the mean one, as photos see it: the last number alone is not of that."""
+    one, other = one[:-1], list(other)[:-1]
     lengths = hypot(*one) * hypot(*other)
     return sum(map(mul, one, other)) / lengths if lengths else 0.0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
@@ -21,10 +20,10 @@ class NotPossible(Exception):
     """The release cannot be registered or switched; the text says why."""
 
 
-def register(*, name: str, sha256: str, card: dict[str, Any], song_mean: Sequence[float] | None = None) -> ModelRelease:
+def register(*, name: str, sha256: str, card: dict[str, Any]) -> ModelRelease:
     """Make a release known. The first one is active at once, later ones are staged; a known one stays as it is.
 
-    ``song_mean``: see ModelRelease. Raises NotPossible when its weights changed under the same name.
+    Raises NotPossible when its weights changed under the same name.
     """
     with transaction.atomic():
         release, created = ModelRelease.objects.get_or_create(name=name, defaults={"sha256": sha256, "card": card})
@@ -34,8 +33,6 @@ def register(*, name: str, sha256: str, card: dict[str, Any], song_mean: Sequenc
                 f"(SHA-256 {release.sha256[:12]}, now {sha256[:12]}). "
                 "Weights never change under a name: give the new ones a new name."
             )
-        if song_mean is not None:
-            ModelRelease.objects.filter(pk=release.pk).update(song_mean=list(song_mean))
         if created and not ModelRelease.objects.filter(state=State.ACTIVE).exists():
             _switch(release)
         sync_embeddings()

@@ -186,8 +186,7 @@ def _register(name: str) -> ModelRelease:
     model = load_release(name, folder=_folder())
     if model.dim != EMBEDDING_DIM:
         raise ReleaseError(f"Release {name!r} has vectors of {model.dim} numbers, the database {EMBEDDING_DIM}.")
-    mean = model.network.song_mean.cpu().tolist()
-    return releases.register(name=name, sha256=model.sha256, card=model.card, song_mean=mean)
+    return releases.register(name=name, sha256=model.sha256, card=model.card)
 
 
 def _state(release: ModelRelease) -> str:

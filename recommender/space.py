@@ -1,0 +1,55 @@
+"""Stage one's vectors, laid out so that a graph of neighbours finds its way.
+
+An HNSW index links songs that are near each other and follows these links towards a query. It works as far as songs are
+near each other between which queries hardly tell. By l0 they are not: photos' queries v' differ along some of its axes
+only, and lie apart from the songs. A song is therefore kept as (D + 1,)
+
+    [A (l0 - mean) ; rest] / R,    A = (E[v' v'^T] + ridge)^(1/2),    rest = (R^2 - |A (l0 - mean)|^2)^(1/2)
+
+and a query as R [A^(-1) v' ; 0]. Their inner product is <v', l0 - mean> as before; |A (x - y)|^2 is by how much queries
+tell two songs apart, in the mean square; and as all songs are 1 long, the largest inner product is also the nearest
+song (Bachrach et al. 2014).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Of the mean variance: what queries may differ by along axes of which the reference photos show little.
+RIDGE = 0.3
+# R in root mean squares of |A (l0 - mean)|: hardly a song is longer, and little is left for ``rest``.
+RADIUS = 1.6
+
+Vectors = NDArray[np.float32]
+
+
+class SearchSpace:
+    """Of one release: by queries v' (R, D) of its reference photos, and the mean (D,) and covariance (D, D) of l0."""
+
+    def __init__(self, queries: Vectors, mean: Vectors, covariance: Vectors) -> None:
+        moment = queries.astype(np.float64).T @ queries / len(queries)
+        values, axes = np.linalg.eigh(moment)
+        values = np.maximum(values, 0.0) + RIDGE * max(float(values.mean()), 1e-6)
+        # Symmetric roots, which do not depend on the axes' signs: they are the same on any machine.
+        onward, back = (axes * values**0.5) @ axes.T, (axes * values**-0.5) @ axes.T
+        radius = RADIUS * max(float(np.trace(onward @ covariance @ onward)), 1e-6) ** 0.5
+        self.mean = mean
+        self.onward: Vectors = (onward / radius).astype(np.float32)
+        self.back: Vectors = (back * radius).astype(np.float32)
+
+    def songs(self, pooled: Vectors) -> Vectors:
+        """l0 (N, D) to (N, D + 1)."""
+        placed = (pooled - self.mean) @ self.onward
+        rest = np.sqrt(np.maximum(1.0 - np.square(placed).sum(1, keepdims=True), 0.0))
+        found: Vectors = np.hstack([placed, rest])
+        return found
+
+    def query(self, query: Vectors) -> Vectors:
+        """v' (D,) to (D + 1,)."""
+        return np.append(self.back @ query, np.float32(0.0))
+
+    def differences(self, songs: Vectors) -> Vectors:
+        """From (N, D + 1) by how much each song differs from the mean one, l0 - mean (N, D)."""
+        found: Vectors = songs[:, :-1] @ self.back
+        return found

@@ -1,0 +1,58 @@
+"""Where stage one's vectors lie does not change what is nearest; it makes them easier to find."""
+
+import numpy as np
+import pytest
+
+from recommender.space import SearchSpace
+
+DIM = 16
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(5)
+
+
+@pytest.fixture
+def queries(random):
+    """They differ along a few axes only."""
+    return (random.normal(size=(64, DIM)) * 0.7 ** np.arange(DIM)).astype(np.float32)
+
+
+@pytest.fixture
+def songs(random):
+    return (random.normal(size=(500, DIM)) + 1.0).astype(np.float32)
+
+
+@pytest.fixture
+def space(queries, songs):
+    return SearchSpace(queries, songs.mean(0), np.cov(songs.T, bias=True).astype(np.float32))
+
+
+def test_the_estimate_is_the_same_but_for_a_constant_of_the_photo(space, queries, songs):
+    for query in queries:
+        estimates = space.songs(songs) @ space.query(query)
+        np.testing.assert_allclose(estimates, (songs - songs.mean(0)) @ query, atol=1e-4)
+
+
+def test_songs_are_one_long(space, songs):
+    lengths = np.linalg.norm(space.songs(songs), axis=1)
+    assert np.mean(np.abs(lengths - 1) < 1e-4) > 0.95
+
+
+def test_songs_are_far_apart_when_queries_tell_them_apart(space, queries, songs):
+    placed = space.songs(songs)[:, :-1]
+    apart = np.square(placed[1:] - placed[:-1]).sum(1)
+    told = np.square((songs[1:] - songs[:-1]) @ queries.T).mean(1)
+    assert np.corrcoef(apart, told)[0, 1] > 0.95
+    assert np.corrcoef(np.square(songs[1:] - songs[:-1]).sum(1), told)[0, 1] < 0.7
+
+
+def test_how_a_song_differs_from_the_mean_is_found_again(space, songs):
+    np.testing.assert_allclose(space.differences(space.songs(songs)), songs - songs.mean(0), atol=1e-4)
+
+
+def test_a_release_that_knows_nothing_of_photos_or_songs_has_a_space(songs):
+    nothing = SearchSpace(np.zeros((4, DIM), np.float32), np.zeros(DIM, np.float32), np.zeros((DIM, DIM), np.float32))
+    assert np.isfinite(nothing.songs(songs)).all()
+    assert np.isfinite(nothing.query(songs[0])).all()
