@@ -13,6 +13,7 @@ fidelity    against the exhaustive ranking of all songs by the full relevance. r
             one; score_ratio: mean full score of the ten that are returned, by relevance alone, over that of the best
             ten; overlap10: how many of them are the same. Per filter against the songs that it leaves.
 growth      p95 of the whole catalogue over that of the first 10,000 songs, encoded for a release of their own.
+sizes       the same for 10,000 and 100,000 songs, by p50 and p95.
 import      COPY of prepared embedding rows, and the HNSW index after it. (The songs' rows, with the index of words that
             staff search by, are loaded before; their rate is beside it.)
 churn       a fifth of 100,000 songs, of a release of their own, deleted and as many others added: recall300 before,
@@ -57,6 +58,7 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 from scaling import load  # noqa: E402
 from scaling.made import Made, make  # noqa: E402
+from scaling.plots import plot  # noqa: E402
 
 from recommender.evaluate.baselines import SentenceEncoder, tag_sentence  # noqa: E402
 from recommender.evaluate.judged import JudgedSet, read_judged  # noqa: E402
@@ -98,6 +100,7 @@ class Bench:
     def __init__(self, model: Image2Song, views: Sequence[PhotoView], made: Made) -> None:
         self.model, self.views, self.made = model, views, made
         self.genres = load.genres(len(made))
+        self.digests = load.lyrics_digests(made)
         self.estimates = np.stack([model.query(view.embedding) for view in views]) @ made.stage_one.T  # (P, N)
 
     # Loading
@@ -108,10 +111,10 @@ class Bench:
         say(f"{count} songs' rows")
         rows = load.timed(load.copy_songs, self.made, range(count), self.genres)
         for release, songs in releases.items():
-            load.copy_embeddings(self.made, range(songs), self.genres, release)
+            self.copy(range(songs), release)
             self.index(release)
         say("their embeddings, prepared")
-        copied = load.timed(load.copy_embeddings, self.made, range(count), self.genres, whole)
+        copied = load.timed(self.copy, range(count), whole)
         say("the HNSW index")
         indexed = load.timed(self.index, whole)
         self.sql("VACUUM ANALYZE")
@@ -121,6 +124,9 @@ class Bench:
             "index_s": round(indexed, 1),
             "song_rows_per_s": round(count / rows),
         }
+
+    def copy(self, numbers: Sequence[int], release: ModelRelease) -> None:
+        load.copy_embeddings(self.made, numbers, self.genres, release, self.digests)
 
     def index(self, release: ModelRelease) -> None:
         call_command("releases", "index", release.name, memory=2048, stdout=StringIO())
@@ -196,7 +202,7 @@ class Bench:
         rows = SongEmbedding.objects.filter(release=release, song__in=[load.song_id(int(number)) for number in gone])
         rows._raw_delete(rows.db)
         added = np.arange(songs, min(songs + songs // 5, len(self.made)))
-        took = load.timed(load.copy_embeddings, self.made, added.tolist(), self.genres, release)
+        took = load.timed(self.copy, added.tolist(), release)
         allowed = np.concatenate([np.setdiff1d(np.arange(songs), gone), added])
         after = recall(allowed)
         self.index(release)
@@ -331,9 +337,10 @@ def after_start(
     say("speed")
     cold, *_, warm = bench.times(whole)
     found |= quantiles("cold_", cold) | quantiles("", warm)
-    *_, of_few = bench.times(few)
-    found |= quantiles("few_", of_few)
-    found["growth_10k_to_1m"] = round(found["p95_ms"] / found["few_p95_ms"], 2)
+    by_size = {sizes[release]: quantiles("", bench.times(release)[-1]) for release in (few, churned)}
+    by_size[len(bench.made)] = quantiles("", warm)
+    found["sizes"] = by_size
+    found["growth_10k_to_1m"] = round(found["p95_ms"] / by_size[sizes[few]]["p95_ms"], 2)
     say(f"fidelity, after {found}")
     found |= bench.fidelity(whole, len(bench.made))
     filters = {}
@@ -355,8 +362,10 @@ def after_start(
 def show(found: dict[str, Any]) -> None:
     table = Table("figure", "measured", "target", title=f"{found['songs']} songs, {os.cpu_count()} cores")
     for name, value in found.items():
-        if name != "filters":
+        if name not in ("filters", "sizes"):
             table.add_row(name, str(value), TARGETS.get(name, ""))
+    for songs, figures in found["sizes"].items():
+        table.add_row(f"p50_ms / p95_ms, {songs} songs", f"{figures['p50_ms']} / {figures['p95_ms']}", "")
     targets = TARGETS | {"p50_ms": "", "p95_ms": "<= 90"}
     for share, figures in found["filters"].items():
         for name, value in figures.items():
@@ -371,6 +380,7 @@ def main() -> None:
     parser.add_argument("--lyrics", type=Path, nargs="*", default=[], help="JSON Lines with real lyrics")
     parser.add_argument("--judged", type=Path, help="a folder with photos/, photos.jsonl and songs.jsonl")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "socialsongs-scale-cache")
+    parser.add_argument("--plots", type=Path, help="a folder for scale.png and filters.png; needs matplotlib")
     given = parser.parse_args()
     from recommender.release import load_release
 
@@ -383,6 +393,8 @@ def main() -> None:
         found = measure(given, made, views, lyrics)
         connection.close()
     show(found)
+    if given.plots:
+        plot(found, given.plots)
     print(json.dumps(found))
 
 

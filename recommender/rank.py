@@ -107,8 +107,9 @@ class TwoStage:
     def __init__(self, model: Image2Song, songs: Sequence[EncodedLyric]) -> None:
         self.model = model
         self.songs = songs
+        # (N, D + 1)
         none = np.zeros((0, model.dim + 1), np.float32)
-        self.stage_one = np.stack([song.stage_one for song in songs]).astype(np.float32) if songs else none  # (N, D + 1)
+        self.stage_one = np.stack([song.stage_one for song in songs]).astype(np.float32) if songs else none
 
     def __call__(self, view: PhotoView, candidates: int) -> tuple[list[int], Scores]:
         """The C <= ``candidates`` songs with the highest <v', l0>: their places, best relevance first, equal ones by

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from recommender.model import PhotoView, Tag
-from socialsongs.models import Feedback, RecommendationRequest, Rule, Song, Suggestion
+from socialsongs.models import Feedback, RecommendationRequest, Rule, Song, SongEmbedding, Suggestion
 from socialsongs.services.catalogue import save_song
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import register
@@ -19,7 +19,7 @@ from workers.suggest import find_songs
 
 pytestmark = pytest.mark.django_db
 PLAIN = {"DIVERSITY": 0.0, "POPULARITY": 0.0, "EXPLORATION": 0.0, "TASTE": 0.0}
-OTHER = {"user": None, "hidden": (), "seed": ""}  # of an Ask
+OTHER = {"user": None, "hidden": (), "seed": "", "worded": False}  # of an Ask
 WORDS = ("tide", "gulls", "masts", "home", "dance", "night", "snow", "road", "dog", "sea", "light", "rain")
 
 
@@ -87,8 +87,8 @@ def unsure(monkeypatch, model):
 @pytest.fixture
 def ask(model, known, view):
     def make(**parameters):
-        user, hidden, seed = (parameters.pop(name, default) for name, default in OTHER.items())
-        return find_songs(model, known, Ask([view], parameters, user, hidden, seed))
+        other = {name: parameters.pop(name, default) for name, default in OTHER.items()}
+        return find_songs(model, known, Ask([view], parameters, **other))
 
     return make
 
@@ -242,6 +242,16 @@ def test_without_a_clear_match_staff_and_popularity_speak(songs, unsure, ask):
     for one in found.suggestions[:3]:
         assert (one.line, one.reasons) == ("", [])  # nothing is made up about why they fit
     assert all(one.line for one in found.suggestions[3:])
+
+
+def test_words_are_answered_by_what_is_nearest_before_what_is_popular(songs, unsure, ask):
+    Song.objects.filter(title="Song 1").update(editorial=True)
+    found = ask(limit=5, worded=True)
+    assert not found.confident
+    assert {one.origin for one in found.suggestions} == {"nearest"}
+    assert {one.origin for one in ask(limit=12, genre="folk", worded=True).suggestions} == {"nearest"}
+    SongEmbedding.objects.filter(song__title="Song 1").update(stage_one=None)
+    assert [one.origin for one in ask(limit=20, worded=True).suggestions][-1] == "editorial"
 
 
 def test_what_is_offered_is_allowed_and_not_blocked(songs, unsure, ask):

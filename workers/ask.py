@@ -24,7 +24,7 @@ class Ask:
     """Photos or a text as the model sees them, and what the request says beside them.
 
     ``user``: whose taste may count. ``hidden``: songs that they hid. ``seed``: what is drawn by lot is the same for the
-    same seed.
+    same seed. ``worded``: a text says what is wished.
     """
 
     views: Sequence[PhotoView]
@@ -32,13 +32,15 @@ class Ask:
     user: Any = None
     hidden: Collection[UUID] = ()
     seed: str = ""
+    worded: bool = False
 
     @classmethod
     def of(cls, request: RecommendationRequest, views: Sequence[PhotoView]) -> Ask:
+        worded = bool(request.text)
         if request.post is None:
-            return cls(views, request.parameters, seed=str(request.pk))
+            return cls(views, request.parameters, seed=str(request.pk), worded=worded)
         hidden = list(hidden_songs(post=request.post))
-        return cls(views, request.parameters, request.post.owner_id, hidden, str(request.pk))
+        return cls(views, request.parameters, request.post.owner_id, hidden, str(request.pk), worded)
 
     @property
     def asked(self) -> dict[str, Any]:

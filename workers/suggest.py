@@ -50,7 +50,12 @@ def find_songs(model: Image2Song, release: ModelRelease, ask: Ask) -> Found:
         first = pinned(release, condition, rules)
         best = matching(model, release, ask, candidates, scores, first, rules)
         confident = any(likely[song] >= model.no_match for song in best.songs)
-        further = best.explored if confident else offered(release, condition, rules, ask.seed) + best.nearest
+        if confident:
+            further = best.explored
+        elif ask.worded:  # what is popular would not answer the words
+            further = best.nearest + offered(release, condition, rules, ask.seed)
+        else:
+            further = offered(release, condition, rules, ask.seed) + best.nearest
         picks = _without_repeats([*first, *further])[: ask.limit]
         rows = Song.objects.only(*SHOWN).in_bulk([pick.song for pick in picks])
         picks = [pick for pick in picks if pick.song in rows]  # the others were deleted in this moment

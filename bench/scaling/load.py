@@ -72,10 +72,12 @@ def copy_songs(made: Made, numbers: Iterable[int], of: NDArray[np.str_]) -> None
     _copy("socialsongs_song", SONG, rows)
 
 
-def copy_embeddings(made: Made, numbers: Iterable[int], of: NDArray[np.str_], release: ModelRelease) -> None:
+def copy_embeddings(
+    made: Made, numbers: Iterable[int], of: NDArray[np.str_], release: ModelRelease, digests: Sequence[str]
+) -> None:
     rows = (
         (
-            song_id(number), release.pk, "ready", "", 0, NOW, NOW, _digest(made.lyrics(number)),
+            song_id(number), release.pk, "ready", "", 0, NOW, NOW, digests[number],
             HalfVector(made.stage_one[number]), made.packed(number).tobytes(),
             list(range(int(made.starts[number + 1] - made.starts[number]))), float(made.mean_score[number]),
             "published", False, "en", str(of[number]), markets(number),
@@ -85,9 +87,9 @@ def copy_embeddings(made: Made, numbers: Iterable[int], of: NDArray[np.str_], re
     _copy("socialsongs_songembedding", EMBEDDING, rows)
 
 
-def _digest(lyrics: str) -> str:
-    """As the database computes it."""
-    return hashlib.md5(lyrics.encode()).hexdigest()
+def lyrics_digests(made: Made) -> list[str]:
+    """As the database computes them."""
+    return [hashlib.md5(made.lyrics(number).encode()).hexdigest() for number in range(len(made))]
 
 
 def copy_peer(vectors: Iterable[NDArray[np.float32]]) -> None:

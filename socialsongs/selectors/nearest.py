@@ -16,7 +16,8 @@ from pgvector.django import MaxInnerProduct
 from ..conf import config
 from ..models import ModelRelease, Song, SongEmbedding
 
-MOST_EF_SEARCH = 1000  # pgvector's own limit
+# How many songs the index keeps in view, so that hardly one of the nearest is missed: pgvector's own limit.
+EF_SEARCH = 1000
 # How many rows the index looks at before it gives up on a condition that too few of them meet.
 MOST_SCANNED = 40_000
 # Up to so many songs are sorted one by one: faster than the index, which would leave most of what it finds.
@@ -78,7 +79,7 @@ def _expected(rows: QuerySet[SongEmbedding]) -> int:
 
 
 def search_further(limit: int) -> None:
-    """Inside the transaction of a search by an HNSW index.
+    """Inside the transaction of a search by an HNSW index for so many rows.
 
     It gives 40 rows, before the condition, unless it is told to look at as many as are asked for and to go on while the
     condition leaves too few. It then gives them only roughly in order.
@@ -87,7 +88,7 @@ def search_further(limit: int) -> None:
         cursor.execute(
             "SET LOCAL hnsw.iterative_scan = relaxed_order; "
             f"SET LOCAL hnsw.max_scan_tuples = {MOST_SCANNED}; SET LOCAL hnsw.scan_mem_multiplier = 8; "
-            f"SET LOCAL hnsw.ef_search = {min(MOST_EF_SEARCH, max(3 * limit, 40))}"
+            f"SET LOCAL hnsw.ef_search = {min(EF_SEARCH, max(4 * limit, 40))}"
         )
 
 

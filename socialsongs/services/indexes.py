@@ -10,9 +10,8 @@ from django.db import connection
 
 from ..models import ModelRelease
 
-# Of each row in the graph, and how many are looked at to find these. More than pgvector's own 16 and 64, since photos'
-# vectors lie apart from the songs': with those a search misses about twice as many of the nearest songs.
-NEIGHBOURS, CONSIDERED = 24, 100
+# Of each row in the graph, and how many are looked at to find these: pgvector's own numbers.
+NEIGHBOURS, CONSIDERED = 16, 64
 
 
 @dataclass(frozen=True)
