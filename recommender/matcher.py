@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .lyrics import LINE_HIDDEN
+from .lyrics import LINE_HIDDEN, segment_softmax
 
 
 class PhotoEncoder(nn.Module):
@@ -66,12 +66,16 @@ class TagAttention(nn.Module):
 
     def forward(self, photos: Tensor, states: Tensor, mask: Tensor) -> Tensor:
         """Weights (B, N, m) of each line for each photo; (B, D), (N, m, D), (N, m) true where a line is."""
-        together = self.from_line(states)[None] + self.from_photo(photos)[:, None, None]  # (B, N, m, H)
-        scores = self.score(together.tanh()).squeeze(3)  # (B, N, m)
-        lengths = torch.linalg.vector_norm(states, dim=2).clamp(min=1e-12)
-        scores = scores + torch.einsum("bd,nmd->bnm", self.bilinear(photos), states) / lengths
-        weights: Tensor = scores.masked_fill(~mask[None], -torch.inf).softmax(2)
+        weights: Tensor = self.scores(photos, states).masked_fill(~mask[None], -torch.inf).softmax(2)
         return weights
+
+    def scores(self, photos: Tensor, states: Tensor) -> Tensor:
+        """Before the softmax: (B, D) and (..., D) to (B, ...)."""
+        from_photo = self.from_photo(photos).unflatten(0, (-1, *[1] * (states.dim() - 1)))  # (B, ..., H)
+        blind: Tensor = self.score((self.from_line(states) + from_photo).tanh()).squeeze(-1)
+        lengths = torch.linalg.vector_norm(states, dim=-1).clamp(min=1e-12)
+        scores: Tensor = blind + torch.einsum("bd,...d->b...", self.bilinear(photos), states) / lengths
+        return scores
 
 
 class Matcher(nn.Module):
@@ -98,6 +102,14 @@ class Matcher(nn.Module):
         weights = self.weigh(photos, states, mask)  # (B, N, m)
         attended = torch.einsum("bnm,nmd->bnd", weights, states)
         return self.relate(photos, nn.functional.normalize(attended, dim=2))
+
+    def relevance(self, photo: Tensor, states: Tensor, lines: Sequence[int]) -> Tensor:
+        """Of many lyrics, whose states (sum of m, D) follow each other, for one photo (D,), (N,): without padding."""
+        song = torch.repeat_interleave(torch.tensor(lines)).to(states.device)
+        scores = self.attention.scores(photo[None], states)[0] if self.attends else states.new_zeros(len(states))
+        weights = segment_softmax(scores, song, len(lines))  # (sum of m,)
+        attended = states.new_zeros(len(lines), states.shape[1]).index_add(0, song, weights[:, None] * states)
+        return self.relate(photo[None], nn.functional.normalize(attended, dim=1)[None])[0]
 
     def relate(self, photos: Tensor, lyric: Tensor) -> Tensor:
         """From lyrics as the photos read them, (B, N, D), the relevance (B, N)."""

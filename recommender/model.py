@@ -22,7 +22,7 @@ from .images import Preprocessing
 from .language import foreign
 from .lyrics import Lyric, LyricEncoder, read_lyric
 from .matcher import Matcher
-from .packing import PackedStates, pack, unpack
+from .packing import PackedStates, join, pack, unpack
 from .space import SearchSpace
 from .tagger import Box, Tagger, region_box
 from .wishes import read_wishes
@@ -35,7 +35,7 @@ SHOWN_TAGS = 15
 REASONS = 4
 # How much a text weighs beside a photo, which is 1 long: the photo still says what the songs are about.
 STEERING = 0.7
-SONGS_AT_ONCE = 64
+SONGS_AT_ONCE = 512
 WORDS_AT_ONCE = 8192
 # Photos in one pass on a GPU: filled up to one of these sizes, so that few shapes are planned and allocated for.
 PASS_SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -284,13 +284,13 @@ class Image2Song:
     @torch.inference_mode()
     def relevance(self, embedding: Vector, songs: Sequence[EncodedLyric]) -> Vector:
         """Stage two: the relevance of each song for the photo v (D,), its mean over reference photos removed, (N,)."""
-        photo = self._tensor(embedding)[None]
+        photo = self._tensor(embedding)
         scores = np.zeros(len(songs), np.float32)
-        shortest_first = np.argsort([len(song.line_states) for song in songs], kind="stable")  # little padding
         for start in range(0, len(songs), SONGS_AT_ONCE):
-            part = shortest_first[start : start + SONGS_AT_ONCE]
-            states = self._padded([songs[row].line_states for row in part])
-            scores[part] = self.network.matcher(photo, *states)[0].cpu().numpy()
+            part = [song.line_states for song in songs[start : start + SONGS_AT_ONCE]]
+            states = torch.from_numpy(unpack(join(part))).to(self.device)
+            found = self.network.matcher.relevance(photo, states, [len(lines) for lines in part])
+            scores[start : start + len(part)] = found.cpu().numpy()
         return scores - np.array([song.mean_score for song in songs], np.float32)
 
     def confidence(self, view: PhotoView, relevance: ArrayLike) -> NDArray[np.float64]:
@@ -408,5 +408,5 @@ class Image2Song:
         mask = np.arange(lengths.max(initial=0)) < lengths[:, None]
         padded = np.zeros((*mask.shape, self.dim), np.float32)
         if len(songs):
-            padded[mask] = unpack(np.concatenate(songs))
+            padded[mask] = unpack(join(songs))
         return torch.from_numpy(padded).to(self.device), torch.from_numpy(mask).to(self.device)

@@ -5,6 +5,8 @@ Against half precision, which takes twice the bytes, one in two hundred of a pho
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +24,11 @@ def pack(states: NDArray[np.float32]) -> PackedStates:
     packed["scale"] = np.maximum(np.abs(states).max(1, initial=0.0) / 127, 1e-6)
     packed["values"] = np.clip(np.rint(states / packed["scale"].astype(np.float32)[:, None]), -127, 127)
     return packed
+
+
+def join(lyrics: Sequence[PackedStates]) -> PackedStates:
+    """Those of several lyrics, at least one, one after the other: numpy would take each record's fields apart."""
+    return np.frombuffer(b"".join(lyric.data for lyric in lyrics), lyrics[0].dtype)
 
 
 def unpack(packed: PackedStates) -> NDArray[np.float32]:

@@ -208,6 +208,18 @@ def test_stored_states_give_nearly_the_relevance_of_full_ones(model, views, enco
     assert np.abs(np.subtract(stored, full)).max() < 0.01 * np.ptp(full)
 
 
+@pytest.mark.parametrize("attends", [True, False])
+@torch.inference_mode()
+def test_one_photo_needs_no_padding(model, views, encoded, attends, monkeypatch):
+    matcher = model.network.matcher
+    monkeypatch.setattr(matcher, "attends", attends)
+    states = [torch.from_numpy(unpack(song.line_states)) for song in encoded]
+    photo = torch.from_numpy(views[0].embedding)
+    flat = matcher.relevance(photo, torch.cat(states), [len(lines) for lines in states])
+    torch.testing.assert_close(flat, matcher(photo[None], *pad(states))[0], rtol=0, atol=1e-5)
+    assert flat.std() > 1e-3
+
+
 def test_a_photo_gives_tags_best_first_with_boxes_and_a_vector_of_length_one(views):
     for view in views:
         scores = [tag.score for tag in view.tags]

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from recommender.model import EncodedLyric, Image2Song
-from recommender.packing import unpack
+from recommender.packing import join, unpack
 
 FEWEST_LINES = 6
 SHARES = (0.4, 0.3, 0.3)
@@ -171,7 +171,7 @@ def _exhaustive(
         songs = order[begin : begin + AT_ONCE]
         mask = np.arange(lengths[songs].max()) < lengths[songs][:, None]
         padded = np.zeros((*mask.shape, model.dim), np.float32)
-        padded[mask] = unpack(np.concatenate([states[starts[song] : starts[song + 1]] for song in songs]))
+        padded[mask] = unpack(join([states[starts[song] : starts[song + 1]] for song in songs]))
         relevance = network.matcher(together, torch.from_numpy(padded), torch.from_numpy(mask)).numpy()  # (R + P, n)
         scores[songs, 0] = relevance[:references].mean(0)
         scores[songs, 1:] = relevance[references:].T

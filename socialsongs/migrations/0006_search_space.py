@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
             "songembedding",
             models.Index(
                 fields=["release", "genre"],
-                condition=models.Q(stage_one__isnull=False, status="published"),
+                condition=models.Q(status="published"),
                 name="socialsongs_embedding_genre",
             ),
         ),
@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
             models.Index(
                 fields=["release", "language"],
                 opclasses=["int8_ops", "varchar_pattern_ops"],
-                condition=models.Q(stage_one__isnull=False, status="published"),
+                condition=models.Q(status="published"),
                 name="socialsongs_embedding_language",
             ),
         ),

@@ -159,13 +159,13 @@ class SongEmbedding(Claimable):
             # AND genre = .. AND (language = 'pt' OR language LIKE 'pt-%')
             models.Index(
                 fields=["release", "genre"],
-                condition=models.Q(stage_one__isnull=False, status="published"),
+                condition=models.Q(status="published"),
                 name="socialsongs_embedding_genre",
             ),
             models.Index(
                 fields=["release", "language"],
                 opclasses=["int8_ops", "varchar_pattern_ops"],
-                condition=models.Q(stage_one__isnull=False, status="published"),
+                condition=models.Q(status="published"),
                 name="socialsongs_embedding_language",
             ),
         ]

@@ -10,9 +10,6 @@ from django.db import connection
 
 from ..models import ModelRelease
 
-# Of each row in the graph, and how many are looked at to find these: pgvector's own numbers.
-NEIGHBOURS, CONSIDERED = 16, 64
-
 
 @dataclass(frozen=True)
 class Index:
@@ -57,7 +54,6 @@ def _build(index: Index, release: ModelRelease) -> Built:
             cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index.name}")
             cursor.execute(
                 f"CREATE INDEX CONCURRENTLY {index.name} ON {index.table} USING hnsw ({index.column} halfvec_ip_ops) "
-                f"WITH (m = {NEIGHBOURS}, ef_construction = {CONSIDERED}) "
                 f"WHERE release_id = {release.pk} AND {index.column} IS NOT NULL"
             )
         cursor.execute(f"VACUUM ANALYZE {index.table}")  # searches go by the statistics, and dead rows slow them down
