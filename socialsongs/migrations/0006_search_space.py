@@ -16,6 +16,8 @@ SET state = 'queued', reason = '', attempts = 0, queued_at = now(), finished_at 
     lease_expires_at = NULL, stage_one = NULL
 WHERE stage_one IS NOT NULL;
 UPDATE socialsongs_photoanalysis SET direction = NULL WHERE direction IS NOT NULL;
+-- The triggers of these rows must have run before their tables are altered.
+SET CONSTRAINTS ALL IMMEDIATE;
 """
 
 
@@ -23,9 +25,7 @@ class Migration(migrations.Migration):
     dependencies = [("socialsongs", "0005_packed_states")]
 
     operations = [
-        migrations.RunSQL(FORGET, FORGET),
-        # The constraint triggers of rows that were updated must have run before their table is altered.
-        migrations.RunSQL("SET CONSTRAINTS ALL IMMEDIATE", "SET CONSTRAINTS ALL IMMEDIATE"),
+        migrations.RunSQL(FORGET, migrations.RunSQL.noop),
         migrations.RemoveField("modelrelease", "song_mean"),
         migrations.AlterField(
             "songembedding", "stage_one", pgvector.django.HalfVectorField(blank=True, dimensions=129, null=True)
@@ -57,4 +57,5 @@ class Migration(migrations.Migration):
             "ALTER TABLE socialsongs_songembedding ALTER COLUMN line_states SET STORAGE EXTERNAL",
             "ALTER TABLE socialsongs_songembedding ALTER COLUMN line_states SET STORAGE EXTENDED",
         ),
+        migrations.RunSQL(migrations.RunSQL.noop, FORGET),
     ]
