@@ -1,14 +1,14 @@
 """Stage one's vectors, laid out so that a graph of neighbours finds its way.
 
-An HNSW index links songs that are near each other and follows these links towards a query. It works as far as songs are
-near each other between which queries hardly tell. By l0 they are not: photos' queries v' differ along some of its axes
-only, and lie apart from the songs. A song is therefore kept as (D + 1,)
+An HNSW index links songs that are near each other and follows these links towards a query. It works well when songs
+that queries can hardly tell apart are near each other. By l0 they are not: photos' queries v' differ along some of its
+axes only, and lie apart from the songs. A song is therefore kept as (D + 1,)
 
     [A (l0 - mean) ; rest] / R,    A = (E[v' v'^T] + ridge)^(1/2),    rest = (R^2 - |A (l0 - mean)|^2)^(1/2)
 
 and a query as R [A^(-1) v' ; 0]. Their inner product is <v', l0 - mean> as before; |A (x - y)|^2 is by how much queries
-tell two songs apart, in the mean square; and as all songs are 1 long, the largest inner product is also the nearest
-song (Bachrach et al. 2014).
+tell two songs apart, in the mean square; and as nearly all songs are 1 long, the largest inner product is also the
+nearest song (Bachrach et al. 2014). The few that are longer than R have no rest.
 """
 
 from __future__ import annotations

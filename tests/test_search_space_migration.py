@@ -6,35 +6,55 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from socialsongs.models import SongEmbedding, State
+from socialsongs.models import ModelRelease, PhotoAnalysis, SongEmbedding, State
+from socialsongs.services.releases import register
 
 
 def migrate(name):
     call_command("migrate", "socialsongs", name, verbosity=0)
 
 
-def is_read(numbers):
+def execute(statement, *values):
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE socialsongs_songembedding SET state = 'ready', attempts = 2, stage_one = %s, line_states = 'some' "
-            "FROM socialsongs_song AS song WHERE song.id = song_id AND title = 'Read'",
-            [str([0.1] * numbers)],
-        )
+        cursor.execute(statement, values)
+        return cursor.fetchone() if cursor.description else None
+
+
+def as_it_was(numbers):
+    """Songs read, photos looked at, posts answered, and a second release that is tried on somebody."""
+    vector = str([0.1] * numbers)
+    execute(
+        "UPDATE socialsongs_songembedding SET state = 'ready', attempts = 2, stage_one = %s, line_states = 'some' "
+        "FROM socialsongs_song AS song WHERE song.id = song_id AND title <> 'Nothing to read'",
+        vector,
+    )
+    execute("UPDATE socialsongs_photoanalysis SET direction = %s", vector)
+    execute("UPDATE socialsongs_recommendationrequest SET state = 'ready', bulk = false")
+    execute("UPDATE socialsongs_modelrelease SET share = 10 WHERE state = 'staged'")
 
 
 @pytest.mark.django_db(transaction=True)
-def test_songs_are_read_again_forth_and_back(release, make_song):
-    make_song("Read")
-    make_song("Nothing to read")
-    SongEmbedding.objects.filter(song__title="Nothing to read").update(state=State.READY, reason="no_lyrics")
+def test_songs_and_photos_are_read_again_forth_and_back(release, ready_post, make_song):
+    song = make_song("Nothing to read")
+    SongEmbedding.objects.filter(song=song).update(state=State.READY, reason="no_lyrics")
+    register(name="newer", sha256="1" * 64, card={})
+    index = f"socialsongs_hnsw_{release.pk}"
     try:
         for numbers, name in ((129, "0005"), (128, "0006")):
-            is_read(numbers)
+            as_it_was(numbers)
             call_command("releases", "index", release.name, stdout=StringIO())
+            assert execute("SELECT to_regclass(%s)", index) == (index,)
             migrate(name)
-            nothing, read = SongEmbedding.objects.order_by("song__title")
-            assert (read.state, read.attempts, read.stage_one) == (State.QUEUED, 0, None)
-            assert bytes(read.line_states) == b"some"
+            assert execute("SELECT to_regclass(%s)", index) == (None,)
+            read = SongEmbedding.objects.exclude(song=song)
+            assert set(read.values_list("state", "attempts", "stage_one")) == {(State.QUEUED, 0, None)}
+            assert {bytes(states) for states in read.values_list("line_states", flat=True)} == {b"some"}
+            nothing = SongEmbedding.objects.get(song=song, release=release)
             assert (nothing.state, nothing.reason) == (State.READY, "no_lyrics")
+            assert set(PhotoAnalysis.objects.values_list("direction", flat=True)) == {None}
+            request = ready_post.requests.get()
+            assert (request.state, request.bulk) == (State.QUEUED, True)
+            assert request.suggestions.exists()
+            assert not ModelRelease.objects.filter(share__gt=0).exists()
     finally:
         migrate("0006")

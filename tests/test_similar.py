@@ -18,7 +18,7 @@ from socialsongs.models import (
     SongEmbedding,
     State,
 )
-from socialsongs.selectors import nearest
+from socialsongs.selectors import nearest, similar
 from socialsongs.selectors.similar import BEST_PHOTOS, posts_for_song, similar_songs
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import register
@@ -75,11 +75,14 @@ def test_the_most_similar_come_first(encoded):
     assert found(song, limit=1) == [("Ocean", 0.8)]
 
 
-def test_what_makes_all_songs_equally_long_does_not_count(encoded):
+def test_what_makes_all_songs_equally_long_does_not_count(encoded, monkeypatch):
+    monkeypatch.setattr(similar, "FEWEST_CANDIDATES", 1)
+    monkeypatch.setattr(similar, "CANDIDATES_PER_SONG", 1)
     song = encoded("Sea", 0.3, 0, rest=0.95)
     encoded("Mud", 0, 0.3, rest=0.95)
     encoded("Ocean", 0.8, 0.6, rest=0)
     assert found(song) == [("Ocean", 0.8), ("Mud", 0.0)]
+    assert found(song, limit=1) == [("Ocean", 0.8)]
 
 
 def test_length_does_not_count(encoded):

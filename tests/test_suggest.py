@@ -244,6 +244,12 @@ def test_without_a_clear_match_staff_and_popularity_speak(songs, unsure, ask):
     assert all(one.line for one in found.suggestions[3:])
 
 
+def test_a_request_says_whether_words_steer(view, ready_post):
+    for about in ({}, {"post": ready_post}):
+        assert Ask.of(RecommendationRequest(text="calm", **about), [view]).worded
+        assert not Ask.of(RecommendationRequest(**about), [view]).worded
+
+
 def test_words_are_answered_by_what_is_nearest_before_what_is_popular(songs, unsure, ask):
     Song.objects.filter(title="Song 1").update(editorial=True)
     found = ask(limit=5, worded=True)

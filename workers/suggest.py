@@ -83,7 +83,8 @@ def _candidates(model: Image2Song, release: ModelRelease, ask: Ask, condition: Q
     """The nearest songs, and those that staff named to come first or higher."""
     query = model.query(ask.together.embedding).tolist()
     limit = max(config().CANDIDATES, ask.limit)
-    near = nearest_songs(release=release, embedding=query, condition=condition, limit=limit)
+    of_genre = ask.asked["genre"] is not None
+    near = nearest_songs(release=release, embedding=query, condition=condition, limit=limit, of_genre=of_genre)
     if missing := {*rules.pinned, *rules.boosted} - {one.song_id for one in near}:
         named = condition & Q(song_id__in=missing)
         near += nearest_songs(release=release, embedding=query, condition=named, limit=len(missing))

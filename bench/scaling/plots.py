@@ -12,6 +12,7 @@ def plot(found: dict[str, Any], folder: Path) -> None:
     """scale.png and filters.png, of the figures that ``bench/scale.py`` prints."""
     from matplotlib.figure import Figure
 
+    folder.mkdir(parents=True, exist_ok=True)
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot(xlabel="songs", ylabel="ms", xscale="log")
     sizes = [int(songs) for songs in found["sizes"]]

@@ -85,7 +85,7 @@ class SuggestionSerializer(serializers.ModelSerializer[Suggestion]):
         choices=Suggestion.Origin.choices,
         help_text="How the song came into the list. `match`: it fits. `exploration`: from further down, to learn "
         "from. `pin`: the site's staff put it there. When nothing fits clearly: `editorial`, picked by staff for such "
-        "photos, `popular`, or, when there are none of those, `nearest`, the least far from the photo.",
+        "photos, `popular`, and `nearest`, the least far from the photo: last, or first where a text was given.",
     )
     release = serializers.CharField(source="release.name", help_text="The model release that suggested it.")
 
@@ -150,8 +150,8 @@ class PostSummarySerializer(serializers.ModelSerializer[Post]):
 
 
 CONFIDENT = (
-    "False: no song fits clearly, and the suggestions are songs that staff picked for such photos, popular ones or, as "
-    "a last resort, the nearest ones; see their `origin`. Null as suggestions are."
+    "False: no song fits clearly, and the suggestions are a guess: songs that staff picked for such photos, popular "
+    "ones, and the nearest ones, which come first where a text was given; see their `origin`. Null as suggestions are."
 )
 NOTICE = (
     "Null, or why there are few songs or none: `no_songs` (no published song matches what was asked for), "

@@ -1,45 +1,46 @@
-"""Vectors that are searched by get one number more and another meaning, which takes the model: songs are read again by
-the workers, photos when they are next asked for. Line states are kept as they are, since they do not compress."""
+"""Vectors that are searched by get one number more and another meaning, which takes the model: the workers read all
+songs again, and after them look again at the photos of posts, in the bulk lane. Line states are kept as they are, since
+they do not compress."""
 
 import pgvector.django
 from django.db import migrations, models
 
-FORGET = """
-DO $$ DECLARE name text; BEGIN
-    FOR name IN SELECT indexrelid::regclass::text FROM pg_index
-        JOIN pg_class ON pg_class.oid = indexrelid
-        WHERE relname LIKE 'socialsongs\\_hnsw\\_%' OR relname LIKE 'socialsongs\\_photos\\_hnsw\\_%'
-    LOOP EXECUTE 'DROP INDEX ' || name; END LOOP;
-END $$;
-UPDATE socialsongs_songembedding
-SET state = 'queued', reason = '', attempts = 0, queued_at = now(), finished_at = NULL, lease_token = NULL,
-    lease_expires_at = NULL, stage_one = NULL
-WHERE stage_one IS NOT NULL;
-UPDATE socialsongs_photoanalysis SET direction = NULL WHERE direction IS NOT NULL;
+ANEW = (
+    "state = 'queued', reason = '', attempts = 0, queued_at = now(), delayed_since = NULL, finished_at = NULL, "
+    "lease_token = NULL, lease_expires_at = NULL"
+)
+AGAIN = f"""
+UPDATE socialsongs_songembedding SET {ANEW} WHERE stage_one IS NOT NULL;
+UPDATE socialsongs_recommendationrequest AS request SET {ANEW}, bulk = true
+FROM socialsongs_post AS post
+WHERE post.id = request.post_id AND post.state = 'ready' AND request.state = 'ready' AND request.is_default;
+UPDATE socialsongs_modelrelease SET share = 0 WHERE share > 0;
 -- The triggers of these rows must have run before their tables are altered.
 SET CONSTRAINTS ALL IMMEDIATE;
 """
+
+
+def searched_by(**options):
+    return pgvector.django.HalfVectorField(blank=True, dimensions=129, null=True, **options)
 
 
 class Migration(migrations.Migration):
     dependencies = [("socialsongs", "0005_packed_states")]
 
     operations = [
-        migrations.RunSQL(FORGET, migrations.RunSQL.noop),
-        migrations.RemoveField("modelrelease", "song_mean"),
-        migrations.AlterField(
-            "songembedding", "stage_one", pgvector.django.HalfVectorField(blank=True, dimensions=129, null=True)
-        ),
-        migrations.AlterField(
-            "photoanalysis",
-            "direction",
-            pgvector.django.HalfVectorField(blank=True, dimensions=129, editable=False, null=True),
-        ),
+        migrations.RunSQL(AGAIN, migrations.RunSQL.noop),
         migrations.RemoveIndex("songembedding", "socialsongs_embedding_filter"),
+        migrations.RemoveField("modelrelease", "song_mean"),
+        # Anew and not altered, which would write all rows again; with the columns go their HNSW indexes.
+        migrations.RemoveField("songembedding", "stage_one"),
+        migrations.AddField("songembedding", "stage_one", searched_by()),
+        migrations.RemoveField("photoanalysis", "direction"),
+        migrations.AddField("photoanalysis", "direction", searched_by(editable=False)),
         migrations.AddIndex(
             "songembedding",
             models.Index(
                 fields=["release", "genre"],
+                include=["id", "song", "language", "explicit", "markets", "stage_one"],
                 condition=models.Q(status="published"),
                 name="socialsongs_embedding_genre",
             ),
@@ -57,5 +58,5 @@ class Migration(migrations.Migration):
             "ALTER TABLE socialsongs_songembedding ALTER COLUMN line_states SET STORAGE EXTERNAL",
             "ALTER TABLE socialsongs_songembedding ALTER COLUMN line_states SET STORAGE EXTENDED",
         ),
-        migrations.RunSQL(migrations.RunSQL.noop, FORGET),
+        migrations.RunSQL(migrations.RunSQL.noop, AGAIN),
     ]

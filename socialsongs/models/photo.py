@@ -53,7 +53,7 @@ class PhotoAnalysis(models.Model):
     tags = models.JSONField(default=list)
     # v: what tag attention reads, (EMBEDDING_DIM,)
     embedding = HalfVectorField(dimensions=EMBEDDING_DIM)
-    # v' of stage one by how far its relevances lie apart, (SEARCH_DIM,): what songs are compared with
+    # v' of stage one by how far its relevances lie apart, as songs are searched by, (SEARCH_DIM,)
     direction = HalfVectorField(dimensions=SEARCH_DIM, null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -156,9 +156,11 @@ class SongEmbedding(Claimable):
                 name="socialsongs_embedding_claim",
             ),
             # Selective filters go through these and sort exactly: WHERE release = .. AND status = 'published'
-            # AND genre = .. AND (language = 'pt' OR language LIKE 'pt-%')
+            # AND genre = .. AND (language = 'pt' OR language LIKE 'pt-%'). A genre may have many songs: all that
+            # is asked of them lies in the index, one after the other.
             models.Index(
                 fields=["release", "genre"],
+                include=["id", "song", "language", "explicit", "markets", "stage_one"],
                 condition=models.Q(status="published"),
                 name="socialsongs_embedding_genre",
             ),

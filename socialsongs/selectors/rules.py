@@ -8,9 +8,11 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from ..models import ModelRelease, Rule, SongEmbedding
+from ..models import ModelRelease, Rule, Song, SongEmbedding
 
 MOST_OFFERED = 100
+# Songs of the catalogue that count as popular: where a request allows few of them, no more are looked for.
+MOST_POPULAR = 2000
 
 
 def rules_in_force() -> QuerySet[Rule]:
@@ -31,8 +33,9 @@ def editorial_songs(*, release: ModelRelease, condition: Q) -> list[Offered]:
 
 
 def popular_songs(*, release: ModelRelease, condition: Q) -> list[Offered]:
-    """The most popular songs, of those that a request allows; none where nothing is known of popularity."""
-    return _offered(release, condition & Q(song__popularity__gt=0), "-song__popularity")
+    """Of the most popular songs those that a request allows; none where nothing is known of popularity."""
+    popular = Song.objects.filter(popularity__gt=0).order_by("-popularity")[:MOST_POPULAR]
+    return _offered(release, condition & Q(song__in=popular.values("pk")), "-song__popularity")
 
 
 def _offered(release: ModelRelease, condition: Q, order: str) -> list[Offered]:

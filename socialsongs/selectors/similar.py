@@ -20,7 +20,7 @@ from .catalogue import active_release
 from .nearest import nearest_songs, search_further, song_filters
 from .posts import visible_posts
 
-# Songs of which the most alike are told, of those that are near: some differ from the mean song by less.
+# Songs that are compared by their cosine, for each that is asked for: the index prefers songs far from the mean.
 CANDIDATES_PER_SONG = 10
 FEWEST_CANDIDATES = 100
 
@@ -61,7 +61,7 @@ def similar_songs(*, song: Song, limit: int) -> list[tuple[Song, float]]:
     release, own = _read(song)
     near = nearest_songs(
         release=release,
-        embedding=own,
+        embedding=[*own[:-1], 0.0],
         condition=song_filters(parameters={"explicit": song.explicit, "exclude": [song.pk]}),
         limit=max(FEWEST_CANDIDATES, CANDIDATES_PER_SONG * limit),
     )
