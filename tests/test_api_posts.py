@@ -145,6 +145,13 @@ class TestRead:
         shown = Feedback.objects.filter(kind="impression", user=alice)
         assert sorted(shown.values_list("rank", flat=True)) == [1, 2, 3]
 
+    def test_a_choice_names_the_posts_own_list_by_what_the_post_says(self, api_of, alice, ready_post):
+        shown = api_of(alice).get(f"{URL}/{ready_post.pk}").json()
+        assert shown["request"] == str(ready_post.requests.get().pk)
+        chosen = {"song": shown["suggestions"][1]["song"]["id"], "request": shown["request"]}
+        assert api_of(alice).post(f"{URL}/{ready_post.pk}/choice", chosen, format="json").status_code == 200
+        assert Feedback.objects.get(kind="choose").request == ready_post.requests.get()
+
     def test_who_asks_by_head_is_shown_nothing(self, api_of, alice, ready_post):
         assert api_of(alice).head(f"{URL}/{ready_post.pk}").status_code == 200
         assert not Feedback.objects.exists()
@@ -168,7 +175,7 @@ class TestRead:
         Post.objects.update(visibility="public")
         body = api_of(bob).get(f"{URL}/{ready_post.pk}").json()
         assert body["photos"][0]["tags"] is None
-        assert [body[key] for key in ("confident", "notice", "suggestions")] == [None] * 3
+        assert [body[key] for key in ("request", "confident", "notice", "suggestions")] == [None] * 4
         assert list(api_of(bob).get(f"{URL}/{ready_post.pk}/photos/0").streaming_content)
         problem(api_of(bob).delete(f"{URL}/{ready_post.pk}"), 404, "not_found")
 

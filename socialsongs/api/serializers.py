@@ -163,6 +163,9 @@ NOTICE = (
 # ``shown``, what was suggested.
 class PostSerializer(PostSummarySerializer):
     photos = PhotoSerializer(many=True)
+    request = serializers.SerializerMethodField(
+        help_text="Id of the post's own list, by which a choice can name it. Null as suggestions are."
+    )
     confident = serializers.SerializerMethodField(help_text=CONFIDENT)
     notice = serializers.SerializerMethodField(help_text=NOTICE)
     suggestions = serializers.SerializerMethodField(
@@ -170,7 +173,12 @@ class PostSerializer(PostSummarySerializer):
     )
 
     class Meta(PostSummarySerializer.Meta):
-        fields = [*PostSummarySerializer.Meta.fields, "photos", "confident", "notice", "suggestions"]
+        fields = [*PostSummarySerializer.Meta.fields, "photos", "request", "confident", "notice", "suggestions"]
+
+    @extend_schema_field(serializers.UUIDField(allow_null=True))
+    def get_request(self, post: Post) -> str | None:
+        asked: RecommendationRequest | None = self.context["asked"]
+        return None if asked is None else str(asked.pk)
 
     @extend_schema_field(serializers.BooleanField(allow_null=True))
     def get_confident(self, post: Post) -> bool | None:

@@ -170,7 +170,6 @@ def _free(name: str, folder: Path) -> str:
 def _enough(choices: int, needed: int, what: str) -> None:
     if choices < needed:
         raise CommandError(
-            f"There are {choices} choices {what}, at least {needed} are needed (--min-choices). They count where it "
-            "was reported that songs of the list came into view (feedback of the kind impression) and the post is "
-            "still there."
+            f"There are {choices} choices {what}, at least {needed} are needed (--min-choices). They count where the "
+            "owner was shown the list (which the server notes), no text steered it, and the post is still there."
         )
