@@ -21,8 +21,8 @@ def plot(found: dict[str, Any], folder: Path) -> None:
         axes.plot(sizes, values, line, marker="o", color="tab:blue", label=f"20 songs of 300 candidates, {name[:3]}")
         axes.plot(sizes[-1:], [found[f"peer_{name}"]], "s" if line == "-" else "D", color="tab:orange",
                   label=f"peer, nearest 300, {name[:3]}")  # fmt: skip
-    axes.set_ylim(0)
-    axes.legend(loc="lower right")
+    axes.set_ylim(0, 1.5 * axes.dataLim.y1)
+    axes.legend(loc="upper left")
     figure.savefig(folder / "scale.png", dpi=80)
 
     figure = Figure(figsize=(6, 4), layout="constrained")
@@ -33,5 +33,6 @@ def plot(found: dict[str, Any], folder: Path) -> None:
         axes.bar(places, [figures[name] for figures in shares.values()], width=0.34, label=name[:3])
     axes.axhline(90, linestyle=":", color="grey", label="the goal for p95")
     axes.set_xticks(range(len(shares)), list(shares))
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper right")
+    axes.set_ylim(0, 1.4 * axes.dataLim.y1)
     figure.savefig(folder / "filters.png", dpi=80)
