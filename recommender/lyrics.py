@@ -127,10 +127,7 @@ class LyricEncoder(nn.Module):
 
     def pool(self, states: Tensor, lines: list[int]) -> Encoded:
         """Line states (sum of m, D), of lyrics of so many lines each, and l0 of each."""
-        song = torch.repeat_interleave(torch.arange(len(lines)), torch.tensor(lines)).to(states.device)
-        weights = segment_softmax(self.line_weight(states).squeeze(1), song, len(lines))  # (sum m,)
-        pooled = states.new_zeros(len(lines), states.shape[1]).index_add(0, song, weights[:, None] * states)
-        return Encoded(states, lines, nn.functional.normalize(pooled, dim=1))
+        return Encoded(states, lines, pool_lines(self.line_weight(states).squeeze(1), states, lines))
 
     def read(self, lyrics: Sequence[Lyric]) -> tuple[Tensor, Tensor]:
         """What is read in each line (sum of m, 2H + D), and each word's share in its line (sum of n,)."""
@@ -157,6 +154,14 @@ class LyricEncoder(nn.Module):
         homeward = self.homeward(padded.gather(1, turned.expand_as(padded)))[0]
         homeward = homeward.gather(1, turned.expand_as(homeward))
         return torch.cat([onward, homeward], 2)[there]
+
+
+def pool_lines(scores: Tensor, states: Tensor, lines: Sequence[int]) -> Tensor:
+    """Lyrics (N, D) to unit length: their line states (sum of m, D), weighted by a softmax of scores (sum of m,)."""
+    song = torch.repeat_interleave(torch.arange(len(lines)), torch.tensor(lines)).to(states.device)
+    weights = segment_softmax(scores, song, len(lines))
+    pooled = states.new_zeros(len(lines), states.shape[1]).index_add(0, song, weights[:, None] * states)
+    return nn.functional.normalize(pooled, dim=1)
 
 
 def segment_softmax(scores: Tensor, segment: Tensor, segments: int) -> Tensor:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .lyrics import LINE_HIDDEN, segment_softmax
+from .lyrics import LINE_HIDDEN, pool_lines
 
 
 class PhotoEncoder(nn.Module):
@@ -105,11 +105,8 @@ class Matcher(nn.Module):
 
     def relevance(self, photo: Tensor, states: Tensor, lines: Sequence[int]) -> Tensor:
         """Of many lyrics, whose states (sum of m, D) follow each other, for one photo (D,), (N,): without padding."""
-        song = torch.repeat_interleave(torch.tensor(lines)).to(states.device)
         scores = self.attention.scores(photo[None], states)[0] if self.attends else states.new_zeros(len(states))
-        weights = segment_softmax(scores, song, len(lines))  # (sum of m,)
-        attended = states.new_zeros(len(lines), states.shape[1]).index_add(0, song, weights[:, None] * states)
-        return self.relate(photo[None], nn.functional.normalize(attended, dim=1)[None])[0]
+        return self.relate(photo[None], pool_lines(scores, states, lines)[None])[0]
 
     def relate(self, photos: Tensor, lyric: Tensor) -> Tensor:
         """From lyrics as the photos read them, (B, N, D), the relevance (B, N)."""
