@@ -70,9 +70,10 @@ class TagAttention(nn.Module):
         return weights
 
     def scores(self, photos: Tensor, states: Tensor) -> Tensor:
-        """Before the softmax: (B, D) and (..., D) to (B, ...)."""
+        """Before the softmax, and but for a term that all lines have: (B, D) and (..., D) to (B, ...)."""
         from_photo = self.from_photo(photos).unflatten(0, (-1, *[1] * (states.dim() - 1)))  # (B, ..., H)
-        blind: Tensor = self.score((self.from_line(states) + from_photo).tanh()).squeeze(-1)
+        # tanh(x) = 2 sigmoid(2x) - 1, and torch's sigmoid takes a fifth of the time.
+        blind: Tensor = 2 * self.score((2 * (self.from_line(states) + from_photo)).sigmoid()).squeeze(-1)
         lengths = torch.linalg.vector_norm(states, dim=-1).clamp(min=1e-12)
         scores: Tensor = blind + torch.einsum("bd,...d->b...", self.bilinear(photos), states) / lengths
         return scores
@@ -103,10 +104,11 @@ class Matcher(nn.Module):
         attended = torch.einsum("bnm,nmd->bnd", weights, states)
         return self.relate(photos, nn.functional.normalize(attended, dim=2))
 
-    def relevance(self, photo: Tensor, states: Tensor, lines: Sequence[int]) -> Tensor:
-        """Of many lyrics, whose states (sum of m, D) follow each other, for one photo (D,), (N,): without padding."""
+    def read(self, photo: Tensor, states: Tensor, lines: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Many lyrics, whose states (sum of m, D) follow each other, by one photo (D,), without padding: its attention
+        to each line before the softmax, (sum of m,), and the lyrics as it reads them, (N, D)."""
         scores = self.attention.scores(photo[None], states)[0] if self.attends else states.new_zeros(len(states))
-        return self.relate(photo[None], pool_lines(scores, states, lines)[None])[0]
+        return scores, pool_lines(scores, states, lines)
 
     def relate(self, photos: Tensor, lyric: Tensor) -> Tensor:
         """From lyrics as the photos read them, (B, N, D), the relevance (B, N)."""

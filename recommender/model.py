@@ -255,11 +255,11 @@ class Image2Song:
         for rows in _alike_in_length({row: lyric for row, lyric in enumerate(read) if row not in stored}):
             encoded = self.network.lyrics([read[row] for row in rows])
             for row, states, pooled in zip(rows, encoded.states.split(encoded.lines), encoded.pooled, strict=True):
-                kept = pack(states.float().cpu().numpy())
+                kept = pack(states.float().cpu().numpy())  # what follows is as precise as it is stored
                 (first,) = self.space.songs(pooled.float().cpu().numpy()[None])
-                scores = self.network.matcher(self.network.reference, *self._padded([kept]))
+                lines = torch.from_numpy(unpack(kept)).to(self.device)[None]
+                scores = self.network.matcher(self.network.reference, lines, lines.new_ones(1, len(kept)).bool())
                 mean = round(float(scores.mean()), 6)
-                # As precise as it is stored.
                 stored[row] = EncodedLyric(kept, read[row].offsets, first.astype(np.float16).astype(np.float32), mean)
         return [stored[row] for row in range(len(read))]
 
@@ -287,10 +287,8 @@ class Image2Song:
         photo = self._tensor(embedding)
         scores = np.zeros(len(songs), np.float32)
         for start in range(0, len(songs), SONGS_AT_ONCE):
-            part = [song.line_states for song in songs[start : start + SONGS_AT_ONCE]]
-            states = torch.from_numpy(unpack(join(part))).to(self.device)
-            found = self.network.matcher.relevance(photo, states, [len(lines) for lines in part])
-            scores[start : start + len(part)] = found.cpu().numpy()
+            _, lyric, lines = self._read(photo, songs[start : start + SONGS_AT_ONCE])
+            scores[start : start + len(lines)] = self.network.matcher.relate(photo[None], lyric[None])[0].cpu().numpy()
         return scores - np.array([song.mean_score for song in songs], np.float32)
 
     def confidence(self, view: PhotoView, relevance: ArrayLike) -> NDArray[np.float64]:
@@ -344,34 +342,35 @@ class Image2Song:
         if not lyric.lines:
             return []
         read, shares = self.network.lyrics.read([lyric])
-        weights = self._weigh(embedding, self.network.lyrics.to_state(read)).tolist()
+        states = self.network.lyrics.to_state(read)
+        attention, _ = self.network.matcher.read(self._tensor(embedding), states, [len(states)])
         by_line = shares.split([len(line) for line in lyric.lines])
         return [
             AttendedLine(offset, weight, list(zip(words, part.tolist(), strict=True)))
-            for offset, weight, words, part in zip(lyric.offsets, weights, lyric.lines, by_line, strict=True)
+            for offset, weight, words, part in zip(
+                lyric.offsets, attention.softmax(0).tolist(), lyric.lines, by_line, strict=True
+            )
         ]
-
-    def _weigh(self, embedding: Vector, states: Tensor) -> Tensor:
-        """The photo's attention to each line, (m,)."""
-        mask = torch.ones(1, len(states), dtype=torch.bool, device=self.device)
-        return self.network.matcher.weigh(self._tensor(embedding)[None], states[None], mask)[0, 0]
 
     @torch.inference_mode()
     def explain(self, tags: Sequence[Tag], embedding: Vector, songs: Sequence[EncodedLyric]) -> list[Explanation]:
         """Which line of each song the photo attends to most, and which of its tags agree with what was attended to."""
         if not songs:
             return []
-        states, mask = self._padded([song.line_states for song in songs])  # (N, m, D), (N, m)
-        weights = self.network.matcher.weigh(self._tensor(embedding)[None], states, mask)[0]  # (N, m)
-        attended = nn.functional.normalize(torch.einsum("nm,nmd->nd", weights, states), dim=1)
+        attention, lyric, lines = self._read(self._tensor(embedding), songs)
         known = [tag for tag in tags if tag.name in self.tag_rows]
         vectors = self.tag_directions[[self.tag_rows[tag.name] for tag in known]]  # (K, D)
-        agreement = (attended @ vectors.T).clamp(min=0).cpu().numpy()  # (N, K)
-        lines = weights.argmax(1).tolist()
+        agreement = (lyric @ vectors.T).clamp(min=0).cpu().numpy()  # (N, K)
         return [
-            Explanation(song.line_offsets[line], _reasons(known, shares))
-            for song, line, shares in zip(songs, lines, agreement, strict=True)
+            Explanation(song.line_offsets[int(part.argmax())], _reasons(known, shares))
+            for song, part, shares in zip(songs, attention.split(lines), agreement, strict=True)
         ]
+
+    def _read(self, photo: Tensor, songs: Sequence[EncodedLyric]) -> tuple[Tensor, Tensor, list[int]]:
+        """N songs by one photo (D,): ``Matcher.read``, and how many lines each song has."""
+        lines = [len(song.line_states) for song in songs]
+        states = torch.from_numpy(unpack(join([song.line_states for song in songs]))).to(self.device)
+        return *self.network.matcher.read(photo, states, lines), lines
 
     def view_text(self, text: str) -> PhotoView:
         """A sentence in the place of a photo, wishes and refusals (``wishes.py``). ValueError without a word."""
@@ -401,12 +400,3 @@ class Image2Song:
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.array(array, np.float32)).to(self.device)
-
-    def _padded(self, songs: Sequence[PackedStates]) -> tuple[Tensor, Tensor]:
-        """N songs of m packed states each as (N, longest m, D), and where the lines are."""
-        lengths = np.array([len(states) for states in songs])
-        mask = np.arange(lengths.max(initial=0)) < lengths[:, None]
-        padded = np.zeros((*mask.shape, self.dim), np.float32)
-        if len(songs):
-            padded[mask] = unpack(join(songs))
-        return torch.from_numpy(padded).to(self.device), torch.from_numpy(mask).to(self.device)

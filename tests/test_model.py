@@ -215,9 +215,13 @@ def test_one_photo_needs_no_padding(model, views, encoded, attends, monkeypatch)
     monkeypatch.setattr(matcher, "attends", attends)
     states = [torch.from_numpy(unpack(song.line_states)) for song in encoded]
     photo = torch.from_numpy(views[0].embedding)
-    flat = matcher.relevance(photo, torch.cat(states), [len(lines) for lines in states])
+    attention, lyric = matcher.read(photo, torch.cat(states), [len(lines) for lines in states])
+    flat = matcher.relate(photo[None], lyric[None])[0]
     torch.testing.assert_close(flat, matcher(photo[None], *pad(states))[0], rtol=0, atol=1e-5)
     assert flat.std() > 1e-3
+    weights = matcher.weigh(photo[None], *pad(states))[0]  # (N, m)
+    for song, part in zip(weights, attention.split([len(lines) for lines in states]), strict=True):
+        torch.testing.assert_close(song[: len(part)], part.softmax(0), rtol=0, atol=1e-5)
 
 
 def test_a_photo_gives_tags_best_first_with_boxes_and_a_vector_of_length_one(views):
