@@ -42,10 +42,10 @@ def read_candidates(near: Sequence[NearSong]) -> Candidates:
     """Without those that left the catalogue in this moment."""
     encoded = encoded_songs(near)
     # Equal ones are ranked by id, whatever the order in which the index gave them.
-    rows = sorted((one for one in near if one.song_id in encoded), key=attrgetter("song_id"))
+    rows = sorted((one for one in near if one.pk in encoded), key=attrgetter("song_id.int"))
     return Candidates(
         [one.song_id for one in rows],
-        [encoded[one.song_id] for one in rows],
+        [encoded[one.pk] for one in rows],
         [artist_key(one.artist) for one in rows],
         [one.genre for one in rows],
         np.array([one.popularity for one in rows], np.float32),

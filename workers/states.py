@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from threading import Lock
-from uuid import UUID
 
 import numpy as np
 from cachetools import LRUCache
@@ -33,8 +32,8 @@ def _size(song: EncodedLyric) -> int:
 _lock = Lock()  # one batch is ranked beside the requests
 
 
-def encoded_songs(near: Sequence[NearSong]) -> dict[UUID, EncodedLyric]:
-    """By song id, in the given order; without those that left the search in this moment."""
+def encoded_songs(near: Sequence[NearSong]) -> dict[int, EncodedLyric]:
+    """By ``pk``; without those that left the search in this moment."""
     kept = _kept()
     with _lock:
         found: dict[int, EncodedLyric | None] = {one.pk: kept.get((one.pk, one.version)) for one in near}
@@ -46,7 +45,7 @@ def encoded_songs(near: Sequence[NearSong]) -> dict[UUID, EncodedLyric]:
             found[row.pk] = song
             with _lock:
                 kept[row.pk, row.version] = song
-    return {one.song_id: encoded for one in near if (encoded := found[one.pk])}
+    return {pk: encoded for pk, encoded in found.items() if encoded}
 
 
 def _encoded(row: SongEmbedding) -> EncodedLyric:

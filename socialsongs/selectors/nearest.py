@@ -97,18 +97,20 @@ def search_further(limit: int) -> None:
 
 def _by_index(rows: QuerySet[SongEmbedding], distance: MaxInnerProduct, limit: int) -> list[NearSong]:
     search_further(limit)
-    return _read(rows.order_by(distance)[:limit], distance)
+    return _read(rows.annotate(distance=distance).order_by("distance")[:limit])
 
 
 def _one_by_one(rows: QuerySet[SongEmbedding], distance: MaxInnerProduct, limit: int) -> list[NearSong]:
     with connection.cursor() as cursor:  # starting others to help takes longer than they save
         cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
     # By a sum, which no index knows.
-    return _read(rows.order_by(ExpressionWrapper(distance + 0.0, FloatField()))[:limit], distance)
-
-
-def _read(nearest: QuerySet[SongEmbedding], distance: MaxInnerProduct) -> list[NearSong]:
+    nearest = rows.order_by(ExpressionWrapper(distance + 0.0, FloatField()))[:limit]
     # The songs' rows are joined to what was found, and not to all rows before they are sorted.
-    found = SongEmbedding.objects.filter(pk__in=nearest.values("pk")).annotate(version=VERSION, distance=distance)
-    rows = found.values_list("pk", "song_id", "version", "distance", "song__artist", "genre", "song__popularity")
+    return _read(SongEmbedding.objects.filter(pk__in=nearest.values("pk")).annotate(distance=distance))
+
+
+def _read(nearest: QuerySet[SongEmbedding]) -> list[NearSong]:
+    rows = nearest.annotate(version=VERSION).values_list(
+        "pk", "song_id", "version", "distance", "song__artist", "genre", "song__popularity"
+    )
     return sorted(map(NearSong._make, rows), key=attrgetter("distance", "pk"))
