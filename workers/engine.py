@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import time
@@ -69,6 +70,7 @@ def _load(name: str, sha256: str) -> Image2Song:
         raise ReleaseError(f"Release {name!r} has vectors of {model.dim} numbers, the database {EMBEDDING_DIM}.")
     if model.device.type == "cuda":
         FIGURES.device_memory = partial(torch.cuda.memory_reserved, model.device)
+    spare_collector()
     logger.info("Release %s is loaded on %s", name, device_name())
     return model
 
@@ -80,6 +82,14 @@ def leave_cores() -> None:
     """
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
+
+
+def spare_collector() -> None:
+    """What is in memory by now is there to stay: the garbage collector would stop all work for a quarter of a second
+    whenever it looked through it again."""
+    gc.unfreeze()  # the model that had to go
+    gc.collect()
+    gc.freeze()
 
 
 def device_name() -> str:
