@@ -14,10 +14,11 @@ fidelity    against the exhaustive ranking of all songs by the full relevance. r
             ten; overlap10: how many of them are the same. Per filter against the songs that it leaves.
 growth      p95 of the whole catalogue over that of the first 10,000 songs, encoded for a release of their own.
 sizes       the same for 10,000 and 100,000 songs, by p50 and p95.
-import      COPY of prepared embedding rows, and the HNSW index after it. (The songs' rows, with the index of words that
-            staff search by, are loaded before; their rate is beside it.)
-churn       a fifth of 100,000 songs, of a release of their own, deleted and as many others added: recall300 before,
-            after, and after ``releases index``.
+import      COPY of prepared embedding rows, and the HNSW index after it. The rows lie in the order of their cells, as
+            ``releases cluster`` would leave them; --arrival: in no order. (The songs' rows, with the index of words
+            that staff search by, are loaded before; their rate is beside it.)
+churn       a fifth of 100,000 songs, of a release of their own, deleted and as many others added as they come:
+            recall300 before, after, and after ``releases index``.
 peer        all-MiniLM-L6-v2, 384 numbers a song in a plain pgvector table with an HNSW index: the photo's tags as a
             sentence, one query by cosine for 300 rows. (Its vectors: the mean of those of the stanzas of a song's three
             sources.)
@@ -95,10 +96,11 @@ def say(what: str) -> None:
 
 
 class Bench:
-    """``views``: what the model sees in P photos. ``genres``: each song's, by which searches are filtered."""
+    """``views``: what the model sees in P photos. ``genres``: each song's, by which searches are filtered. ``arrival``:
+    are embeddings loaded in no order, or in that of their cells?"""
 
-    def __init__(self, model: Image2Song, views: Sequence[PhotoView], made: Made) -> None:
-        self.model, self.views, self.made = model, views, made
+    def __init__(self, model: Image2Song, views: Sequence[PhotoView], made: Made, arrival: bool = False) -> None:
+        self.model, self.views, self.made, self.arrival = model, views, made, arrival
         self.genres = load.genres(len(made))
         self.digests = load.lyrics_digests(made)
         self.estimates = np.stack([model.query(view.embedding) for view in views]) @ made.stage_one.T  # (P, N)
@@ -111,10 +113,10 @@ class Bench:
         say(f"{count} songs' rows")
         rows = load.timed(load.copy_songs, self.made, range(count), self.genres)
         for release, songs in releases.items():
-            self.copy(range(songs), release)
+            self.copy(self.prepared(songs), release)
             self.index(release)
         say("their embeddings, prepared")
-        copied = load.timed(self.copy, range(count), whole)
+        copied = load.timed(self.copy, self.prepared(count), whole)
         say("the HNSW index")
         indexed = load.timed(self.index, whole)
         self.sql("VACUUM ANALYZE")
@@ -124,6 +126,12 @@ class Bench:
             "index_s": round(indexed, 1),
             "song_rows_per_s": round(count / rows),
         }
+
+    def prepared(self, songs: int) -> list[int]:
+        """The first songs, in the order in which their embeddings are loaded."""
+        order = np.arange(songs) if self.arrival else np.argsort(self.made.cells[:songs], kind="stable")
+        numbers: list[int] = order.tolist()
+        return numbers
 
     def copy(self, numbers: Sequence[int], release: ModelRelease) -> None:
         load.copy_embeddings(self.made, numbers, self.genres, release, self.digests)
@@ -318,7 +326,7 @@ def measure(given: argparse.Namespace, made: Made, views: Sequence[PhotoView], l
     call_command("releases", "register", "starter", stdout=StringIO())
     whole = ModelRelease.objects.get()
     model = model_of(whole)
-    bench = Bench(model, views, made)
+    bench = Bench(model, views, made, given.arrival)
     few = ModelRelease.objects.create(name="few", sha256=whole.sha256)
     churned = ModelRelease.objects.create(name="churned", sha256=whole.sha256)
     sizes = {few: min(FEW, len(made)), churned: min(CHURNED, len(made) * 4 // 5)}
@@ -385,6 +393,7 @@ def main() -> None:
     parser.add_argument("--lyrics", type=Path, nargs="*", default=[], help="JSON Lines with real lyrics")
     parser.add_argument("--judged", type=Path, help="a folder with photos/, photos.jsonl and songs.jsonl")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "socialsongs-scale-cache")
+    parser.add_argument("--arrival", action="store_true", help="load embeddings in no order, as songs arrive")
     parser.add_argument("--plots", type=Path, help="a folder for scale.png and filters.png; needs matplotlib")
     given = parser.parse_args()
     from recommender.release import load_release

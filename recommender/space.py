@@ -9,17 +9,24 @@ axes only, and lie apart from the songs. A song is therefore kept as (D + 1,)
 and a query as R [A^(-1) v' ; 0]. Their inner product is <v', l0 - mean> as before; |A (x - y)|^2 is by how much queries
 tell two songs apart, in the mean square; and as nearly all songs are 1 long, the largest inner product is also the
 nearest song (Bachrach et al. 2014). The few that are longer than R have no rest.
+
+A search visits thousands of songs, which are as many places of the memory, unless neighbours lie next to each other.
+Their order is that of a k-d tree (Bentley 1975) of 2^24 cells: it halves the songs along the axis in which they still
+differ most, where as many lie on one side as on the other if they are spread normally.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 # Of the mean variance: what queries may differ by along axes of which the reference photos show little.
 RIDGE = 0.3
 # R in root mean squares of |A (l0 - mean)|: hardly a song is longer, and little is left for ``rest``.
 RADIUS = 1.6
+# How often the cells of the k-d tree are halved.
+HALVED = 24
 
 Vectors = NDArray[np.float32]
 
@@ -37,6 +44,9 @@ class SearchSpace:
         self.mean = mean
         self.onward: Vectors = (onward / radius).astype(np.float32)
         self.back: Vectors = (back * radius).astype(np.float32)
+        variances, axes = np.linalg.eigh(self.onward @ covariance @ self.onward)
+        self.axes: Vectors = axes.astype(np.float32)
+        self.spread: Vectors = np.sqrt(np.maximum(variances, 1e-12)).astype(np.float32)
 
     def songs(self, pooled: Vectors) -> Vectors:
         """l0 (N, D) to (N, D + 1)."""
@@ -48,6 +58,19 @@ class SearchSpace:
     def query(self, query: Vectors) -> Vectors:
         """v' (D,) to (D + 1,)."""
         return np.append(self.back @ query, np.float32(0.0))
+
+    def cells(self, songs: Vectors) -> NDArray[np.int32]:
+        """In which cell each of the songs (N, D + 1) lies, (N,); near ones are near each other."""
+        shares = torch.special.ndtr(torch.from_numpy(songs[:, :-1] @ self.axes / self.spread)).numpy()  # (N, D), 0 to 1
+        found, width = np.zeros(len(songs), np.int32), self.spread.copy()
+        for _ in range(HALVED):
+            axis = width.argmax()
+            width[axis] /= 2
+            shares[:, axis] *= 2
+            upper = shares[:, axis] >= 1
+            shares[:, axis] -= upper
+            found = 2 * found + upper
+        return found
 
     def differences(self, songs: Vectors) -> Vectors:
         """From (N, D + 1) by how much each song differs from the mean one, l0 - mean (N, D)."""

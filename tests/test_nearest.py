@@ -144,6 +144,27 @@ def test_by_the_index_no_song_is_missing_that_is_allowed(release, indexed, monke
     assert missed["not among the best"] < 0.03 * missed["all"]
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("before", [[], ["index"]])
+def test_embeddings_can_be_laid_next_to_their_neighbours(release, many, before):
+    for number, row in enumerate(many):
+        row.cell = number * 7919 % SONGS if number % 10 else None
+    SongEmbedding.objects.bulk_update(many, ["cell"])
+    everything = search(release, photo(6), SONGS, {})
+    for action in before:
+        call_command("releases", action, release.name, stdout=StringIO())
+    call_command("releases", "cluster", stdout=StringIO())
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT cell FROM socialsongs_songembedding ORDER BY ctid")
+        cells = [cell for (cell,) in cursor.fetchall()]
+        cursor.execute("SELECT indexname FROM pg_indexes WHERE tablename = 'socialsongs_songembedding'")
+        indexes = [name for (name,) in cursor.fetchall()]
+    assert cells == sorted(filter(None, cells)) + [None] * (SONGS // 10)
+    assert (f"socialsongs_hnsw_{release.pk}" in indexes) == bool(before)
+    assert "socialsongs_embedding_order" not in indexes
+    assert search(release, photo(6), SONGS, {}) == everything
+
+
 def plans(release, query, parameters):
     """How the database would find the songs, for each query that looked for some."""
     with transaction.atomic(), connection.cursor() as cursor:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recommender.space import SearchSpace
+from recommender.space import HALVED, SearchSpace
 
 DIM = 16
 
@@ -52,7 +52,23 @@ def test_how_a_song_differs_from_the_mean_is_found_again(space, songs):
     np.testing.assert_allclose(space.differences(space.songs(songs)), songs - songs.mean(0), atol=1e-4)
 
 
+def test_songs_in_the_order_of_their_cells_lie_next_to_their_neighbours(space, songs):
+    placed, cells = space.songs(songs), space.cells(space.songs(songs))
+    ordered = placed[np.argsort(cells)]
+
+    def apart(rows):
+        return np.linalg.norm(rows[1:] - rows[:-1], axis=1).mean()
+
+    assert apart(ordered) < 0.85 * apart(placed)
+    assert np.unique(cells).size > 0.9 * len(songs)
+    halves = np.bincount(cells >> (HALVED - 2))  # of normally spread songs, as many in each
+    assert len(halves) == 4
+    assert halves.min() > 0.7 * len(songs) / 4
+
+
 def test_a_release_that_knows_nothing_of_photos_or_songs_has_a_space(songs):
     nothing = SearchSpace(np.zeros((4, DIM), np.float32), np.zeros(DIM, np.float32), np.zeros((DIM, DIM), np.float32))
     assert np.isfinite(nothing.songs(songs)).all()
     assert np.isfinite(nothing.query(songs[0])).all()
+    cells = nothing.cells(nothing.songs(songs))
+    assert 0 <= cells.min() <= cells.max() < 2**HALVED

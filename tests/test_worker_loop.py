@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from django.core.management import call_command
 
+from recommender.release import load_release
 from socialsongs import dispatch
 from socialsongs.models import ModelRelease, PhotoAnalysis, Post, Song, SongEmbedding, State
 from socialsongs.services.catalogue import save_song
@@ -72,6 +74,10 @@ def test_the_reconciler_finds_what_no_message_told_of(catalogue, alice, upload, 
         row = SongEmbedding.objects.filter(song=song)
         wait_until(lambda: row.get().status == "retired" and row.get().state == State.READY, worker_log)
         wait_until(lambda: row.get().line_offsets == [0, 1], worker_log)
+    read = SongEmbedding.objects.exclude(stage_one=None).order_by("pk")
+    cells = load_release("starter").space.cells(np.array(read.values_list("stage_one", flat=True), np.float32))
+    assert list(read.values_list("cell", flat=True)) == cells.tolist()
+    assert np.unique(cells).size > 10
 
 
 def test_a_song_without_words_has_been_dealt_with(tmp_path, db):

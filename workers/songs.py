@@ -27,10 +27,12 @@ logger = logging.getLogger(__name__)
 # One row of what was read. Django's bulk_update would write one CASE over all rows for each column.
 UPDATE = """
 UPDATE socialsongs_songembedding
-SET stage_one = %s, line_states = %s, line_offsets = %s, mean_score = %s
+SET stage_one = %s, cell = %s, line_states = %s, line_offsets = %s, mean_score = %s
 WHERE id = %s
 """
-NOTHING: dict[str, Any] = {"stage_one": None, "line_states": None, "line_offsets": [], "mean_score": 0.0}
+NOTHING: dict[str, Any] = {
+    "stage_one": None, "cell": None, "line_states": None, "line_offsets": [], "mean_score": 0.0,
+}  # fmt: skip
 
 
 def do_songs(model: Image2Song, release: ModelRelease, *, limit: int) -> int:
@@ -46,7 +48,7 @@ def do_songs(model: Image2Song, release: ModelRelease, *, limit: int) -> int:
         with FIGURES.stage("read"):
             read = READS.run(model.encode, [row.song.lyrics for row in claimed.rows])
         with FIGURES.stage("write"):
-            _write(claimed, read)
+            _write(model, claimed, read)
     except (OperationalError, InterfaceError):
         give_back(claimed.rows, claimed.token)
         raise
@@ -61,10 +63,12 @@ def _slow_down(release: ModelRelease, songs: int) -> None:
         ModelRelease.objects.filter(pk=release.pk).update(encode_after=end)
 
 
-def _write(claimed: Claim[SongEmbedding], read: Sequence[EncodedLyric | Unreadable | Exception]) -> None:
+def _write(
+    model: Image2Song, claimed: Claim[SongEmbedding], read: Sequence[EncodedLyric | Unreadable | Exception]
+) -> None:
     by_row = dict(zip(claimed.rows, read, strict=True))
     done = [row for row, found in by_row.items() if not isinstance(found, Exception)]
-    refused = in_halves(partial(_write_together, claimed.token, by_row), done)
+    refused = in_halves(partial(_write_together, model, claimed.token, by_row), done)
     for row, failure in [*((row, found) for row, found in by_row.items() if isinstance(found, Exception)), *refused]:
         if isinstance(failure, Outage):
             logger.warning("Song %s waits: %s", row.song_id, failure)
@@ -74,7 +78,9 @@ def _write(claimed: Claim[SongEmbedding], read: Sequence[EncodedLyric | Unreadab
             through_outage(partial(put_back, row, claimed.token))
 
 
-def _write_together(token: UUID, read: Mapping[SongEmbedding, object], rows: Sequence[SongEmbedding]) -> None:
+def _write_together(
+    model: Image2Song, token: UUID, read: Mapping[SongEmbedding, object], rows: Sequence[SongEmbedding]
+) -> None:
     """Ready either way: a song that cannot be encoded has been dealt with, too."""
     with holding(rows, token) as held, connection.cursor() as cursor:
         encoded, refused = [], defaultdict(list)
@@ -83,8 +89,8 @@ def _write_together(token: UUID, read: Mapping[SongEmbedding, object], rows: Seq
                 case Unreadable(reason):
                     refused[reason].append(row)
                 case EncodedLyric(states, offsets, first, mean):
-                    vector = HalfVector(first.tolist()).to_text()
-                    encoded.append((row, (vector, states.tobytes(), offsets, mean, row.pk)))
+                    vector, (cell,) = HalfVector(first.tolist()).to_text(), model.space.cells(first[None]).tolist()
+                    encoded.append((row, (vector, cell, states.tobytes(), offsets, mean, row.pk)))
         cursor.executemany(UPDATE, [values for _, values in encoded])
         finish([row for row, _ in encoded])
         for reason, unread in refused.items():

@@ -34,8 +34,8 @@ SONG = {
 EMBEDDING = {
     "song_id": "uuid", "release_id": "int8", "state": "text", "reason": "text", "attempts": "int2",
     "queued_at": "timestamptz", "finished_at": "timestamptz", "lyrics_digest": "text", "stage_one": "halfvec",
-    "line_states": "bytea", "line_offsets": "int4[]", "mean_score": "float8", "status": "text", "explicit": "bool",
-    "language": "text", "genre": "text", "markets": "varchar[]",
+    "cell": "int4", "line_states": "bytea", "line_offsets": "int4[]", "mean_score": "float8", "status": "text",
+    "explicit": "bool", "language": "text", "genre": "text", "markets": "varchar[]",
 }  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def copy_embeddings(
     rows = (
         (
             song_id(number), release.pk, "ready", "", 0, NOW, NOW, digests[number],
-            HalfVector(made.stage_one[number]), made.packed(number).tobytes(),
+            HalfVector(made.stage_one[number]), int(made.cells[number]), made.packed(number).tobytes(),
             list(range(int(made.starts[number + 1] - made.starts[number]))), float(made.mean_score[number]),
             "published", False, "en", str(of[number]), markets(number),
         )

@@ -34,7 +34,7 @@ SAY_EVERY = 60.0
 class Made:
     """N songs: the lines of song n are states[starts[n] : starts[n + 1]], and so are their words.
 
-    states (sum of m,) packed, stage_one (N, D + 1) fp16, mean_score (N,)
+    states (sum of m,) packed, stage_one (N, D + 1) fp16, cells (N,), mean_score (N,)
     exact (P, N) the full relevance for each photo
     """
 
@@ -45,6 +45,7 @@ class Made:
     states: NDArray[np.void]
     starts: NDArray[np.int64]
     stage_one: NDArray[np.float16]
+    cells: NDArray[np.int32]
     mean_score: NDArray[np.float32]
     exact: NDArray[np.float32]
 
@@ -88,9 +89,11 @@ def make(
         _exhaustive(model, states, starts, photos, place / "scores.npy", say)
     scores = np.load(place / "scores.npy", mmap_mode="r")  # (N, 1 + P)
     mean = np.ascontiguousarray(scores[:, 0])
-    return Made(
-        texts, first, lines, places, states, starts, stage_one, mean, np.ascontiguousarray(scores[:, 1:].T) - mean
+    cells = np.concatenate(
+        [model.space.cells(part.astype(np.float32)) for part in np.array_split(stage_one, 1 + songs // 10_000)]
     )
+    exact = np.ascontiguousarray(scores[:, 1:].T) - mean
+    return Made(texts, first, lines, places, states, starts, stage_one, cells, mean, exact)
 
 
 def _read(model: Image2Song, lyrics: Sequence[str]) -> tuple[list[str], list[str], list[NDArray[np.void]]]:

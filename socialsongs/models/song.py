@@ -131,6 +131,8 @@ class SongEmbedding(Claimable):
 
     # l0: the lyric pooled without a photo, as it is searched by, (SEARCH_DIM,)
     stage_one = HalfVectorField(dimensions=SEARCH_DIM, null=True, blank=True)
+    # Where that lies: rows in this order are searched and indexed faster (``services.indexes.cluster``).
+    cell = models.IntegerField(null=True, editable=False)
     # g_1..g_m for the tag attention, (m,) records of EMBEDDING_DIM int8 and their fp16 scale, little endian
     line_states = models.BinaryField(null=True, blank=True)
     # Index of each state's line in the lyric's lines (blank lines are not encoded), (m,)

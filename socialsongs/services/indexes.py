@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -34,11 +36,34 @@ def build_indexes(*, release: ModelRelease, memory_mib: int) -> list[Built]:
         Index(f"socialsongs_hnsw_{release.pk}", "socialsongs_songembedding", "stage_one"),
         Index(f"socialsongs_photos_hnsw_{release.pk}", "socialsongs_photoanalysis", "direction"),
     )
+    with _given(memory_mib):
+        return [_build(index, release) for index in indexes]
+
+
+def cluster(*, memory_mib: int) -> None:
+    """Write the songs' embeddings anew in the order of their cells, so that neighbours lie next to each other: they are
+    searched faster, and indexed faster.
+
+    Not inside a transaction. Nobody reads or writes them meanwhile; indexes that are there are built again, so it is
+    done before ``build_indexes``. Takes once more the room of the table, until it is done.
+    """
+    table, order = "socialsongs_songembedding", "socialsongs_embedding_order"
+    with _given(memory_mib), connection.cursor() as cursor:
+        cursor.execute(f"DROP INDEX IF EXISTS {order}")  # of one that was interrupted
+        cursor.execute(f"CREATE INDEX {order} ON {table} (release_id, cell)")
+        cursor.execute(f"CLUSTER {table} USING {order}")
+        cursor.execute(f"DROP INDEX {order}")
+        cursor.execute(f"VACUUM ANALYZE {table}")
+
+
+@contextmanager
+def _given(memory_mib: int) -> Iterator[None]:
+    """So much memory, and all cores, for the building of indexes."""
     with connection.cursor() as cursor:
         cursor.execute(f"SET maintenance_work_mem = '{memory_mib}MB'")
         cursor.execute(f"SET max_parallel_maintenance_workers = {max(1, (os.cpu_count() or 1) - 1)}")
         try:
-            return [_build(index, release) for index in indexes]
+            yield
         finally:
             cursor.execute("RESET maintenance_work_mem; RESET max_parallel_maintenance_workers")
 

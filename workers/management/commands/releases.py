@@ -23,7 +23,7 @@ from socialsongs.selectors.catalogue import encoding_coverage
 from socialsongs.selectors.choices import choose_rates
 from socialsongs.selectors.workers import queues_without_consumer
 from socialsongs.services import releases
-from socialsongs.services.indexes import build_indexes
+from socialsongs.services.indexes import build_indexes, cluster
 from socialsongs.services.queue import rerank
 
 WATCH_SECONDS = 0.5
@@ -71,9 +71,9 @@ class Command(BaseCommand):
         command.add_argument("--days", type=float, help="of the lists shown in so many days")
         command = add("index", self.index, "build or rebuild the HNSW indexes, while searches and writes go on")
         command.add_argument("name")
-        command.add_argument(
-            "--memory", type=int, default=1024, metavar="MIB", help="for the build: 1,000 bytes a song"
-        )
+        _needs_memory(command)
+        text = "before the index: lay songs' embeddings next to their neighbours; nobody is answered meanwhile"
+        _needs_memory(add("cluster", self.cluster, text))
 
     def handle(self, *args: Any, does: Callable[..., None], **options: Any) -> None:
         try:
@@ -147,6 +147,10 @@ class Command(BaseCommand):
             self.stdout.write(f"{name}: {built.name} {done}, {built.bytes / MIB:.1f} MiB")
         self.stdout.write(f"{name}: index done")
 
+    def cluster(self, memory: int) -> None:
+        cluster(memory_mib=memory)
+        self.stdout.write("embeddings lie in order")
+
     def split(self, active: str, staged: str, share: int) -> None:
         if _find(active).state != ModelRelease.State.ACTIVE:
             raise CommandError(f"{active} is not active: a release is tried beside the one that answers.")
@@ -180,6 +184,10 @@ def _find(name: str) -> ModelRelease:
         return ModelRelease.objects.get(name=name)
     except ModelRelease.DoesNotExist:
         raise CommandError(f"No release {name!r} is registered; see `manage.py releases list`.") from None
+
+
+def _needs_memory(command: ArgumentParser) -> None:
+    command.add_argument("--memory", type=int, default=1024, metavar="MIB", help="for the build: 1,000 bytes a song")
 
 
 def _register(name: str) -> ModelRelease:
