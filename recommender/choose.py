@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from random import Random
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ SAME = 0.95
 NOBODY = {"", "traditional", "trad", "anonymous", "anon", "unknown", "unknown artist", "various", "various artists"}
 
 
+@lru_cache(50_000)  # the same come again with every list
 def artist_key(name: str) -> str:
     """What two spellings of an artist have in common; empty where the name names nobody."""
     key = " ".join(re.findall(r"\w+", name.casefold()))

@@ -74,12 +74,13 @@ class EncodedLyric:
     """What is stored of a song: g (m, D) as ``line_states`` packs them, l0 as ``space`` lays it out, (D + 1,), and the
     mean relevance over reference photos.
 
-    ``line_offsets``: place of each state's line in ``lyrics.split("\\n")``.
+    ``line_offsets``: place of each state's line in ``lyrics.split("\\n")``. ``cell``: of ``space``, in which l0 lies.
     """
 
     line_states: PackedStates
     line_offsets: list[int]
     stage_one: Vector
+    cell: int | None  # None: of a song that was stored without
     mean_score: float
 
 
@@ -254,13 +255,17 @@ class Image2Song:
         }
         for rows in _alike_in_length({row: lyric for row, lyric in enumerate(read) if row not in stored}):
             encoded = self.network.lyrics([read[row] for row in rows])
-            for row, states, pooled in zip(rows, encoded.states.split(encoded.lines), encoded.pooled, strict=True):
-                kept = pack(states.float().cpu().numpy())  # what follows is as precise as it is stored
-                (first,) = self.space.songs(pooled.float().cpu().numpy()[None])
-                lines = torch.from_numpy(unpack(kept)).to(self.device)[None]
-                scores = self.network.matcher(self.network.reference, lines, lines.new_ones(1, len(kept)).bool())
-                mean = round(float(scores.mean()), 6)
-                stored[row] = EncodedLyric(kept, read[row].offsets, first.astype(np.float16).astype(np.float32), mean)
+            # All as precise as it is stored.
+            placed = self.space.songs(encoded.pooled.float().cpu().numpy()).astype(np.float16).astype(np.float32)
+            each = zip(
+                rows, encoded.states.split(encoded.lines), placed, self.space.cells(placed).tolist(), strict=True
+            )
+            for row, states, stage_one, cell in each:
+                kept = pack(states.float().cpu().numpy())
+                precise = torch.from_numpy(unpack(kept)).to(self.device)[None]  # (1, m, D)
+                every = torch.ones(1, len(kept), dtype=torch.bool, device=self.device)
+                mean = round(float(self.network.matcher(self.network.reference, precise, every).mean()), 6)
+                stored[row] = EncodedLyric(kept, read[row].offsets, stage_one, cell, mean)
         return [stored[row] for row in range(len(read))]
 
     def refusal(self, lyrics: str) -> Unreadable | None:
@@ -363,7 +368,7 @@ class Image2Song:
         agreement = (lyric @ vectors.T).clamp(min=0).cpu().numpy()  # (N, K)
         return [
             Explanation(song.line_offsets[int(part.argmax())], _reasons(known, shares))
-            for song, part, shares in zip(songs, attention.split(lines), agreement, strict=True)
+            for song, part, shares in zip(songs, attention.cpu().split(lines), agreement, strict=True)
         ]
 
     def _read(self, photo: Tensor, songs: Sequence[EncodedLyric]) -> tuple[Tensor, Tensor, list[int]]:

@@ -10,8 +10,8 @@ and a query as R [A^(-1) v' ; 0]. Their inner product is <v', l0 - mean> as befo
 tell two songs apart, in the mean square; and as nearly all songs are 1 long, the largest inner product is also the
 nearest song (Bachrach et al. 2014). The few that are longer than R have no rest.
 
-A search visits thousands of songs, which are as many places of the memory, unless neighbours lie next to each other.
-Their order is that of a k-d tree (Bentley 1975) of 2^24 cells: it halves the songs along the axis in which they still
+A search visits thousands of songs, each at another place of the memory unless neighbours lie next to each other. Their
+order is that of a k-d tree (Bentley 1975) of 2^24 cells: it halves the songs along the axis in which they still
 differ most, where as many lie on one side as on the other if they are spread normally.
 """
 
@@ -44,8 +44,10 @@ class SearchSpace:
         self.mean = mean
         self.onward: Vectors = (onward / radius).astype(np.float32)
         self.back: Vectors = (back * radius).astype(np.float32)
-        variances, axes = np.linalg.eigh(self.onward @ covariance @ self.onward)
-        self.axes: Vectors = axes.astype(np.float32)
+        # The principal axes of the songs there, the largest part of each above 0: the same on any machine, too.
+        variances, principal = np.linalg.eigh(onward @ covariance @ onward / radius**2)
+        largest = np.take_along_axis(principal, np.abs(principal).argmax(0)[None], 0)
+        self.principal: Vectors = (principal * np.sign(largest)).astype(np.float32)
         self.spread: Vectors = np.sqrt(np.maximum(variances, 1e-12)).astype(np.float32)
 
     def songs(self, pooled: Vectors) -> Vectors:
@@ -61,7 +63,9 @@ class SearchSpace:
 
     def cells(self, songs: Vectors) -> NDArray[np.int32]:
         """In which cell each of the songs (N, D + 1) lies, (N,); near ones are near each other."""
-        shares = torch.special.ndtr(torch.from_numpy(songs[:, :-1] @ self.axes / self.spread)).numpy()  # (N, D), 0 to 1
+        shares = torch.special.ndtr(
+            torch.from_numpy(songs[:, :-1] @ self.principal / self.spread)
+        ).numpy()  # (N, D), 0 to 1
         found, width = np.zeros(len(songs), np.int32), self.spread.copy()
         for _ in range(HALVED):
             axis = width.argmax()

@@ -5,8 +5,9 @@ from io import StringIO
 from uuid import uuid4
 
 import numpy as np
+import psycopg
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from socialsongs.models import SEARCH_DIM, Song, SongEmbedding, State
 from socialsongs.selectors import nearest
 from socialsongs.selectors.nearest import nearest_songs, song_filters
+from socialsongs.services import indexes
 
 SONGS = 1000
 GENRES, LANGUAGES, MARKETS = ("folk", "pop", "rock"), ("en", "en-GB", "de", "pt-BR"), ("AT", "BR", "US")
@@ -145,24 +147,37 @@ def test_by_the_index_no_song_is_missing_that_is_allowed(release, indexed, monke
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("before", [[], ["index"]])
-def test_embeddings_can_be_laid_next_to_their_neighbours(release, many, before):
+@pytest.mark.parametrize("index", [False, True])
+def test_embeddings_can_be_laid_next_to_their_neighbours(release, many, index, monkeypatch):
     for number, row in enumerate(many):
         row.cell = number * 7919 % SONGS if number % 10 else None
     SongEmbedding.objects.bulk_update(many, ["cell"])
     everything = search(release, photo(6), SONGS, {})
-    for action in before:
-        call_command("releases", action, release.name, stdout=StringIO())
+    if index:
+        call_command("releases", "index", release.name, stdout=StringIO())
     call_command("releases", "cluster", stdout=StringIO())
+    # With the transactions that wrote the rows, by which workers know what they have in memory.
+    assert search(release, photo(6), SONGS, {}) == everything
     with connection.cursor() as cursor:
         cursor.execute("SELECT cell FROM socialsongs_songembedding ORDER BY ctid")
         cells = [cell for (cell,) in cursor.fetchall()]
         cursor.execute("SELECT indexname FROM pg_indexes WHERE tablename = 'socialsongs_songembedding'")
-        indexes = [name for (name,) in cursor.fetchall()]
-    assert cells == sorted(filter(None, cells)) + [None] * (SONGS // 10)
-    assert (f"socialsongs_hnsw_{release.pk}" in indexes) == bool(before)
-    assert "socialsongs_embedding_order" not in indexes
-    assert search(release, photo(6), SONGS, {}) == everything
+        there = [name for (name,) in cursor.fetchall()]
+    assert cells == sorted(cells, key=lambda cell: SONGS if cell is None else cell)
+    assert cells.count(None) == SONGS // 10
+    assert "socialsongs_embedding_order" not in there
+    monkeypatch.setattr(nearest, "SORTED_ROWS", 0)
+    assert any(f"socialsongs_hnsw_{release.pk}" in plan for plan in plans(release, photo(6), {})) == index
+
+
+@pytest.mark.django_db(transaction=True)
+def test_embeddings_stay_as_they_are_while_somebody_uses_them(release, many, monkeypatch):
+    monkeypatch.setattr(indexes, "LOCK_SECONDS", 1)
+    with psycopg.connect(**connection.get_connection_params(), autocommit=False) as other:
+        other.execute("SELECT 1 FROM socialsongs_songembedding LIMIT 1")
+        with pytest.raises(CommandError, match=r"in use\. Stop the workers"):
+            call_command("releases", "cluster", stdout=StringIO())
+    call_command("releases", "cluster", stdout=StringIO())
 
 
 def plans(release, query, parameters):

@@ -87,7 +87,7 @@ def leave_cores() -> None:
 def spare_collector() -> None:
     """What is in memory by now is there to stay: the garbage collector would stop all work for a quarter of a second
     whenever it looked through it again."""
-    gc.unfreeze()  # the model that had to go
+    gc.unfreeze()  # a model that had to go since the last time
     gc.collect()
     gc.freeze()
 

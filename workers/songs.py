@@ -48,7 +48,7 @@ def do_songs(model: Image2Song, release: ModelRelease, *, limit: int) -> int:
         with FIGURES.stage("read"):
             read = READS.run(model.encode, [row.song.lyrics for row in claimed.rows])
         with FIGURES.stage("write"):
-            _write(model, claimed, read)
+            _write(claimed, read)
     except (OperationalError, InterfaceError):
         give_back(claimed.rows, claimed.token)
         raise
@@ -63,12 +63,10 @@ def _slow_down(release: ModelRelease, songs: int) -> None:
         ModelRelease.objects.filter(pk=release.pk).update(encode_after=end)
 
 
-def _write(
-    model: Image2Song, claimed: Claim[SongEmbedding], read: Sequence[EncodedLyric | Unreadable | Exception]
-) -> None:
+def _write(claimed: Claim[SongEmbedding], read: Sequence[EncodedLyric | Unreadable | Exception]) -> None:
     by_row = dict(zip(claimed.rows, read, strict=True))
     done = [row for row, found in by_row.items() if not isinstance(found, Exception)]
-    refused = in_halves(partial(_write_together, model, claimed.token, by_row), done)
+    refused = in_halves(partial(_write_together, claimed.token, by_row), done)
     for row, failure in [*((row, found) for row, found in by_row.items() if isinstance(found, Exception)), *refused]:
         if isinstance(failure, Outage):
             logger.warning("Song %s waits: %s", row.song_id, failure)
@@ -78,9 +76,7 @@ def _write(
             through_outage(partial(put_back, row, claimed.token))
 
 
-def _write_together(
-    model: Image2Song, token: UUID, read: Mapping[SongEmbedding, object], rows: Sequence[SongEmbedding]
-) -> None:
+def _write_together(token: UUID, read: Mapping[SongEmbedding, object], rows: Sequence[SongEmbedding]) -> None:
     """Ready either way: a song that cannot be encoded has been dealt with, too."""
     with holding(rows, token) as held, connection.cursor() as cursor:
         encoded, refused = [], defaultdict(list)
@@ -88,8 +84,8 @@ def _write_together(
             match read[row]:
                 case Unreadable(reason):
                     refused[reason].append(row)
-                case EncodedLyric(states, offsets, first, mean):
-                    vector, (cell,) = HalfVector(first.tolist()).to_text(), model.space.cells(first[None]).tolist()
+                case EncodedLyric(states, offsets, first, cell, mean):
+                    vector = HalfVector(first.tolist()).to_text()
                     encoded.append((row, (vector, cell, states.tobytes(), offsets, mean, row.pk)))
         cursor.executemany(UPDATE, [values for _, values in encoded])
         finish([row for row, _ in encoded])

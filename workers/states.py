@@ -40,7 +40,7 @@ def encoded_songs(near: Sequence[NearSong]) -> dict[int, EncodedLyric]:
     missing = [key for key, encoded in found.items() if encoded is None]
     if missing:
         rows = SongEmbedding.objects.filter(pk__in=missing, stage_one__isnull=False).annotate(version=VERSION)
-        for row in rows.only("line_states", "line_offsets", "stage_one", "mean_score"):
+        for row in rows.only("line_states", "line_offsets", "stage_one", "cell", "mean_score"):
             song = _encoded(row)
             found[row.pk] = song
             with _lock:
@@ -53,4 +53,4 @@ def _encoded(row: SongEmbedding) -> EncodedLyric:
     assert row.stage_one is not None
     stage_one = np.asarray(row.stage_one, np.float32)
     states = np.frombuffer(bytes(row.line_states), packed_type(EMBEDDING_DIM))
-    return EncodedLyric(states, row.line_offsets, stage_one, row.mean_score)
+    return EncodedLyric(states, row.line_offsets, stage_one, row.cell, row.mean_score)

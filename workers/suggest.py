@@ -85,9 +85,10 @@ def _candidates(model: Image2Song, release: ModelRelease, ask: Ask, condition: Q
     limit = max(config().CANDIDATES, ask.limit)
     of_genre = ask.asked["genre"] is not None
     near = nearest_songs(release=release, embedding=query, condition=condition, limit=limit, of_genre=of_genre)
-    if missing := {*rules.pinned, *rules.boosted} - {one.song_id for one in near}:
-        named = condition & Q(song_id__in=missing)
-        near += nearest_songs(release=release, embedding=query, condition=named, limit=len(missing))
+    named = {*rules.pinned, *rules.boosted}
+    if named and (missing := named - {one.song_id for one in near}):
+        others = condition & Q(song_id__in=missing)
+        near += nearest_songs(release=release, embedding=query, condition=others, limit=len(missing))
     return read_candidates(near)
 
 

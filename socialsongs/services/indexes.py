@@ -8,9 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import LockNotAvailable
 
 from ..models import ModelRelease
+from .releases import NotPossible
+
+LOCK_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,24 @@ def cluster(*, memory_mib: int) -> None:
     searched faster, and indexed faster.
 
     Not inside a transaction. Nobody reads or writes them meanwhile; indexes that are there are built again, so it is
-    done before ``build_indexes``. Takes once more the room of the table, until it is done.
+    done before ``build_indexes``. Takes once more the room of the table, until it is done. Raises NotPossible, with
+    nothing changed, while others use the embeddings.
     """
     table, order = "socialsongs_songembedding", "socialsongs_embedding_order"
     with _given(memory_mib), connection.cursor() as cursor:
-        cursor.execute(f"DROP INDEX IF EXISTS {order}")  # of one that was interrupted
-        cursor.execute(f"CREATE INDEX {order} ON {table} (release_id, cell)")
-        cursor.execute(f"CLUSTER {table} USING {order}")
-        cursor.execute(f"DROP INDEX {order}")
+        with transaction.atomic(durable=True):
+            cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; SET LOCAL statement_timeout = 0")
+            try:  # first: who asks for more than is held may wait for somebody who waits, too
+                cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            except OperationalError as error:
+                if not isinstance(error.__cause__, LockNotAvailable):
+                    raise
+                raise NotPossible(
+                    "The songs' embeddings are in use. Stop the workers and the site, then try again."
+                ) from error
+            cursor.execute(f"CREATE INDEX {order} ON {table} (release_id, cell)")
+            cursor.execute(f"CLUSTER {table} USING {order}")
+            cursor.execute(f"DROP INDEX {order}")
         cursor.execute(f"VACUUM ANALYZE {table}")
 
 
