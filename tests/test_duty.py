@@ -1,6 +1,8 @@
 """A worker process's row, and when it takes no work: release missing or changed, a device that is another's."""
 
+import gc
 import time
+import weakref
 from datetime import timedelta
 
 import pytest
@@ -149,6 +151,17 @@ def test_a_failure_is_remembered_for_a_moment(folder, monkeypatch):
     monkeypatch.setattr(engine, "load_release", lambda *names, **options: pytest.fail("it was read again"))
     with pytest.raises(ReleaseError, match="no release 'nowhere'"):
         engine.model_of(row)
+
+
+def test_models_are_spared_the_garbage_collector_and_go_when_others_come(folder):
+    gc.unfreeze()
+    first, *others = [known(folder, f"model-{number}") for number in range(engine.KEPT + 1)]
+    model = weakref.ref(engine.model_of(first))
+    assert gc.get_freeze_count() > 0
+    for other in others:
+        assert model() is not None
+        engine.model_of(other)
+    assert model() is None
 
 
 def test_a_gpu_that_another_process_holds_is_left_to_it(folder, monkeypatch):

@@ -187,7 +187,7 @@ def _find(name: str) -> ModelRelease:
 
 
 def _needs_memory(command: ArgumentParser) -> None:
-    command.add_argument("--memory", type=int, default=1024, metavar="MIB", help="for the build: 1,000 bytes a song")
+    command.add_argument("--memory", type=int, default=1024, metavar="MIB", help="to build indexes; 1,000 bytes a song")
 
 
 def _register(name: str) -> ModelRelease:
