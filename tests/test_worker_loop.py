@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from django.core.management import call_command
+from django.db import transaction
 
 from recommender.release import load_release
 from socialsongs import dispatch
@@ -36,9 +37,10 @@ def test_photo_in_songs_out(catalogue, alice, upload, tmp_path):
         wait_until(lambda: not SongEmbedding.objects.exclude(state=State.READY).exists(), log)
         good, _ = create_post(owner=alice, uploads=[upload(photo("coffee.png")), upload(photo("chelsea.png"))])
         wait_until(lambda: Post.objects.get(pk=good.pk).state == State.READY, log)
-        broken, _ = create_post(owner=alice, uploads=[upload()])
-        stored = broken.photos.get().image
-        stored.storage.delete(stored.name)
+        with transaction.atomic():  # before the worker can see it
+            broken, _ = create_post(owner=alice, uploads=[upload()])
+            stored = broken.photos.get().image
+            stored.storage.delete(stored.name)
         wait_until(lambda: Post.objects.get(pk=broken.pk).state == State.FAILED, log)
 
     assert Post.objects.get(pk=broken.pk).reason == "photo_missing"
