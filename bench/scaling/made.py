@@ -28,6 +28,7 @@ SHARES = (0.4, 0.3, 0.3)
 AT_ONCE = 8  # songs in one pass: what fits the processor's cache with a few hundred photos
 POOLED_AT_ONCE = 2000
 SAY_EVERY = 60.0
+TRIES = 10_000
 
 
 @dataclass(frozen=True)
@@ -132,13 +133,14 @@ def _recombine(real: Sequence[int], songs: int) -> tuple[NDArray[np.int64], NDAr
 
 def _sources(lot: Random, longest_first: list[int], at_least: list[int], parts: list[int], used: set[int]) -> list[int]:
     """A source for each part, none of whose pairs was used before."""
-    while True:
+    for _ in range(TRIES):
         chosen = [longest_first[lot.randrange(at_least[lines])] for lines in parts]
         low, middle, high = sorted(chosen)
         pairs = {low << 32 | middle, low << 32 | high, middle << 32 | high}
         if low < middle < high and not pairs & used:
             used |= pairs
             return chosen
+    raise SystemExit(f"{len(longest_first)} lyrics are too few for so many songs: give more with --lyrics.")
 
 
 @torch.inference_mode()
