@@ -257,10 +257,8 @@ class Image2Song:
             encoded = self.network.lyrics([read[row] for row in rows])
             # All as precise as it is stored.
             placed = self.space.songs(encoded.pooled.float().cpu().numpy()).astype(np.float16).astype(np.float32)
-            each = zip(
-                rows, encoded.states.split(encoded.lines), placed, self.space.cells(placed).tolist(), strict=True
-            )
-            for row, states, stage_one, cell in each:
+            by_song, cells = encoded.states.split(encoded.lines), self.space.cells(placed).tolist()
+            for row, states, stage_one, cell in zip(rows, by_song, placed, cells, strict=True):
                 kept = pack(states.float().cpu().numpy())
                 precise = torch.from_numpy(unpack(kept)).to(self.device)[None]  # (1, m, D)
                 every = torch.ones(1, len(kept), dtype=torch.bool, device=self.device)
@@ -349,12 +347,11 @@ class Image2Song:
         read, shares = self.network.lyrics.read([lyric])
         states = self.network.lyrics.to_state(read)
         attention, _ = self.network.matcher.read(self._tensor(embedding), states, [len(states)])
+        weights = attention.softmax(0).tolist()
         by_line = shares.split([len(line) for line in lyric.lines])
         return [
             AttendedLine(offset, weight, list(zip(words, part.tolist(), strict=True)))
-            for offset, weight, words, part in zip(
-                lyric.offsets, attention.softmax(0).tolist(), lyric.lines, by_line, strict=True
-            )
+            for offset, weight, words, part in zip(lyric.offsets, weights, lyric.lines, by_line, strict=True)
         ]
 
     @torch.inference_mode()

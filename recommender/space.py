@@ -63,9 +63,8 @@ class SearchSpace:
 
     def cells(self, songs: Vectors) -> NDArray[np.int32]:
         """In which cell each of the songs (N, D + 1) lies, (N,); near ones are near each other."""
-        shares = torch.special.ndtr(
-            torch.from_numpy(songs[:, :-1] @ self.principal / self.spread)
-        ).numpy()  # (N, D), 0 to 1
+        standing = torch.from_numpy(songs[:, :-1] @ self.principal / self.spread)
+        shares = torch.special.ndtr(standing).numpy()  # of all songs, that lie below: (N, D), 0 to 1
         found, width = np.zeros(len(songs), np.int32), self.spread.copy()
         for _ in range(HALVED):
             axis = width.argmax()

@@ -11,9 +11,10 @@ from typing import NamedTuple
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
-from ..models import ModelRelease
+from ..models import ModelRelease, SongEmbedding
 from .releases import NotPossible
 
+EMBEDDINGS = SongEmbedding._meta.db_table
 LOCK_SECONDS = 10
 
 
@@ -37,7 +38,7 @@ def build_indexes(*, release: ModelRelease, memory_mib: int) -> list[Built]:
     bytes a row. After many changes a rebuild makes the index small and whole again.
     """
     indexes = (
-        Index(f"socialsongs_hnsw_{release.pk}", "socialsongs_songembedding", "stage_one"),
+        Index(f"socialsongs_hnsw_{release.pk}", EMBEDDINGS, "stage_one"),
         Index(f"socialsongs_photos_hnsw_{release.pk}", "socialsongs_photoanalysis", "direction"),
     )
     with _given(memory_mib):
@@ -52,22 +53,22 @@ def cluster(*, memory_mib: int) -> None:
     done before ``build_indexes``. Takes once more the room of the table, until it is done. Raises NotPossible, with
     nothing changed, while others use the embeddings.
     """
-    table, order = "socialsongs_songembedding", "socialsongs_embedding_order"
+    order = "socialsongs_embedding_order"
     with _given(memory_mib), connection.cursor() as cursor:
         with transaction.atomic(durable=True):
             cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; SET LOCAL statement_timeout = 0")
             try:  # first: who asks for more than is held may wait for somebody who waits, too
-                cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+                cursor.execute(f"LOCK TABLE {EMBEDDINGS} IN ACCESS EXCLUSIVE MODE")
             except OperationalError as error:
                 if not isinstance(error.__cause__, LockNotAvailable):
                     raise
                 raise NotPossible(
                     "The songs' embeddings are in use. Stop the workers and the site, then try again."
                 ) from error
-            cursor.execute(f"CREATE INDEX {order} ON {table} (release_id, cell)")
-            cursor.execute(f"CLUSTER {table} USING {order}")
+            cursor.execute(f"CREATE INDEX {order} ON {EMBEDDINGS} (release_id, cell)")
+            cursor.execute(f"CLUSTER {EMBEDDINGS} USING {order}")
             cursor.execute(f"DROP INDEX {order}")
-        cursor.execute(f"VACUUM ANALYZE {table}")
+        cursor.execute(f"VACUUM ANALYZE {EMBEDDINGS}")
 
 
 @contextmanager
