@@ -20,8 +20,32 @@ def test_every_operation_says_what_can_go_wrong():
         for method, operation in operations.items():
             assert operation.get("summary") or operation.get("description"), (method, path)
             if path.startswith("/api/v1/"):
-                expected = {"401", "429"} | ({"415"} if "requestBody" in operation else set())
+                expected = {"401", "403", "406", "429", "503"}
+                expected |= {"400", "413", "415"} if "requestBody" in operation else set()
+                expected |= {"404"} if "{" in path else set()
                 assert expected <= set(operation["responses"]), (method, path)
+                for status, response in operation["responses"].items():
+                    if int(status) >= 400:
+                        assert list(response["content"]) == ["application/problem+json"], (method, path, status)
+                assert operation["responses"]["429"]["headers"]["Retry-After"]["required"]
+
+
+def test_a_list_is_a_page_of_results():
+    document = yaml.safe_load(SNAPSHOT.read_text())
+    for path in ("/api/v1/posts", "/api/v1/songs"):
+        operation = document["paths"][path]["get"]
+        assert {"cursor", "page_size"} <= {parameter["name"] for parameter in operation["parameters"]}
+        name = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        page = document["components"]["schemas"][name]
+        assert page["required"] == ["next", "previous", "results"]
+        assert page["properties"]["results"]["type"] == "array"
+
+
+def test_nothing_in_an_answer_is_optional_but_the_fields_of_a_problem():
+    for name, schema in yaml.safe_load(SNAPSHOT.read_text())["components"]["schemas"].items():
+        optional = set(schema.get("properties", ())) - set(schema.get("required", ()))
+        if not name.endswith("Request"):
+            assert optional == ({"errors"} if name == "Problem" else set()), name
 
 
 def test_schema_and_its_ui_work_offline(client):

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from django.utils.dateparse import parse_datetime
-from drf_spectacular.openapi import AutoSchema
-from rest_framework.exceptions import NotFound, ParseError
+from rest_framework.exceptions import NotFound, ParseError, ValidationError
+from rest_framework.fields import IntegerField
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.parsers import JSONParser
 from rest_framework.permissions import IsAuthenticated
@@ -22,6 +23,7 @@ from rest_framework.views import APIView
 
 from ..conf import config
 from .problem import handle
+from .schema import ContractSchema
 
 if TYPE_CHECKING:
     from ..people import Person
@@ -38,11 +40,20 @@ class Json(JSONParser):
             raise ParseError("JSON parse error - nested too deeply.") from None
 
 
+class JsonAlone(DefaultContentNegotiation):
+    def filter_renderers(self, renderers: Any, format: str) -> Any:
+        """A query parameter "format" is not ours, and DRF would find nothing for it."""
+        return renderers
+
+
 class ApiView(APIView):
     permission_classes = [IsAuthenticated]
     parser_classes = [Json]
     renderer_classes = [JSONRenderer]
-    schema = AutoSchema()
+    content_negotiation_class: type[DefaultContentNegotiation] = JsonAlone
+    versioning_class = None
+    schema = ContractSchema()
+    metadata_class = None  # OPTIONS is answered like any other method that there is not
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
         return handle
@@ -85,6 +96,34 @@ class Newest(CursorPagination):
     page_size = 20
     max_page_size = 100
     page_size_query_param = "page_size"
+    cursor_query_description = "From `next` or `previous` of another page."
+    page_size_query_description = f"How many results a page has; no page has more than {max_page_size}."
+
+    def get_page_size(self, request: Request) -> int | None:
+        """DRF takes anything and leaves out what it cannot read."""
+        if (text := request.query_params.get(self.page_size_query_param)) is not None:
+            try:
+                IntegerField(min_value=1).run_validation(text)
+            except ValidationError as error:
+                raise ValidationError({self.page_size_query_param: error.detail}) from None
+        return super().get_page_size(request)
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        cursor, page_size = super().get_schema_operation_parameters(view)
+        page_size["schema"] |= {"minimum": 1, "default": self.page_size}
+        return [cursor, page_size]
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        address = {"type": ["string", "null"], "format": "uri"}
+        return {
+            "type": "object",
+            "properties": {
+                "next": {**address, "description": "The next page, or null."},
+                "previous": {**address, "description": "The page before, or null."},
+                "results": schema,
+            },
+            "required": ["next", "previous", "results"],
+        }
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         """DRF hands whatever the cursor says on to the database."""

@@ -11,7 +11,7 @@ from django.http import FileResponse, Http404
 from django.shortcuts import get_object_or_404
 from django.utils.decorators import method_decorator
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.request import Request
@@ -32,7 +32,8 @@ from ..services.feedback import choose_song, clear_choice, log_impressions, reco
 from ..services.posts import create_post, delete_post, retry_post
 from ..services.requests import request_recommendations, wait_for_answer
 from .base import ApiView, FeedbackThrottle, Json, Newest, ReadThrottle, RequestThrottle, UploadThrottle, person
-from .problem import PROBLEM
+from .problem import problems
+from .schema import BYTES, location, operation, retry_after
 from .serializers import (
     ChoiceSerializer,
     FeedbackSerializer,
@@ -106,31 +107,25 @@ def patience(request: Request) -> float:
 
 class Posts(ApiView):
     parser_classes = [MultiPartParser]
+    pagination_class = Newest
 
     def get_throttles(self) -> list[Any]:
         return [UploadThrottle()] if self.request.method == "POST" else [ReadThrottle()]
 
-    @extend_schema(
+    @operation(
         operation_id="createPost",
         request={"multipart/form-data": NewPostSerializer},
         parameters=[
             OpenApiParameter(
                 "Idempotency-Key",
-                OpenApiTypes.STR,
+                {"type": "string", "maxLength": 255},
                 OpenApiParameter.HEADER,
                 description="Up to 255 characters. A retry with the same key and body gives the first post.",
-            )
+            ),
+            location(202),
+            retry_after(202),
         ],
-        responses={
-            202: PostSerializer,
-            400: PROBLEM,
-            401: PROBLEM,
-            409: PROBLEM,
-            413: PROBLEM,
-            415: PROBLEM,
-            422: PROBLEM,
-            429: PROBLEM,
-        },
+        responses={202: PostSerializer, **problems(409, 422)},
     )
     def post(self, request: Request) -> Response:
         """Post one or more photos.
@@ -154,12 +149,10 @@ class Posts(ApiView):
         response["Location"] = response.data["url"]
         return response
 
-    @extend_schema(
-        operation_id="listPosts", responses={200: PostSummarySerializer(many=True), 401: PROBLEM, 429: PROBLEM}
-    )
+    @operation(operation_id="listPosts", responses={200: PostSummarySerializer(many=True)})
     def get(self, request: Request) -> Response:
         """Your posts, newest first."""
-        paginator = Newest()
+        paginator = self.pagination_class()
         page = paginator.paginate_queryset(own_posts(user=request.user), request, view=self)
         return paginator.get_paginated_response(
             PostSummarySerializer(page, many=True, context={"request": request}).data
@@ -169,12 +162,12 @@ class Posts(ApiView):
 class PostDetail(ApiView):
     throttle_classes = [ReadThrottle]
 
-    @extend_schema(operation_id="readPost", responses={200: PostSerializer, 401: PROBLEM, 404: PROBLEM, 429: PROBLEM})
+    @operation(operation_id="readPost", parameters=[retry_after(200)], responses={200: PostSerializer})
     def get(self, request: Request, post_id: uuid.UUID) -> Response:
         """State, tags and suggestions of a post."""
         return answer(request, find(request, post_id))
 
-    @extend_schema(operation_id="deletePost", responses={204: None, 401: PROBLEM, 404: PROBLEM, 429: PROBLEM})
+    @operation(operation_id="deletePost", responses={204: None})
     def delete(self, request: Request, post_id: uuid.UUID) -> Response:
         """Delete your post with its photos and suggestions. What was done with them stays, as nobody's."""
         delete_post(post=find_own(request, post_id))
@@ -184,10 +177,11 @@ class PostDetail(ApiView):
 class PostRetry(ApiView):
     throttle_classes = [UploadThrottle]
 
-    @extend_schema(
+    @operation(
         operation_id="retryPost",
         request=None,
-        responses={202: PostSerializer, 401: PROBLEM, 404: PROBLEM, 409: PROBLEM, 429: PROBLEM},
+        parameters=[retry_after(202)],
+        responses={202: PostSerializer, **problems(409)},
     )
     def post(self, request: Request, post_id: uuid.UUID) -> Response:
         """Queue your failed post again."""
@@ -200,7 +194,7 @@ class PostRetry(ApiView):
 class PostRecommendations(ApiView):
     throttle_classes = [RequestThrottle]
 
-    @extend_schema(
+    @operation(
         operation_id="requestRecommendations",
         request=RecommendationParametersSerializer,
         parameters=[
@@ -210,18 +204,11 @@ class PostRecommendations(ApiView):
                 OpenApiParameter.HEADER,
                 description="`wait=N`: answer within N seconds, or sooner where the site waits less long. "
                 "`respond-async`: answer at once.",
-            )
+            ),
+            location(202),
+            retry_after(202, required=True),
         ],
-        responses={
-            200: RecommendationsSerializer,
-            202: RecommendationsSerializer,
-            400: PROBLEM,
-            401: PROBLEM,
-            404: PROBLEM,
-            409: PROBLEM,
-            415: PROBLEM,
-            429: PROBLEM,
-        },
+        responses={200: RecommendationsSerializer, 202: RecommendationsSerializer, **problems(409)},
     )
     def post(self, request: Request, post_id: uuid.UUID) -> Response:
         """Ask for songs for your post again: other ones, or steered by a text.
@@ -245,9 +232,10 @@ class PostRecommendations(ApiView):
 class PostRecommendation(ApiView):
     throttle_classes = [ReadThrottle]
 
-    @extend_schema(
+    @operation(
         operation_id="readRecommendations",
-        responses={200: RecommendationsSerializer, 401: PROBLEM, 404: PROBLEM, 429: PROBLEM},
+        parameters=[retry_after(200)],
+        responses={200: RecommendationsSerializer},
     )
     def get(self, request: Request, post_id: uuid.UUID, request_id: uuid.UUID) -> Response:
         """A request for songs, and its suggestions."""
@@ -257,9 +245,9 @@ class PostRecommendation(ApiView):
 class PostPhotoFile(ApiView):
     throttle_classes = [ReadThrottle]
 
-    @extend_schema(
+    @operation(
         operation_id="readPhoto",
-        responses={(200, "image/jpeg"): OpenApiTypes.BINARY, 401: PROBLEM, 404: PROBLEM, 429: PROBLEM},
+        responses={(200, "image/jpeg"): BYTES},
     )
     def get(self, request: Request, post_id: uuid.UUID, position: int) -> FileResponse:
         """A photo of a post, as JPEG."""
@@ -278,10 +266,11 @@ class PostChoice(ApiView):
     throttle_classes = [FeedbackThrottle]
     parser_classes = [Json, FormParser]
 
-    @extend_schema(
+    @operation(
         operation_id="chooseSong",
         request=ChoiceSerializer,
-        responses={200: PostSerializer, 400: PROBLEM, 401: PROBLEM, 404: PROBLEM, 415: PROBLEM, 429: PROBLEM},
+        parameters=[retry_after(200)],
+        responses={200: PostSerializer},
     )
     def post(self, request: Request, post_id: uuid.UUID) -> Response:
         """Make a published song the song of your post. Choosing again changes the choice."""
@@ -292,7 +281,7 @@ class PostChoice(ApiView):
         choose_song(post=post, user=person(request), song_id=values["song"], request=values.get("request"))
         return answer(request, post)
 
-    @extend_schema(operation_id="clearChoice", responses={204: None, 401: PROBLEM, 404: PROBLEM, 429: PROBLEM})
+    @operation(operation_id="clearChoice", responses={204: None})
     def delete(self, request: Request, post_id: uuid.UUID) -> Response:
         """Take the song away again."""
         clear_choice(post=find_own(request, post_id))
@@ -302,18 +291,10 @@ class PostChoice(ApiView):
 class PostFeedback(ApiView):
     throttle_classes = [FeedbackThrottle]
 
-    @extend_schema(
+    @operation(
         operation_id="giveFeedback",
         request=FeedbackSerializer,
-        responses={
-            200: RecordedSerializer,
-            400: PROBLEM,
-            401: PROBLEM,
-            404: PROBLEM,
-            415: PROBLEM,
-            422: PROBLEM,
-            429: PROBLEM,
-        },
+        responses={200: RecordedSerializer, **problems(422)},
     )
     def post(self, request: Request, post_id: uuid.UUID) -> Response:
         """Tell what you did with suggested songs: all events are noted, or none. One that is told twice counts once."""

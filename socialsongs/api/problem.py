@@ -33,15 +33,18 @@ TITLES = {
     405: "Method not allowed",
     406: "Not acceptable",
     409: "Conflict",
+    411: "Length required",
     413: "Too large",
     415: "Unsupported media type",
     422: "Refused",
     429: "Too many requests",
+    503: "Not available now",
 }
 
 
+# The shape that handle() writes, for the schema.
 class ProblemSerializer(serializers.Serializer[Any]):
-    """Documents the shape in the schema; handle() writes it."""
+    """What went wrong, as in RFC 9457."""
 
     type = serializers.CharField(help_text="Always about:blank; test `code` instead.")
     title = serializers.CharField()
@@ -53,7 +56,9 @@ class ProblemSerializer(serializers.Serializer[Any]):
     )
 
 
-PROBLEM = OpenApiResponse(ProblemSerializer, description=CONTENT_TYPE)
+def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
+    """What a view declares beside its answers; api/schema.py adds what all have in common."""
+    return {(status, CONTENT_TYPE): OpenApiResponse(ProblemSerializer, TITLES[status]) for status in statuses}
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -101,6 +106,6 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
     headers = {}
     if auth_header := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = auth_header
-    if wait := getattr(error, "wait", None):
-        headers["Retry-After"] = str(int(wait) + 1)
+    if isinstance(error, exceptions.Throttled):
+        headers["Retry-After"] = str(int(getattr(error, "wait", None) or 0) + 1)
     return headers

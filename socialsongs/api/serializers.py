@@ -12,13 +12,15 @@ from rest_framework import serializers
 from .. import reasons
 from ..conf import config
 from ..language import TAG, cased
-from ..models import Feedback, Post, PostPhoto, RecommendationRequest, Song, State, Suggestion
+from ..models import Feedback, Post, PostPhoto, RecommendationRequest, Rule, Song, State, Suggestion
 from ..selectors import posts as post_selectors
+
+TAG_KINDS = ["object", "attribute", "action", "scene"]
 
 
 class TagSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
-    kind = serializers.ChoiceField(choices=["object", "attribute", "action", "scene"])
+    kind = serializers.ChoiceField(choices=TAG_KINDS)
     score = serializers.FloatField(help_text="0 to 1")
     box = serializers.ListField(
         child=serializers.FloatField(), min_length=4, max_length=4, help_text="x0, y0, x1, y1 as fractions of the photo"
@@ -27,14 +29,16 @@ class TagSerializer(serializers.Serializer[Any]):
 
 class ReasonSerializer(serializers.Serializer[Any]):
     tag = serializers.CharField(help_text="A tag of the photo, or the name of a rule.")
-    kind = serializers.CharField(
+    kind = serializers.ChoiceField(
+        choices=[*TAG_KINDS, Rule.Action.PIN, Rule.Action.BOOST, Rule.Action.BURY],
         help_text="The tag's (object, attribute, action, scene), or what a rule of the site's staff did with the song: "
-        "pin, boost, bury."
+        "pin, boost, bury.",
     )
     weight = serializers.FloatField()
 
 
 class SongSerializer(serializers.ModelSerializer[Song]):
+    artwork_url = serializers.CharField(help_text="A picture's address, or empty.")
     preview_url = serializers.SerializerMethodField(help_text="A clip to play, or null.")
 
     class Meta:
@@ -109,6 +113,7 @@ class PhotoSerializer(serializers.ModelSerializer[PostPhoto]):
         model = PostPhoto
         fields = ["url", "width", "height", "tags"]
 
+    @extend_schema_field(serializers.URLField())
     def get_url(self, photo: PostPhoto) -> str:
         return _absolute(self, reverse("socialsongs:post-photo", args=[photo.post_id, photo.position]))
 
@@ -141,6 +146,7 @@ class PostSummarySerializer(serializers.ModelSerializer[Post]):
         model = Post
         fields = ["id", "url", "state", "failure", "caption", "visibility", "created_at", "chosen_song"]
 
+    @extend_schema_field(serializers.URLField())
     def get_url(self, post: Post) -> str:
         return _absolute(self, reverse("socialsongs:post", args=[post.pk]))
 
@@ -291,6 +297,7 @@ class RecommendationsSerializer(serializers.ModelSerializer[RecommendationReques
         model = RecommendationRequest
         fields = ["id", "url", "state", "failure", "parameters", "created_at", "confident", "notice", "suggestions"]
 
+    @extend_schema_field(serializers.URLField())
     def get_url(self, asked: RecommendationRequest) -> str:
         return _absolute(self, reverse("socialsongs:recommendation", args=[asked.post_id, asked.pk]))
 
@@ -328,6 +335,15 @@ class NewPostSerializer(serializers.Serializer[Any]):
     visibility = serializers.ChoiceField(
         choices=Post.Visibility.choices, required=False, default=Post.Visibility.PRIVATE
     )
+
+
+class SongQuerySerializer(serializers.Serializer[Any]):
+    q = serializers.CharField(
+        default="", allow_blank=True, help_text="Words, or beginnings of words, of title, artist, album or lyrics."
+    )
+    language = serializers.CharField(default="", allow_blank=True, help_text="As in the song, e.g. en")
+    genre = serializers.CharField(default="", allow_blank=True)
+    explicit = serializers.BooleanField(default=True, help_text="false leaves explicit songs out.")
 
 
 class HowManySerializer(serializers.Serializer[Any]):

@@ -6,9 +6,6 @@ import uuid
 
 from django.http import FileResponse, Http404
 from django.shortcuts import get_object_or_404
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,7 +15,7 @@ from ..selectors.catalogue import published_songs, search_songs
 from ..selectors.posts import is_staff
 from ..selectors.similar import posts_for_song, similar_songs
 from .base import ApiView, ByTitle, ReadThrottle
-from .problem import PROBLEM
+from .schema import BYTES, operation
 from .serializers import (
     FittingPostsSerializer,
     HowManySerializer,
@@ -26,34 +23,32 @@ from .serializers import (
     SimilarSongSerializer,
     SimilarSongsSerializer,
     SongDetailSerializer,
+    SongQuerySerializer,
     SongSerializer,
 )
 
 
 class Songs(ApiView):
     throttle_classes = [ReadThrottle]
+    pagination_class = ByTitle
 
-    @extend_schema(
+    @operation(
         operation_id="listSongs",
-        parameters=[
-            OpenApiParameter("q", description="Words, or beginnings of words, of title, artist, album or lyrics."),
-            OpenApiParameter("language", description="As in the song, e.g. en"),
-            OpenApiParameter("genre"),
-            OpenApiParameter("explicit", OpenApiTypes.BOOL, description="false leaves explicit songs out."),
-        ],
-        responses={200: SongSerializer(many=True), 401: PROBLEM, 429: PROBLEM},
+        parameters=[SongQuerySerializer],
+        responses={200: SongSerializer(many=True)},
     )
     def get(self, request: Request) -> Response:
         """Published songs by title; all of them, or those that match."""
-        songs = search_songs(songs=published_songs(), text=request.query_params.get("q", ""))
+        query = SongQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        asked = query.validated_data
+        songs = search_songs(songs=published_songs(), text=asked["q"])
         for name in ("language", "genre"):
-            if value := request.query_params.get(name):
-                if "\0" in value:
-                    raise ValidationError({name: ["Null characters are not allowed."]})
-                songs = songs.filter(**{name: value})
-        if request.query_params.get("explicit", "").lower() in ("false", "0", "no"):
+            if asked[name]:
+                songs = songs.filter(**{name: asked[name]})
+        if not asked["explicit"]:
             songs = songs.filter(explicit=False)
-        paginator = ByTitle()
+        paginator = self.pagination_class()
         page = paginator.paginate_queryset(songs, request, view=self)
         return paginator.get_paginated_response(SongSerializer(page, many=True, context={"request": request}).data)
 
@@ -61,9 +56,7 @@ class Songs(ApiView):
 class SongDetail(ApiView):
     throttle_classes = [ReadThrottle]
 
-    @extend_schema(
-        operation_id="readSong", responses={200: SongDetailSerializer, 401: PROBLEM, 404: PROBLEM, 429: PROBLEM}
-    )
+    @operation(operation_id="readSong", responses={200: SongDetailSerializer})
     def get(self, request: Request, song_id: uuid.UUID) -> Response:
         """A published song with its lyrics."""
         song = get_object_or_404(published_songs(), pk=song_id)
@@ -81,10 +74,10 @@ def find_with_limit(request: Request, song_id: uuid.UUID) -> tuple[Song, int]:
 class SimilarSongs(ApiView):
     throttle_classes = [ReadThrottle]
 
-    @extend_schema(
+    @operation(
         operation_id="listSimilarSongs",
         parameters=[HowManySerializer],
-        responses={200: SimilarSongsSerializer, 400: PROBLEM, 401: PROBLEM, 404: PROBLEM, 429: PROBLEM},
+        responses={200: SimilarSongsSerializer},
     )
     def get(self, request: Request, song_id: uuid.UUID) -> Response:
         """Published songs with lyrics like those of a song, most alike first."""
@@ -101,10 +94,10 @@ class SimilarSongs(ApiView):
 class FittingPosts(ApiView):
     throttle_classes = [ReadThrottle]
 
-    @extend_schema(
+    @operation(
         operation_id="listFittingPosts",
         parameters=[HowManySerializer],
-        responses={200: FittingPostsSerializer, 400: PROBLEM, 401: PROBLEM, 404: PROBLEM, 429: PROBLEM},
+        responses={200: FittingPostsSerializer},
     )
     def get(self, request: Request, song_id: uuid.UUID) -> Response:
         """Public posts whose photos a song fits, best first."""
@@ -124,9 +117,9 @@ def nothing(error: NotEncoded) -> Response:
 class SongPreview(ApiView):
     throttle_classes = [ReadThrottle]
 
-    @extend_schema(
+    @operation(
         operation_id="playPreview",
-        responses={(200, "audio/*"): OpenApiTypes.BINARY, 401: PROBLEM, 404: PROBLEM, 429: PROBLEM},
+        responses={(200, "audio/*"): BYTES},
     )
     def get(self, request: Request, song_id: uuid.UUID) -> FileResponse:
         """The preview clip of a published song; staff hear drafts, too."""

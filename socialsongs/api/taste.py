@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..selectors.taste import taste_of, taste_songs
 from ..services.taste import reset, set_enabled
 from .base import ApiView, ReadThrottle, person
-from .problem import PROBLEM
+from .problem import problems
+from .schema import operation
 from .serializers import TasteSerializer, TasteSwitchSerializer
 
 
 class TasteProfile(ApiView):
     throttle_classes = [ReadThrottle]
 
-    @extend_schema(operation_id="readTaste", responses={200: TasteSerializer, 401: PROBLEM, 429: PROBLEM})
+    @operation(operation_id="readTaste", responses={200: TasteSerializer})
     def get(self, request: Request) -> Response:
         """What is known of your taste: the songs that you chose and skipped."""
         taste = taste_of(user=person(request))
@@ -30,10 +30,10 @@ class TasteProfile(ApiView):
         }
         return Response(TasteSerializer(profile, context={"request": request}).data)
 
-    @extend_schema(
+    @operation(
         operation_id="switchTaste",
         request=TasteSwitchSerializer,
-        responses={200: TasteSerializer, 400: PROBLEM, 401: PROBLEM, 409: PROBLEM, 415: PROBLEM, 429: PROBLEM},
+        responses={200: TasteSerializer, **problems(409)},
     )
     def patch(self, request: Request) -> Response:
         """Turn off that your choices count in what is suggested to you, or on again."""
@@ -42,7 +42,7 @@ class TasteProfile(ApiView):
         set_enabled(user=person(request), enabled=form.validated_data["enabled"])
         return self.get(request)
 
-    @extend_schema(operation_id="forgetTaste", responses={204: None, 401: PROBLEM, 429: PROBLEM})
+    @operation(operation_id="forgetTaste", responses={204: None})
     def delete(self, request: Request) -> Response:
         """Start anew: nothing counts any more that you chose or skipped up to now."""
         reset(user=person(request))

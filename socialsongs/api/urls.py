@@ -1,6 +1,7 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from .contract import SPECTACULAR
 from .posts import (
     PostChoice,
     PostDetail,
@@ -11,6 +12,7 @@ from .posts import (
     PostRetry,
     Posts,
 )
+from .schema import ContractGenerator
 from .songs import FittingPosts, SimilarSongs, SongDetail, SongPreview, Songs
 from .taste import TasteProfile
 
@@ -31,6 +33,10 @@ urlpatterns = [
     path("v1/songs/<uuid:song_id>/similar", SimilarSongs.as_view(), name="song-similar"),
     path("v1/songs/<uuid:song_id>/posts", FittingPosts.as_view(), name="song-posts"),
     path("v1/taste", TasteProfile.as_view(), name="taste"),
-    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path(
+        "schema/",
+        SpectacularAPIView.as_view(generator_class=ContractGenerator, custom_settings=SPECTACULAR),
+        name="schema",
+    ),
     path("schema/ui/", SpectacularSwaggerView.as_view(url_name="socialsongs:schema"), name="schema-ui"),
 ]
