@@ -23,6 +23,7 @@ from socialsongs.models import (
     Taste,
     Worker,
 )
+from socialsongs.services.access import note_reads
 from socialsongs.services.catalogue import save_song
 from socialsongs.services.feedback import choose_song, log_impressions
 from socialsongs.services.posts import create_post, delete_post
@@ -151,7 +152,7 @@ def test_failed_posts_are_retried(desk, ready_post):
 
 
 @pytest.fixture
-def everything(ready_post, alice, upload, release):
+def everything(ready_post, alice, staff, upload, release):
     """A row in every table that the admin shows, and feedback of a post that is gone."""
     song = Suggestion.objects.get(rank=1).song
     gone, _ = create_post(owner=alice, uploads=[upload()])
@@ -164,10 +165,11 @@ def everything(ready_post, alice, upload, release):
     offer_taste(user=alice)
     now = timezone.now()
     Worker.objects.create(name="inference@here", host="here", pid=1, started_at=now, seen_at=now, problem="No release")
+    note_reads(reader=staff, posts=[ready_post], door="api")
     RecommendationRequest.objects.create(text="rain", release=release, parameters={"genre": "pop"}, notice="no_songs")
 
 
-SHOWN = ["feedback", "modelrelease", "post", "recommendationrequest", "rule", "song", "taste", "worker"]
+SHOWN = ["feedback", "modelrelease", "post", "postaccess", "recommendationrequest", "rule", "song", "taste", "worker"]
 
 
 @pytest.mark.parametrize("model", SHOWN)

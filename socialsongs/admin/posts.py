@@ -9,13 +9,16 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from ..models import PhotoAnalysis, Post, PostPhoto, RecommendationRequest, Suggestion
+from ..models import PhotoAnalysis, Post, PostAccess, PostPhoto, RecommendationRequest, Suggestion
 from ..reasons import notice_of
+from ..selectors.permissions import permitted
+from ..services.access import note_reads
 from ..services.posts import delete_posts
 from ..services.queue import requeue_posts, requeue_requests
 from .base import ReadOnly, badge, picture, suggestion_table
@@ -23,8 +26,38 @@ from .base import ReadOnly, badge, picture, suggestion_table
 NEWEST = 20
 
 
+class OfPosts(ReadOnly):
+    """Rows that tell of posts: for who may view posts. What they see of others' private ones is noted."""
+
+    def posts_of(self, rows: Iterable[Any]) -> Iterable[Post]:
+        raise NotImplementedError
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        model = self.opts.model_name
+        return all(permitted(user=request.user, permission=name) for name in {f"view_{model}", "view_post"})
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        response = super().changelist_view(request, extra_context)
+        if "cl" in (context := self._context(response)):
+            self._note(request, context["cl"].result_list)
+        return response
+
+    def changeform_view(self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        response = super().changeform_view(request, object_id, *args, **kwargs)
+        if "original" in (context := self._context(response)):
+            self._note(request, [context["original"]])
+        return response
+
+    def _context(self, response: HttpResponse) -> dict[str, Any]:
+        """Of a page that is not rendered yet; empty: there is none."""
+        return response.context_data or {} if isinstance(response, TemplateResponse) else {}
+
+    def _note(self, request: HttpRequest, rows: Iterable[Any]) -> None:
+        note_reads(reader=request.user, posts=self.posts_of(rows), door=PostAccess.Door.ADMIN)  # type: ignore[arg-type]
+
+
 @admin.register(Post)
-class PostAdmin(ReadOnly):
+class PostAdmin(OfPosts):
     list_display = ["thumbnail", "id", "owner", "state_badge", "visibility", "attempts", "chosen_song", "created_at"]
     list_display_links = ["thumbnail", "id"]
     list_filter = ["state", "reason", "visibility", "created_at"]
@@ -42,6 +75,14 @@ class PostAdmin(ReadOnly):
         return (
             super().get_queryset(request).prefetch_related(Prefetch("photos", PostPhoto.objects.order_by("position")))
         )
+
+    def posts_of(self, rows: Iterable[Post]) -> Iterable[Post]:
+        return rows
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """What belongs to a post goes with it: the permission to delete posts is enough."""
+        deletable, counts, _, protected = super().get_deleted_objects(objs, request)
+        return deletable, counts, set(), protected
 
     def delete_model(self, request: HttpRequest, obj: Post) -> None:
         delete_posts(posts=Post.objects.filter(pk=obj.pk))
@@ -102,13 +143,16 @@ class PostAdmin(ReadOnly):
 
 
 @admin.register(RecommendationRequest)
-class RecommendationRequestAdmin(ReadOnly):
+class RecommendationRequestAdmin(OfPosts):
     list_display = ["id", "post", "text", "state_badge", "confident", "notice", "release", "created_at"]
     list_filter = ["state", "reason", "confident", "notice", "bulk", "is_default", "created_at"]
     list_select_related = ["post", "release"]
     actions = ["retry"]
     fields = ["id", "post", "subject", "text", "pretty_parameters", "is_default", "state_badge", "attempts", "release",
               "confident", "notice_text", "suggested", "created_at", "finished_at", "shown_at"]  # fmt: skip
+
+    def posts_of(self, rows: Iterable[RecommendationRequest]) -> Iterable[Post]:
+        return (row.post for row in rows if row.post is not None)
 
     @admin.display(description="state", ordering="state")
     def state_badge(self, request: RecommendationRequest) -> SafeString:

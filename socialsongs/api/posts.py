@@ -18,16 +18,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..conf import config
-from ..models import Post, PostPhoto, RecommendationRequest, State, Suggestion
+from ..models import Post, PostAccess, PostPhoto, RecommendationRequest, State, Suggestion
 from ..selectors.posts import (
     default_request,
-    managed_requests,
+    find_post,
+    find_request,
     manages_post,
     own_posts,
     state_of,
     suggestions_of,
-    visible_posts,
 )
+from ..services.access import note_reads
 from ..services.feedback import choose_song, clear_choice, log_impressions, record_feedback
 from ..services.posts import create_post, delete_post, retry_post
 from ..services.requests import request_recommendations, wait_for_answer
@@ -70,7 +71,7 @@ def recommendations(request: Request, asked: RecommendationRequest) -> Response:
     state, _ = state_of(request=asked)
     if state in (State.QUEUED, State.ANALYSING):
         response["Retry-After"] = str(POLL_SECONDS)
-    note_shown(request, asked.post, asked, shown)  # type: ignore[arg-type]  # managed_requests have a post
+    note_shown(request, asked.post, asked, shown)  # type: ignore[arg-type]  # find_asked gives those with a post
     return response
 
 
@@ -82,9 +83,13 @@ def note_shown(
         log_impressions(request=asked, shown=shown, user=person(request))
 
 
-def find(request: Request, post_id: uuid.UUID) -> Post:
-    """A post this person may know of, or 404."""
-    return get_object_or_404(visible_posts(user=request.user), pk=post_id)
+def find(request: Request, post_id: uuid.UUID, door: PostAccess.Door = PostAccess.Door.API) -> Post:
+    """A post this person may know of, or 404; a look at somebody else's private one is noted."""
+    post = find_post(user=request.user, post_id=post_id)
+    if post is None:
+        raise Http404
+    note_reads(reader=person(request), posts=[post], door=door)
+    return post
 
 
 def find_own(request: Request, post_id: uuid.UUID) -> Post:
@@ -92,9 +97,13 @@ def find_own(request: Request, post_id: uuid.UUID) -> Post:
     return get_object_or_404(own_posts(user=request.user), pk=post_id)
 
 
-def find_request(request: Request, post_id: uuid.UUID, request_id: uuid.UUID) -> RecommendationRequest:
-    """A request for the person's own post, or, for staff, for any; or 404."""
-    return get_object_or_404(managed_requests(user=request.user), post=post_id, pk=request_id)
+def find_asked(request: Request, post_id: uuid.UUID, request_id: uuid.UUID) -> RecommendationRequest:
+    """A request for a post that this person manages, or 404; noted as a look at the post."""
+    asked = find_request(user=request.user, post_id=post_id, request_id=request_id)
+    if asked is None or asked.post is None:
+        raise Http404
+    note_reads(reader=person(request), posts=[asked.post], door=PostAccess.Door.API)
+    return asked
 
 
 def patience(request: Request) -> float:
@@ -222,7 +231,7 @@ class PostRecommendations(ApiView):
         parameters = dict(form.validated_data)
         asked = request_recommendations(post=post, text=parameters.pop("text", ""), parameters=parameters)
         wait_for_answer(request=asked, user=person(request), seconds=patience(request))
-        response = recommendations(request, find_request(request, post_id, asked.pk))
+        response = recommendations(request, find_asked(request, post_id, asked.pk))
         if "Retry-After" in response:
             response.status_code = 202
             response["Location"] = response.data["url"]
@@ -239,7 +248,7 @@ class PostRecommendation(ApiView):
     )
     def get(self, request: Request, post_id: uuid.UUID, request_id: uuid.UUID) -> Response:
         """A request for songs, and its suggestions."""
-        return recommendations(request, find_request(request, post_id, request_id))
+        return recommendations(request, find_asked(request, post_id, request_id))
 
 
 class PostPhotoFile(ApiView):
@@ -251,7 +260,7 @@ class PostPhotoFile(ApiView):
     )
     def get(self, request: Request, post_id: uuid.UUID, position: int) -> FileResponse:
         """A photo of a post, as JPEG."""
-        photo = get_object_or_404(PostPhoto, post=find(request, post_id), position=position)
+        photo = get_object_or_404(PostPhoto, post=find(request, post_id, PostAccess.Door.PHOTO), position=position)
         try:
             file = photo.image.storage.open(str(photo.image.name))
         except FileNotFoundError:

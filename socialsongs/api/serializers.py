@@ -165,7 +165,7 @@ NOTICE = (
 )
 
 
-# In the context, of a post that is ready, for its owner and staff, else None: ``asked``, its default request, and
+# In the context, of a post that is ready, for who manages it, else None: ``asked``, its default request, and
 # ``shown``, what was suggested.
 class PostSerializer(PostSummarySerializer):
     photos = PhotoSerializer(many=True)
@@ -175,7 +175,7 @@ class PostSerializer(PostSummarySerializer):
     confident = serializers.SerializerMethodField(help_text=CONFIDENT)
     notice = serializers.SerializerMethodField(help_text=NOTICE)
     suggestions = serializers.SerializerMethodField(
-        help_text="Best first. Null until the post is ready, and for anyone but its owner and staff."
+        help_text="Best first. Null until the post is ready, and for anyone but its owner and who may view all posts."
     )
 
     class Meta(PostSummarySerializer.Meta):

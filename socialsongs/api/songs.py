@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from ..errors import NotEncoded
 from ..models import Song
 from ..selectors.catalogue import published_songs, search_songs
-from ..selectors.posts import is_staff
+from ..selectors.permissions import permitted
 from ..selectors.similar import posts_for_song, similar_songs
 from .base import ApiView, ByTitle, ReadThrottle
 from .schema import BYTES, operation
@@ -122,9 +122,13 @@ class SongPreview(ApiView):
         responses={(200, "audio/*"): BYTES},
     )
     def get(self, request: Request, song_id: uuid.UUID) -> FileResponse:
-        """The preview clip of a published song; staff hear drafts, too."""
-        songs = Song.objects.all() if is_staff(user=request.user) else published_songs()
-        song = get_object_or_404(songs.exclude(preview_file=""), pk=song_id)
+        """The preview clip of a published song; who may view or change songs hears drafts, too."""
+        song = get_object_or_404(Song.objects.exclude(preview_file=""), pk=song_id)
+        if song.status != Song.Status.PUBLISHED and not (
+            permitted(user=request.user, permission="view_song")
+            or permitted(user=request.user, permission="change_song")
+        ):
+            raise Http404
         try:
             file = song.preview_file.storage.open(str(song.preview_file.name))
         except FileNotFoundError:

@@ -1,5 +1,6 @@
 """Fields, constraints and indexes. Each index carries a comment that names its query."""
 
+from .access import PostAccess
 from .claimable import Claimable, State
 from .photo import PhotoAnalysis, PhotoSubject
 from .post import Post, PostPhoto
@@ -19,6 +20,7 @@ __all__ = [
     "PhotoAnalysis",
     "PhotoSubject",
     "Post",
+    "PostAccess",
     "PostPhoto",
     "RecommendationRequest",
     "Rule",

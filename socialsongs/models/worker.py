@@ -30,6 +30,7 @@ class Worker(models.Model):
 
     class Meta:
         ordering = ["name"]
+        permissions = [("view_metrics", "Can read the metrics")]
 
     def __str__(self) -> str:
         return self.name

@@ -9,40 +9,43 @@ from django.db.models import Prefetch, Q, QuerySet
 
 from ..conf import config
 from ..models import Feedback, PhotoAnalysis, Post, PostPhoto, RecommendationRequest, State, Suggestion
+from .permissions import permitted
 
 if TYPE_CHECKING:
     from ..people import Visitor
 
 
-def is_staff(*, user: Visitor) -> bool:
-    return bool(getattr(user, "is_staff", False))
-
-
 def manages_post(*, user: Visitor, post: Post) -> bool:
-    """Owner and staff: they see requests, tags and suggestions of the post."""
-    return is_staff(user=user) or (user.is_authenticated and post.owner_id == user.pk)
+    """The owner, and who may view all posts: they see requests, tags and suggestions of the post."""
+    return post.owner_id == user.pk or permitted(user=user, permission="view_post")
 
 
-def visible_posts(*, user: Visitor) -> QuerySet[Post]:
-    """Posts that this person may know of: public ones, their own, and all of them for staff."""
-    posts = Post.objects.select_related("chosen_song").prefetch_related(
+def _posts() -> QuerySet[Post]:
+    return Post.objects.select_related("chosen_song").prefetch_related(
         Prefetch("photos", PostPhoto.objects.order_by("position"))
     )
-    if is_staff(user=user):
-        return posts
-    public = posts.filter(visibility=Post.Visibility.PUBLIC)
-    return public | posts.filter(owner_id=user.pk) if user.is_authenticated else public
+
+
+def public_posts() -> QuerySet[Post]:
+    return _posts().filter(visibility=Post.Visibility.PUBLIC)
 
 
 def own_posts(*, user: Visitor) -> QuerySet[Post]:
     """Newest first."""
-    return visible_posts(user=user).filter(owner_id=user.pk).order_by("-created_at", "-id")
+    return _posts().filter(owner_id=user.pk).order_by("-created_at", "-id")
 
 
-def managed_requests(*, user: Visitor) -> QuerySet[RecommendationRequest]:
-    """Requests for this person's own posts; for staff, for all posts."""
-    requests = RecommendationRequest.objects.filter(post__isnull=False).select_related("post")
-    return requests if is_staff(user=user) else requests.filter(post__owner_id=user.pk)
+def find_post(*, user: Visitor, post_id: UUID) -> Post | None:
+    """A post that this person may know of: a public one, their own, or any for who may view all posts."""
+    post = _posts().filter(pk=post_id).first()
+    public = post is not None and post.visibility == Post.Visibility.PUBLIC
+    return post if post is not None and (public or manages_post(user=user, post=post)) else None
+
+
+def find_request(*, user: Visitor, post_id: UUID, request_id: UUID) -> RecommendationRequest | None:
+    """A request for a post that this person manages."""
+    asked = RecommendationRequest.objects.filter(pk=request_id, post=post_id).select_related("post").first()
+    return asked if asked is not None and asked.post and manages_post(user=user, post=asked.post) else None
 
 
 def default_request(*, post: Post) -> RecommendationRequest | None:

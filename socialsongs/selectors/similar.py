@@ -8,7 +8,6 @@ from operator import mul
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.contrib.auth.models import AnonymousUser
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
 from pgvector import HalfVector
@@ -18,7 +17,7 @@ from ..errors import NotEncoded
 from ..models import ModelRelease, Post, PostPhoto, Song, SongEmbedding, State
 from .catalogue import active_release
 from .nearest import nearest_songs, search_further, song_filters
-from .posts import visible_posts
+from .posts import public_posts
 
 # Songs that are compared by their cosine, for each that is asked for: the index prefers songs far from the mean.
 CANDIDATES_PER_SONG = 10
@@ -100,7 +99,7 @@ def posts_for_song(*, song: Song, limit: int) -> list[Post]:
         if cursor.rowcount < limit:  # the index gave up, or there are no more
             cursor.execute(EXACTLY, values)
         keys = [key for (key,) in cursor.fetchall()]
-    posts = visible_posts(user=AnonymousUser()).in_bulk(keys)
+    posts = public_posts().in_bulk(keys)
     return [posts[key] for key in keys if key in posts]
 
 

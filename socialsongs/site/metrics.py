@@ -17,12 +17,14 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from rest_framework.exceptions import NotAcceptable
 from rest_framework.negotiation import DefaultContentNegotiation
-from rest_framework.permissions import IsAdminUser
+from rest_framework.permissions import BasePermission
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from ..api.base import ApiView
 from ..selectors import metrics
+from ..selectors.permissions import permitted
 
 
 class Rows(Collector):
@@ -103,9 +105,14 @@ class AnyFormat(DefaultContentNegotiation):
         return first, str(first.media_type)
 
 
+class ViewMetrics(BasePermission):
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return permitted(user=request.user, permission="view_metrics")
+
+
 @extend_schema(exclude=True)
 class Metrics(ApiView):
-    permission_classes = [IsAdminUser]
+    permission_classes = [ViewMetrics]
     content_negotiation_class = AnyFormat
 
     def get(self, request: Request) -> HttpResponse:

@@ -23,16 +23,17 @@ from ..api.base import RequestThrottle, UploadThrottle
 from ..api.serializers import RecommendationParametersSerializer
 from ..conf import MIB, config
 from ..errors import NotRetryable, NotSuggested, PostFailed, SocialSongsError, UnknownPost, UnknownSong
-from ..models import Feedback, Post, RecommendationRequest, Rule, State, Suggestion
+from ..models import Feedback, Post, PostAccess, RecommendationRequest, Rule, State, Suggestion
 from ..selectors.posts import (
     analysis,
     default_request,
     excerpt,
+    find_post,
     manages_post,
     own_posts,
     suggestions_of,
-    visible_posts,
 )
+from ..services.access import note_reads
 from ..services.feedback import choose_song, clear_choice, log_impressions, record_feedback
 from ..services.posts import create_post, delete_post, retry_post
 from ..services.requests import request_recommendations
@@ -146,7 +147,10 @@ def progress(request: HttpRequest, post_id: uuid.UUID) -> HttpResponse:
 
 
 def _post(request: HttpRequest, post_id: uuid.UUID) -> dict[str, Any]:
-    post = get_object_or_404(visible_posts(user=request.user), pk=post_id)
+    post = find_post(user=request.user, post_id=post_id)
+    if post is None:
+        raise Http404("There is no such post, or it is not yours to see.")
+    note_reads(reader=request.user, posts=[post], door=PostAccess.Door.PAGE)  # type: ignore[arg-type]  # login_required
     manages, own = manages_post(user=request.user, post=post), post.owner_id == request.user.pk
     context: dict[str, Any] = {"post": post, "manages": manages, "own": own, "most_characters": MOST_CHARACTERS}
     context |= _progress(post)

@@ -1,0 +1,41 @@
+"""Who looked at private posts of others. The rows outlive posts and people: they hold plain ids."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class PostAccess(models.Model):
+    """That somebody with the permission to view posts saw a private one: one row for each door and hour."""
+
+    class Door(models.TextChoices):
+        PAGE = "page"
+        API = "api", "API"
+        PHOTO = "photo"
+        ADMIN = "admin"
+
+    reader = models.CharField(max_length=64, help_text="Id of who looked.")
+    reader_name = models.CharField(max_length=254, help_text="Their name at that time.")
+    post = models.CharField(max_length=36, help_text="Id of the post.")
+    owner = models.CharField(max_length=64, help_text="Id of the post's owner.")
+    door = models.CharField(max_length=5, choices=Door.choices, help_text="How it was seen.")
+    hour = models.DateTimeField(help_text="The hour that the row stands for.")
+    first_at = models.DateTimeField(auto_now_add=True, help_text="When it was first seen in that hour.")
+
+    class Meta:
+        verbose_name_plural = "post accesses"
+        ordering = ["-first_at", "-pk"]
+        default_permissions = ["view"]
+        constraints = [
+            # Note a look: INSERT .. ON CONFLICT DO NOTHING
+            models.UniqueConstraint(fields=["reader", "post", "door", "hour"], name="socialsongs_access_hourly"),
+        ]
+        indexes = [
+            # Admin: newest first
+            models.Index(fields=["-first_at", "-id"], name="socialsongs_access_newest"),
+            # Admin: WHERE post = ..
+            models.Index(fields=["post"], name="socialsongs_access_post"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reader_name}: {self.post}"

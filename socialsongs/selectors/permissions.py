@@ -1,0 +1,14 @@
+"""Rights beyond one's own posts are Django's permissions, never the staff flag alone (docs/security.md)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..people import Visitor
+
+
+def permitted(*, user: Visitor, permission: str) -> bool:
+    """Whether the person has a permission of this app. A host's user model without permissions gives nobody any."""
+    has_perm = getattr(user, "has_perm", None)
+    return has_perm is not None and bool(has_perm(f"socialsongs.{permission}"))

@@ -1,0 +1,34 @@
+"""Looks at private posts of others are recorded before anything is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from django.utils import timezone
+
+from ..models import Post, PostAccess
+
+if TYPE_CHECKING:
+    from ..people import Person
+
+
+def note_reads(*, reader: Person, posts: Iterable[Post], door: PostAccess.Door) -> None:
+    """That this person sees these posts; only private ones of others count, once an hour for each door.
+
+    When the row cannot be written, neither is the post shown: the error is left to the caller's caller.
+    """
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    rows = [
+        PostAccess(
+            reader=str(reader.pk),
+            reader_name=reader.get_username()[:254],
+            post=str(post.pk),
+            owner=str(post.owner_id),
+            door=door,
+            hour=hour,
+        )
+        for post in posts
+        if post.visibility == Post.Visibility.PRIVATE and post.owner_id != reader.pk
+    ]
+    PostAccess.objects.bulk_create(rows, ignore_conflicts=True)
