@@ -11,4 +11,4 @@ RUN useradd --create-home --uid 1000 app && mkdir /data && chown app /data
 USER app
 ENV VAR_DIR=/data PORT=8000
 EXPOSE 8000
-CMD ["gunicorn", "socialsongs.site.wsgi:application", "--workers", "2", "--threads", "4", "--no-control-socket", "--access-logfile", "-", "--bind", "0.0.0.0:8000"]
+CMD ["gunicorn", "socialsongs.site.wsgi:application", "--worker-class", "socialsongs.site.server.BufferingWorker", "--workers", "2", "--threads", "4", "--graceful-timeout", "8", "--no-control-socket", "--access-logfile", "-", "--bind", "0.0.0.0:8000"]

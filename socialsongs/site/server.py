@@ -1,0 +1,255 @@
+"""The web server: gunicorn starts and watches processes; in each, waitress reads requests and answers them.
+
+A thread gets a request when all of it is here, so a connection that sends slowly holds none. Headers and bodies have
+a time to arrive in, and a body that is too large is read to its end and thrown away, so that its sender hears why.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import logging
+import os
+import time
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from functools import cached_property
+from io import BytesIO
+from types import SimpleNamespace
+from typing import Any
+
+from django.conf import settings
+from gunicorn.workers.base import Worker
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.buffers import ReadOnlyFileBasedBuffer
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask, Task, ThreadedTaskDispatcher, WSGITask
+from waitress.utilities import BadRequest, RequestEntityTooLarge
+
+from ..conf import config
+
+CONNECTIONS = 500  # of one process; each costs a look at every turn of its loop
+HEADER_BYTES = 32 * 1024
+HEADER_SECONDS = 15
+# A body may take this long, and a second more for each of so many bytes.
+BODY_SECONDS = 30
+BODY_BYTES_PER_SECOND = 1024
+IDLE_SECONDS = 30  # of a connection between two requests, and of a client that reads nothing
+TEXTS_BYTES = 1024 * 1024  # what an upload may hold beside its photos
+THROWN_AWAY_BYTES = 1024 * 1024 * 1024  # a refused body is read up to here, then the connection is cut
+CHUNK_LINE_BYTES = 1024
+TURN_SECONDS = 0.5
+
+
+def body_limit(headers: Mapping[str, str]) -> int:
+    """Bytes of a body. Who is not logged in has nothing to upload; whether a login is valid is asked later."""
+    if "AUTHORIZATION" in headers or f"{settings.SESSION_COOKIE_NAME}=" in headers.get("COOKIE", ""):
+        return config().MAX_UPLOAD_BYTES * config().MAX_PHOTOS_PER_POST + TEXTS_BYTES
+    return settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+
+
+class TooLarge(RequestEntityTooLarge):  # type: ignore[misc]
+    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+        problem = {
+            "type": "about:blank",
+            "title": "Too large",
+            "status": self.code,
+            "code": "body_too_large",
+            "detail": self.body,
+        }
+        return (
+            f"{self.code} {self.reason}",
+            [("Content-Type", "application/problem+json")],
+            json.dumps(problem).encode(),
+        )
+
+
+class Nowhere:
+    """The buffer of a body that is thrown away."""
+
+    def append(self, data: bytes) -> None: ...
+
+    def __len__(self) -> int:
+        return 0
+
+    def getfile(self) -> BytesIO:
+        return BytesIO()
+
+    def close(self) -> None: ...
+
+
+class Request(HTTPRequestParser):  # type: ignore[misc]
+    error: Any
+    body_rcv: Any
+    expect_continue: bool
+
+    def __init__(self, adj: Adjustments) -> None:
+        super().__init__(adj)
+        self.started = time.monotonic()
+        self.limit = 0
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        self.limit = body_limit(self.headers)
+        if self.content_length > self.limit:
+            self._refuse()
+
+    def received(self, data: bytes) -> int:
+        consumed: int = super().received(data)
+        if self.error is None and self.body_bytes_received > self.limit:
+            self._refuse()
+        # A line of the chunked form that never ends would be copied again with each piece of it.
+        held = getattr(self.body_rcv, "control_line", b""), getattr(self.body_rcv, "trailer", b"")
+        if max(map(len, held)) > CHUNK_LINE_BYTES:
+            self.error, self.completed = BadRequest("A line of the chunked body is too long"), True
+        return consumed
+
+    def _refuse(self) -> None:
+        login = "" if self.limit > settings.DATA_UPLOAD_MAX_MEMORY_SIZE else " without a login"
+        self.error = TooLarge(
+            f"A request{login} may have {self.limit // 1024} KiB at most. Send less, or log in first."
+        )
+        if self.expect_continue:  # it has not sent the body yet, and need not
+            self.expect_continue, self.body_rcv = False, None
+            self.completed = True
+        else:
+            self.body_rcv.getbuf().close()
+            self.body_rcv.buf = Nowhere()
+
+    @property
+    def is_late(self) -> bool:
+        allowed = HEADER_SECONDS
+        if self.headers_finished:
+            allowed = BODY_SECONDS + self.body_bytes_received // BODY_BYTES_PER_SECOND
+        return time.monotonic() - self.started > allowed
+
+
+class Logged(Task):  # type: ignore[misc]
+    """One line in the access log, as gunicorn writes it."""
+
+    environ: dict[str, Any] | None = None
+
+    def service(self) -> None:
+        try:
+            super().service()
+        finally:
+            request = self.request
+            environ = {
+                "REMOTE_ADDR": self.channel.addr[0],
+                "REQUEST_METHOD": getattr(request, "command", "-"),
+                "SERVER_PROTOCOL": f"HTTP/{request.version}",
+                **(self.environ or {}),
+                "RAW_URI": getattr(request, "request_uri", "-"),
+            }
+            sent = self.content_bytes_written if self.content_length is None else self.content_length
+            answer = SimpleNamespace(status=self.status, headers=self.response_headers, sent=sent)
+            took = timedelta(seconds=max(0.0, time.time() - self.start_time))
+            self.channel.server.worker.log.access(answer, request.headers, environ, took)
+
+
+class Answer(Logged, WSGITask):  # type: ignore[misc]
+    def get_environment(self) -> dict[str, Any]:
+        known = self.environ is not None
+        environ: dict[str, Any] = super().get_environment()
+        if not known:
+            environ["wsgi.file_wrapper"] = file_wrapper
+            environ["wsgi.multiprocess"] = True
+            environ["REMOTE_ADDR"] = self.channel.server.worker.client(
+                environ["REMOTE_ADDR"], environ.get("HTTP_X_FORWARDED_FOR", "")
+            )
+        return environ
+
+
+class Refusal(Logged, ErrorTask): ...  # type: ignore[misc]
+
+
+def file_wrapper(file: Any, block_size: int) -> Iterable[bytes]:
+    """A file of this machine is sent beside the requests, without a thread; any other is read by the request's."""
+    try:
+        file.fileno()
+    except (AttributeError, OSError):
+        return iter(lambda: file.read(block_size), b"")
+    wrapped: Iterable[bytes] = ReadOnlyFileBasedBuffer(file, block_size)
+    return wrapped
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    parser_class = Request
+    task_class = Answer
+    error_task_class = Refusal
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self.requests or self.request or self.total_outbufs_len)
+
+
+class Server(TcpWSGIServer):  # type: ignore[misc]
+    channel_class = Channel
+    worker: BufferingWorker
+
+    def maintenance(self, now: float) -> None:
+        super().maintenance(now)
+        for channel in self.active_channels.values():
+            if channel.request and not channel.requests and channel.request.is_late:
+                channel.will_close = True
+
+
+class BufferingWorker(Worker):  # type: ignore[misc]
+    """What gunicorn's ``--worker-class`` names. Listens on TCP only."""
+
+    def run(self) -> None:
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that all threads work is no news
+        adjustments = Adjustments(
+            threads=self.cfg.threads,
+            backlog=self.cfg.backlog,
+            connection_limit=CONNECTIONS,
+            channel_timeout=IDLE_SECONDS,
+            cleanup_interval=1,
+            max_request_header_size=HEADER_BYTES,
+            max_request_body_size=THROWN_AWAY_BYTES,
+            recv_bytes=64 * 1024,
+            ident="",
+            log_socket_errors=False,
+        )
+        threads = ThreadedTaskDispatcher()
+        threads.set_thread_count(self.cfg.threads)
+        loop: dict[int, Any] = {}
+        servers = [self._listen(listener.sock, adjustments, threads, loop) for listener in self.sockets]
+        while self.alive and self.ppid == os.getppid():
+            self._turn(loop)
+        for server in servers:
+            wasyncore.dispatcher.close(server)
+        deadline = time.monotonic() + self.cfg.graceful_timeout
+        while any(isinstance(one, Channel) and one.is_busy for one in loop.values()) and time.monotonic() < deadline:
+            self._turn(loop)
+        threads.shutdown(timeout=0)
+
+    def _listen(self, listener: Any, adjustments: Adjustments, threads: Any, loop: dict[int, Any]) -> Server:
+        where = (listener.family, listener.type, listener.proto, listener.getsockname())
+        server = Server(
+            self.wsgi, loop, True, listener, dispatcher=threads, adj=adjustments, sockinfo=where, bind_socket=False
+        )
+        server.worker = self
+        return server
+
+    def _turn(self, loop: dict[int, Any]) -> None:
+        self.notify()
+        wasyncore.loop(timeout=TURN_SECONDS, use_poll=True, map=loop, count=1)
+
+    @cached_property
+    def _proxies(self) -> Any:
+        return self.cfg.forwarded_allow_networks()
+
+    def client(self, peer: str, forwarded: str) -> str:
+        """The address of a client: the last one that a proxy of ours (FORWARDED_ALLOW_IPS) has seen, or the peer."""
+        last = forwarded.rpartition(",")[2].strip()
+        try:
+            known = "*" in self.cfg.forwarded_allow_ips or any(
+                ipaddress.ip_address(peer) in network for network in self._proxies
+            )
+            return str(ipaddress.ip_address(last)) if known else peer
+        except ValueError:
+            return peer

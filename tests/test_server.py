@@ -1,0 +1,222 @@
+"""The web server as it is started everywhere: slow connections, bodies of all kinds, addresses, its log, its end."""
+
+import http.client
+import json
+import re
+import signal
+import socket
+import time
+from contextlib import contextmanager
+
+import psutil
+import pytest
+from gunicorn.config import Config
+from rest_framework.authtoken.models import Token
+
+from socialsongs.conf import config
+from socialsongs.models import Post
+from socialsongs.site import server
+from socialsongs.site.demo import answers
+from socialsongs.site.processes import WEB
+
+from .processes import free_port, process, wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
+
+
+@contextmanager
+def started_site(tmp_path, command=WEB, **environment):
+    port, log = free_port(), tmp_path / "web.log"
+    with process([*command, f"127.0.0.1:{port}"], log, **environment) as started:
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}"), log)
+        yield port, log, started
+
+
+@pytest.fixture(scope="module")
+def site(django_db_setup, tmp_path_factory):
+    """Port and log of one for the tests that do not end it."""
+    with started_site(tmp_path_factory.mktemp("site"), SOCIALSONGS_MAX_UPLOAD_BYTES="1000000") as (port, log, _):
+        yield port, log
+
+
+def ask(port, method, path, body=None, seconds=20, **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+    try:
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        response = connection.getresponse()
+        return response, response.read()
+    finally:
+        connection.close()
+
+
+def opened(port, text):
+    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+    connection.sendall(text.encode())
+    return connection
+
+
+def answer(connection):
+    """The status, and all that came, once the server has closed."""
+    received = b""
+    while piece := connection.recv(65536):
+        received += piece
+    return int(received.split()[1]) if received else None, received
+
+
+def token(user):
+    return f"Token {Token.objects.get_or_create(user=user)[0].key}"
+
+
+def form(photo):
+    head = b'--edge\r\nContent-Disposition: form-data; name="photos"; filename="a.jpg"\r\n\r\n'
+    return head + photo + b"\r\n--edge--\r\n", "multipart/form-data; boundary=edge"
+
+
+def test_two_hundred_slow_connections_hold_nobody_up(site, alice, photo_bytes):
+    """Headers that drip, the body of a login, the body of an upload; eight threads would be held by nine of them."""
+    body, kind = form(photo_bytes())
+    openings = [
+        "GET /health/ HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
+        f"POST /accounts/login/ HTTP/1.1\r\nHost: localhost\r\n{FORM}Content-Length: 5000\r\n\r\n",
+        "POST /api/v1/posts HTTP/1.1\r\nHost: localhost\r\nAuthorization: Token made-up\r\n"
+        f"{FORM}Content-Length: 5000\r\n\r\n",
+        "POST /api/v1/posts HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n",
+    ]
+    port, _ = site
+    slow = [opened(port, openings[number % len(openings)]) for number in range(200)]
+    for _ in range(3):
+        for connection in slow:
+            connection.sendall(b"x")
+        response, _ = ask(port, "GET", "/health/")
+        assert response.status == 200
+    response, _ = ask(port, "POST", "/api/v1/posts", body, Authorization=token(alice), Content_Type=kind)
+    assert response.status == 202
+    for connection in slow:
+        connection.sendall(b"x")  # all of them hang still
+        connection.close()
+
+
+def test_what_arrives_too_slowly_is_closed():
+    request = server.Request(SimpleAdjustments())
+    request.received(b"POST / HTTP/1.1\r\n")
+    assert not request.is_late
+    request.started -= server.HEADER_SECONDS + 1
+    assert request.is_late
+    request.received(b"Content-Length: 100000\r\n\r\n")
+    assert not request.is_late
+    request.started -= server.BODY_SECONDS
+    assert request.is_late
+    request.received(b"x" * 20 * server.BODY_BYTES_PER_SECOND)
+    assert not request.is_late
+
+
+class SimpleAdjustments:
+    max_request_header_size = server.HEADER_BYTES
+    max_request_body_size = server.THROWN_AWAY_BYTES
+    inbuf_overflow = 512 * 1024
+    url_scheme = "http"
+
+
+def test_the_loop_closes_them_and_ends_with_the_process_that_started_it(tmp_path):
+    quick = tmp_path / "quick.py"
+    quick.write_text("from socialsongs.site import server\nserver.HEADER_SECONDS = server.BODY_SECONDS = 1\n")
+    with started_site(tmp_path, [*WEB[:-1], "--config", str(quick), "--bind"]) as (port, log, started):
+        header = opened(port, "GET /health/ HTTP/1.1\r\nHost: local")
+        body = opened(port, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n")
+        for connection in (header, body):
+            connection.sendall(b"x")
+        for connection in (header, body):
+            assert answer(connection) == (None, b"")
+            connection.close()
+        assert ask(port, "GET", "/health/")[0].status == 200
+        children = psutil.Process(started.pid).children()
+        started.kill()
+        wait_until(lambda: not any(child.is_running() for child in children), log, 20)
+
+
+def test_bodies_come_in_pieces_whole_and_only_so_large(site, alice, photo_bytes):
+    content, kind = form(photo_bytes())
+    mine = {"Authorization": token(alice), "Content_Type": kind}
+    pieces = [content[start : start + 1000] for start in range(0, len(content), 1000)]
+    port, log = site
+    response, text = ask(port, "POST", "/api/v1/posts", iter(pieces), **mine)
+    assert response.status == 202, text
+    assert Post.objects.get().photos.count() == 1
+
+    # Whoever is not logged in has nothing to upload; the sender is told, after all of it was thrown away.
+    login = {"Content_Type": "application/x-www-form-urlencoded"}
+    response, text = ask(port, "POST", "/accounts/login/", b"x" * 20_000_000, **login)
+    assert (response.status, json.loads(text)["code"]) == (413, "body_too_large")
+    assert "log in" in json.loads(text)["detail"]
+    many = (b"x" * 100_000 for _ in range(200))
+    response, text = ask(port, "POST", "/accounts/login/", many, **login)
+    assert (response.status, json.loads(text)["code"]) == (413, "body_too_large")
+    most = 1_000_000 * config().MAX_PHOTOS_PER_POST + server.TEXTS_BYTES
+    response, text = ask(port, "POST", "/api/v1/posts", b"x" * (most + 1), **mine)
+    assert (response.status, json.loads(text)["code"]) == (413, "body_too_large")
+
+    # A client that asks first need not send it.
+    asks = opened(
+        port, "POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 99000000\r\n\r\n"
+    )
+    assert answer(asks)[0] == 413
+    asks.close()
+    for endless in ("1" * 3000, "5\r\nabcde\r\n0\r\nX-Trailer: " + "x" * 3000):
+        odd = opened(port, f"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{endless}")
+        assert answer(odd)[0] == 400
+        odd.close()
+    large = opened(port, "GET / HTTP/1.1\r\nHost: localhost\r\nX-Large: " + "x" * server.HEADER_BYTES)
+    assert answer(large)[0] == 431
+    large.close()
+    nonsense = opened(port, "nonsense\r\n\r\n")
+    assert answer(nonsense)[0] == 400
+    nonsense.close()
+    assert ask(port, "GET", "/health/")[0].status == 200
+    assert "Traceback" not in log.read_text()
+
+
+def test_the_log_names_the_client_that_a_known_proxy_names(site):
+    port, log = site
+    told = {"known": "198.51.100.7, 203.0.113.9", "odd": "nonsense"}
+    for query, forwarded in told.items():
+        ask(port, "GET", f"/accounts/login/?{query}", X_Forwarded_For=forwarded)
+        wait_until(lambda query=query: f"?{query}" in log.read_text(), log)
+    line = r'^(\S+) - - \[[^]]+\] "GET /accounts/login/\?(\w+) HTTP/1.1" 200 (\d+) '
+    found = {query: (client, int(size)) for client, query, size in re.findall(line, log.read_text(), re.MULTILINE)}
+    assert {query: client for query, (client, _) in found.items()} == {"known": "203.0.113.9", "odd": "127.0.0.1"}
+    assert all(size > 500 for _, size in found.values())
+
+
+@pytest.mark.parametrize(
+    ("allowed", "client"),
+    [("127.0.0.1", "203.0.113.9"), ("127.0.0.0/8", "203.0.113.9"), ("*", "203.0.113.9"), ("192.0.2.1", "127.0.0.1")],
+)
+def test_an_unknown_proxy_is_not_believed(allowed, client):
+    gunicorn = Config()
+    gunicorn.set("forwarded_allow_ips", allowed)
+    worker = server.BufferingWorker(1, 1, [], None, 30, gunicorn, None)
+    assert worker.client("127.0.0.1", "198.51.100.7, 203.0.113.9") == client
+    worker.tmp.close()
+
+
+def test_both_processes_answer_a_dead_one_is_replaced_and_a_stop_is_graceful(tmp_path, alice, photo_bytes):
+    body, kind = form(photo_bytes())
+    with started_site(tmp_path) as (port, log, started):
+        children = psutil.Process(started.pid).children()
+        assert len(children) == 2
+        children[0].kill()
+        wait_until(lambda: len(psutil.Process(started.pid).children()) == 2, log)
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}"), log)
+        head = f"Host: localhost\r\nAuthorization: {token(alice)}\r\nContent-Type: {kind}\r\n"
+        head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        upload = opened(port, f"POST /api/v1/posts HTTP/1.1\r\n{head}")
+        upload.sendall(body[:100])
+        time.sleep(0.5)  # until it is accepted: one that still waits in the kernel is nobody's
+        started.send_signal(signal.SIGTERM)
+        wait_until(lambda: not answers(f"http://127.0.0.1:{port}"), log)
+        upload.sendall(body[100:])
+        assert answer(upload)[0] == 202
+        upload.close()
+        assert started.wait(20) == 0
+    assert Post.objects.count() == 1
