@@ -5,7 +5,7 @@ All arrays are numpy, D is ``dim``. Nothing here depends on which photos or song
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -74,7 +74,8 @@ class EncodedLyric:
     """What is stored of a song: g (m, D) as ``line_states`` packs them, l0 as ``space`` lays it out, (D + 1,), and the
     mean relevance over reference photos.
 
-    ``line_offsets``: place of each state's line in ``lyrics.split("\\n")``. ``cell``: of ``space``, in which l0 lies.
+    ``line_offsets``: place of each state's line in ``lyrics.split("\\n")``; empty: no longer known. ``cell``: of
+    ``space``, in which l0 lies.
     """
 
     line_states: PackedStates
@@ -110,9 +111,10 @@ class Reason:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The line that fits, as its place in ``lyrics.split("\\n")``, and the tags that speak for the song."""
+    """The line that fits, as its place in ``lyrics.split("\\n")``, or None where none may be shown; and the tags that
+    speak for the song."""
 
-    line: int
+    line: int | None
     reasons: list[Reason] = field(default_factory=list)
 
 
@@ -159,6 +161,12 @@ def _reasons(tags: Sequence[Tag], agreement: Vector) -> list[Reason]:
         for row in order
         if weighted[row] > 0.25 * weighted[order[0]] > 0
     ]
+
+
+def _best_line(attention: Vector, offsets: Sequence[int], shown: Container[int]) -> int | None:
+    """Of lines (m,) that lie at ``offsets``, or at unknown places where there are none."""
+    rows = [row for row, offset in enumerate(offsets) if offset in shown]
+    return offsets[rows[int(attention[rows].argmax())]] if rows else None
 
 
 def fill_up(pixels: Tensor) -> Tensor:
@@ -355,17 +363,27 @@ class Image2Song:
         ]
 
     @torch.inference_mode()
-    def explain(self, tags: Sequence[Tag], embedding: Vector, songs: Sequence[EncodedLyric]) -> list[Explanation]:
-        """Which line of each song the photo attends to most, and which of its tags agree with what was attended to."""
+    def explain(
+        self,
+        tags: Sequence[Tag],
+        embedding: Vector,
+        songs: Sequence[EncodedLyric],
+        shown: Sequence[Container[int]] | None = None,
+    ) -> list[Explanation]:
+        """Which line of each song the photo attends to most, and which of its tags agree with what was attended to.
+
+        ``shown``: of each song, the places of the lines that may be shown; None: all that were encoded.
+        """
         if not songs:
             return []
         attention, lyric, lines = self._read(self._tensor(embedding), songs)
         known = [tag for tag in tags if tag.name in self.tag_rows]
         vectors = self.tag_directions[[self.tag_rows[tag.name] for tag in known]]  # (K, D)
         agreement = (lyric @ vectors.T).clamp(min=0).cpu().numpy()  # (N, K)
+        every = shown or [song.line_offsets for song in songs]
         return [
-            Explanation(song.line_offsets[int(part.argmax())], _reasons(known, shares))
-            for song, part, shares in zip(songs, attention.cpu().split(lines), agreement, strict=True)
+            Explanation(_best_line(part.numpy(), song.line_offsets, allowed), _reasons(known, shares))
+            for song, part, shares, allowed in zip(songs, attention.cpu().split(lines), agreement, every, strict=True)
         ]
 
     def _read(self, photo: Tensor, songs: Sequence[EncodedLyric]) -> tuple[Tensor, Tensor, list[int]]:

@@ -16,8 +16,9 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from .codes import market_code
+
 MIB = 1024 * 1024
-COUNTRY = re.compile(r"[A-Z]{2}")
 RATE = re.compile(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)")
 
 
@@ -102,9 +103,9 @@ def config() -> Config:
             raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be positive, got {value}.")
         if isinstance(value, str) and key.endswith("_RATE") and not RATE.fullmatch(value):
             raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be a rate such as 60/hour, got {value!r}.")
-        if key == "MARKET" and isinstance(value, str) and not COUNTRY.fullmatch(value):
+        if key == "MARKET" and isinstance(value, str) and not _is_market(value):
             raise ImproperlyConfigured(
-                f"SOCIALSONGS[{key!r}] must be two capital letters, as in ISO 3166, got {value!r}."
+                f"SOCIALSONGS[{key!r}] must be two capital letters, as in ISO 3166 (GB, not UK), got {value!r}."
             )
     found = Config(**given)
     if found.SUGGESTIONS > found.MAX_SUGGESTIONS:
@@ -112,6 +113,13 @@ def config() -> Config:
             f"SOCIALSONGS['SUGGESTIONS'] is {found.SUGGESTIONS}, more than 'MAX_SUGGESTIONS', {found.MAX_SUGGESTIONS}."
         )
     return found
+
+
+def _is_market(text: str) -> bool:
+    try:
+        return market_code(text) == text
+    except ValueError:
+        return False
 
 
 def _forget(*, setting: str, **_: object) -> None:

@@ -69,6 +69,17 @@ class TasteNotOffered(SocialSongsError):
 
 
 class CatalogueError(SocialSongsError):
-    """A catalogue file that cannot be imported; the text names the line."""
+    """A catalogue file that cannot be imported; the text says why."""
 
     code = "catalogue_error"
+
+
+class BadLine(CatalogueError):
+    """A line of a catalogue file that is no song; ``field`` is empty where the whole line is wrong."""
+
+    code = "bad_line"
+
+    def __init__(self, line: int, field: str, reason: str, *, title: str = "") -> None:
+        self.line, self.field, self.reason = line, field, reason
+        named = f" ({title!r})" if title else ""
+        super().__init__(f"Line {line}{named}{':' if field else ''} {reason}")

@@ -1,10 +1,11 @@
-"""Language tags, and which language lyrics are in, where nobody says so, by py3langid."""
+"""Which language lyrics are in, where nobody says so, by py3langid."""
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import TYPE_CHECKING
+
+from .codes import language_code
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -12,15 +13,7 @@ if TYPE_CHECKING:
 FEWEST_BYTES = 40  # of UTF-8: eight words of English, 13 characters of Chinese; shorter texts are named wrongly
 SURE = 0.5
 ENOUGH = 300  # characters; each takes time
-TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # BCP 47, as far as its form goes
 ENGLISH = ("en", "pcm")  # pcm: Nigerian Pidgin, which other English creoles are taken for
-
-
-def cased(tag: str) -> str:
-    """Cased as RFC 5646 has it, which is how songs are tagged and asked for: pt-BR, zh-Hant."""
-    first, *rest = tag.split("-")
-    parts = [{2: part.upper(), 4: part.title()}.get(len(part), part.lower()) for part in rest]
-    return "-".join([first.lower(), *parts])
 
 
 @cache
@@ -33,11 +26,11 @@ def _identifier() -> LanguageIdentifier:
 
 
 def language_of(text: str) -> str | None:
-    """The code (ISO 639); None when there is too little to tell by."""
+    """The code (BCP 47); None when there is too little to tell by."""
     start = text[:ENOUGH]
     if len(start.encode()) < FEWEST_BYTES:
         return None
     code, probability = _identifier().classify(start)
     if probability < SURE:
         return None
-    return "en" if code in ENGLISH else str(code)
+    return "en" if code in ENGLISH else language_code(str(code))

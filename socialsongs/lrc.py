@@ -1,25 +1,96 @@
-"""Synced lyrics in LRC: ``[01:02.50]words``, one or more stamps to a line."""
+"""Synced lyrics in LRC: ``[01:02.50]words``, one or more stamps to a line, and what has grown around that.
+
+The libraries on PyPI (pylrc 0.1.2, lrc-kit 0.1.8, lrcparser 0.2.0, lemony-lrc-parser 0.5.0) were tried with the cases
+in ``tests/test_lrc.py``; each of them leaves stamps in the text, or loses lines, in several of them.
+"""
 
 from __future__ import annotations
 
 import re
 
-STAMPED = re.compile(r"((?:\[\d{1,3}:\d{1,2}(?:[.:]\d{1,3})?\])+)(.*)")
-STAMP = re.compile(r"\[(\d{1,3}):(\d{1,2})(?:[.:](\d{1,3}))?\]")
+from .sung import key, words
+
+# Minutes and seconds, or hours before them; a fraction after a point, a comma or a colon.
+TIME = r"\s*(-?)(?:(\d{1,3}):)?(\d{1,4}):(-?)(\d{1,3})(?:[.,](\d{1,9}))?\s*"
+STAMP = re.compile(rf"\[{TIME}\]")
+WORD_STAMP = re.compile(rf"[\[<]{TIME}[\]>]")
+LEADING = re.compile(rf"\s*(?:\[{TIME}\]\s*)+")
+OFFSET = re.compile(r"^\s*\[\s*offset\s*:\s*([+-]?\d{1,9})\s*(?:ms)?\s*\]", re.IGNORECASE | re.MULTILINE)
+BACKGROUND = re.compile(r"\[bg:\s*([^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*)\]", re.IGNORECASE)
+VOICE = re.compile(r"^(?:v\d{1,4}|[FMD]|male|female|both|duet|男女?|女男?|合唱?)\s*[:：]\s*", re.IGNORECASE)
+SHORTEST_SONG_MS = 20_000
 
 
 def parse(text: str) -> list[tuple[int, str]]:
-    """(milliseconds, line) in order of time. Tags such as ``[ar:..]`` and lines without a stamp are left out."""
-    found = []
+    """(milliseconds, line) in order of time, at one time in that of the text; the words alone, without stamps and marks
+    of voices. Tags such as ``[ar:..]`` and lines without a stamp are left out."""
+    text = text.replace("\ufeff", "")
+    offsets = OFFSET.findall(text)
+    earlier = int(offsets[-1]) if offsets else 0  # [offset:+500] shows lyrics half a second earlier
+    hours = _counts_hours(text)
+    found: list[tuple[int, str]] = []
     for row in text.splitlines():
-        if match := STAMPED.match(row.strip()):
-            for minutes, seconds, fraction in STAMP.findall(match[1]):
-                milliseconds = int((fraction or "0").ljust(3, "0"))
-                found.append(((int(minutes) * 60 + int(seconds)) * 1000 + milliseconds, match[2].strip()))
-    return sorted(found)
+        row = BACKGROUND.sub(r" \1 ", row)
+        times = _times(row, hours)
+        if times:
+            said = VOICE.sub("", _words(row), count=1)
+            found += [(max(0, time - earlier), said) for time in dict.fromkeys(times)]
+    return sorted(found, key=lambda line: line[0])
+
+
+def is_synced(text: str) -> bool:
+    """Do most of its lines have a stamp?"""
+    if not WORD_STAMP.search(text):
+        return False
+    rows = [row for row in text.splitlines() if row.strip() and words(row)]
+    stamped = sum(bool(LEADING.match(row) or WORD_STAMP.match(row.strip())) for row in text.splitlines())
+    return stamped > 0 and 2 * stamped >= len(rows)
+
+
+def without_stamps(text: str) -> str:
+    """Its lines in the order of the text, stamps left out."""
+    if not WORD_STAMP.search(text):
+        return text
+    return "\n".join(_words(row) if WORD_STAMP.search(row) else row for row in text.split("\n"))
 
 
 def start_of(text: str, line: str, occurrence: int = 0) -> int | None:
-    """When a line is sung, in milliseconds: its n-th occurrence, else its last one; None when it is not there."""
-    times = [time for time, words in parse(text) if words.casefold() == line.strip().casefold()]
+    """When a line is sung, in milliseconds: its n-th occurrence, else its last one; None when it is not there.
+
+    Case, punctuation, spaces and the form of letters do not matter.
+    """
+    wanted = key(words(line))
+    times = [time for time, said in parse(text) if wanted and key(words(said)) == wanted]
     return times[min(occurrence, len(times) - 1)] if times else None
+
+
+def _words(row: str) -> str:
+    """Stamps may stand within a word, and between words without a space."""
+    said = " ".join(WORD_STAMP.sub("", row).split())
+    if " " not in said and said.isascii() and len(WORD_STAMP.findall(row)) > 2:
+        return " ".join(WORD_STAMP.sub(" ", row).split())
+    return said
+
+
+def _times(row: str, hours: bool) -> list[int]:
+    """Of the stamps before the words, of which each is a time at which they are sung; else of the first word's."""
+    if leading := LEADING.match(row):
+        return [_milliseconds(*parts, hours=hours) for parts in STAMP.findall(leading[0])]
+    first = WORD_STAMP.match(row.strip())
+    return [_milliseconds(*first.groups(default=""), hours=hours)] if first else []
+
+
+def _milliseconds(sign: str, first: str, second: str, inner: str, third: str, fraction: str, *, hours: bool) -> int:
+    """``[12:34:56]`` is minutes, seconds and hundredths, unless the text counts hours; ``[12:34:56.7]`` always does."""
+    if first and not fraction and not hours:
+        found = (int(first) * 60 + int(second)) * 1000 + int(third.ljust(3, "0"))
+    else:
+        minutes = int(first or 0) * 60 + int(second)
+        found = (minutes * 60 + int(third)) * 1000 + int(fraction[:3].ljust(3, "0"))
+    return -found if sign or inner else found
+
+
+def _counts_hours(text: str) -> bool:
+    """Are stamps of three whole numbers hours, minutes and seconds? As hundredths the whole song would be too short."""
+    three = [parts for parts in STAMP.findall(text) if parts[1] and not parts[5]]
+    return len(three) > 1 and all(_milliseconds(*parts, hours=False) < SHORTEST_SONG_MS for parts in three)

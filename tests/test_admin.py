@@ -75,7 +75,14 @@ def test_a_saved_song_is_stored_as_requests_name_it(desk, release, make_song):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("language", "en_GB"), ("markets", "D1"), ("markets", "DEU"), ("lyrics", "la " * 40_000), ("title", " ")],
+    [
+        ("language", "xx"),
+        ("markets", "D1"),
+        ("markets", "JJJ"),
+        ("isrc", "US123"),
+        ("lyrics", "la " * 40_000),
+        ("title", " "),
+    ],
 )
 def test_what_is_wrong_with_a_song_is_an_error_of_the_form(desk, make_song, field, value):
     song = make_song()
@@ -370,3 +377,14 @@ def test_songs_are_searched_by_words_and_by_isrc(staff, client, make_song):
         found = client.get(page, {"q": term}).content.decode()
         assert title in found
         assert other not in found
+
+
+def test_codes_are_mapped_in_the_form_and_that_is_said(desk, release, make_song):
+    song = make_song()
+    response = save(desk, song, language="eng", markets="UK, DEU", isrc="us-s1z-99-00001")
+    assert response.status_code == 302
+    song.refresh_from_db()
+    assert (song.language, song.markets, song.isrc) == ("en", ["GB", "DE"], "USS1Z9900001")
+    page = desk.get(response.url).content.decode()
+    assert "Language: &#x27;eng&#x27; is kept as &#x27;en&#x27;." in page
+    assert "Markets: &#x27;UK&#x27; is kept as &#x27;GB&#x27;." in page

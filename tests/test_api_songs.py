@@ -76,3 +76,14 @@ def test_null_characters_are_no_server_error(alice, api_of, query):
 def test_a_made_up_cursor_is_not_found(alice, api_of, cursor):
     answer = api_of(alice).get(f"/api/v1/posts?cursor={cursor}")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("language", ["en", "eng", "EN", "English"])
+def test_a_language_has_one_code(api_of, alice, make_song, language):
+    make_song("Clean")
+    make_song("Sauber", language="ger")
+    assert titles(api_of(alice).get(URL, {"language": language})) == ["Clean"]
+
+
+def test_a_language_that_there_is_not_is_named(api_of, alice):
+    assert "xx" in problem(api_of(alice).get(URL, {"language": "xx"}), 400, "invalid")["errors"]["language"][0]

@@ -1,5 +1,6 @@
 """A catalogue file into the catalogue."""
 
+import gzip
 import json
 
 import pytest
@@ -67,12 +68,13 @@ def test_a_second_import_updates_what_changed_and_keeps_the_status(run, release,
             for key, values in {
                 "moods": ["happy", 5, [1, 2], {"a": 1}, [["calm"]], [None], ["x" * 41]],
                 "themes": ["ocean", True],
-                "markets": ["DE", ["D1"], ["DEU"], [""]],
+                "markets": ["DE", ["D1"], ["JJJ"], [""], ["Germany"]],
                 "lyrics": [[], {}, ["l1"], True, "x" * 100_001],
                 "synced_lyrics": [["[00:01.00]l1"], "x" * 200_001],
                 "title": [{"a": 1}, ["Ebb"], " ", False],
                 "artist": ["\t"],
-                "language": [[], ["en"], "en_GB", "english lyrics", 5],
+                "language": [[], ["en"], "xx", "english lyrics", 5],
+                "isrc": ["US123", "US-S1Z-99-0000", "1234567890123", 5],
                 "year": [[], "soon", True, 10**400],
                 "popularity": ["nan", "much", "inf", [], 10**400],
                 "explicit": ["perhaps", 5, []],
@@ -232,3 +234,108 @@ def test_synced_lyrics_of_the_sample_hold_the_lines_in_order(release):
         assert [line for _, line in parse(song.synced_lyrics)] == [
             line.strip() for line in song.lyrics.split("\n") if line.strip()
         ], song
+
+
+# Codes
+
+
+def test_codes_are_mapped_and_that_is_said(run, release, capsys):
+    run(
+        row("A", language="eng", markets=["UK", "gb", "DEU"]),
+        row("B", language="English", markets=["826"]),
+        row("C", language="en_us"),
+        row("D", language="eng"),
+    )
+    found = {song.title: (song.language, song.markets) for song in Song.objects.all()}
+    assert found == {"A": ("en", ["GB", "DE"]), "B": ("en", ["GB"]), "C": ("en-US", []), "D": ("en", [])}
+    said = capsys.readouterr().out
+    assert "language: 'eng' is kept as 'en'. (2 songs, first in line 1)" in said
+    assert "markets: 'UK' is kept as 'GB'. (1 songs, first in line 1)" in said
+    assert "language: 'English' is kept as 'en'. (1 songs, first in line 2)" in said
+    assert SongEmbedding.objects.filter(language="en", markets=["GB"]).count() == 1
+
+
+@pytest.mark.parametrize(
+    "isrc",
+    ["US-S1Z-99-00001", "uss1z9900001", " US S1Z 99 00001 ", "ISRC US-S1Z-99-00001", "US\u2010S1Z\u201099\u201000001"],
+)
+def test_an_isrc_is_kept_without_hyphens(run, isrc):
+    run(row(isrc=isrc))
+    assert Song.objects.get().isrc == "USS1Z9900001"
+
+
+def test_a_wrong_isrc_is_named_with_its_line(run):
+    with pytest.raises(CommandError, match=r"Line 2 \('Ebb'\): isrc: 'US123' is no ISRC: two letters"):
+        run(row(), row("Ebb", isrc="US123"))
+
+
+def test_lyrics_without_stamps_among_the_synced_are_kept_and_said(run, capsys):
+    run(row(lyrics=None, synced_lyrics="The tide\nthe gulls"))
+    song = Song.objects.get()
+    assert (song.lyrics, song.synced_lyrics) == ("The tide\nthe gulls", "")
+    assert "synced_lyrics: they have no time stamps; they are kept as plain lyrics. (1 songs" in capsys.readouterr().out
+
+
+# Bad lines
+
+BAD = [
+    ("{not json", "", "is not JSON"),
+    (row("Ebb", year=3000), "year", "year: "),
+    (row("Tide"), "id", "the song of line 1 again"),
+    (row("Neap", isrc="US123"), "isrc", "is no ISRC"),
+    ('{"title": "\udce9"}', "", "is not UTF-8"),
+]
+
+
+def test_bad_lines_are_skipped_and_listed(tmp_path, release, capsys):
+    good = [row(), *(row(f"Good {number}") for number in range(3))]
+    lines = [json.dumps(good[0]), *(bad if isinstance(bad, str) else json.dumps(bad) for bad, _, _ in BAD)]
+    file, listed = tmp_path / "songs.jsonl", tmp_path / "bad.jsonl"
+    file.write_text("\n".join([*lines, *map(json.dumps, good[1:])]), encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(CommandError, match="5 bad lines were skipped") as raised:
+        call_command("import_songs", str(file), skip_bad=True, bad_lines=listed)
+    assert raised.value.returncode == 3
+    assert "4 songs created" in capsys.readouterr().out
+    assert Song.objects.count() == SongEmbedding.objects.count() == 4
+    found = [json.loads(line) for line in listed.read_text().splitlines()]
+    assert [(one["line"], one["field"]) for one in found] == [(n, field) for n, (_, field, _) in enumerate(BAD, 2)]
+    for one, (_, _, reason) in zip(found, BAD, strict=True):
+        assert reason in one["reason"]
+        assert f"Line {one['line']}" in str(raised.value)
+
+
+def test_on_the_screen_the_list_is_bounded(run):
+    with pytest.raises(CommandError, match="1000 bad lines") as raised:
+        run(row(), *["{" for _ in range(1000)], skip_bad=True)
+    assert len(str(raised.value).splitlines()) < 30
+    assert "and 980 more: --bad-lines FILE lists all" in str(raised.value)
+    assert Song.objects.count() == 1
+
+
+def test_no_bad_lines_is_no_failure(run, tmp_path):
+    run(row(), skip_bad=True, bad_lines=tmp_path / "bad.jsonl")
+    assert (tmp_path / "bad.jsonl").read_text() == ""
+    with pytest.raises(CommandError, match="goes with --skip-bad"):
+        run(row(), bad_lines=tmp_path / "bad.jsonl")
+    with pytest.raises(CommandError, match="nowhere"):
+        run(row(), skip_bad=True, bad_lines=tmp_path / "nowhere" / "bad.jsonl")
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_a_file_in_another_encoding_is_named_with_what_to_do(tmp_path, encoding, mark):
+    file = tmp_path / "wide.jsonl"
+    file.write_text(mark + json.dumps(row()), encoding=encoding)
+    name = encoding.upper().replace("-LE", "LE").replace("-BE", "BE")
+    for options in ({}, {"skip_bad": True}):
+        with pytest.raises(CommandError, match=rf"is {name}, not UTF-8. Convert it: iconv -f {name} -t UTF-8"):
+            call_command("import_songs", str(file), **options)
+
+
+def test_so_are_a_compressed_file_and_latin_1(tmp_path):
+    (tmp_path / "songs.jsonl.gz").write_bytes(gzip.compress(b"{}"))
+    with pytest.raises(CommandError, match="is compressed"):
+        call_command("import_songs", str(tmp_path / "songs.jsonl.gz"))
+    (tmp_path / "latin.jsonl").write_bytes('{"title": "Caf\u00e9"}'.encode("latin-1"))
+    with pytest.raises(CommandError, match=r"Line 1 is not UTF-8.*iconv -f ISO-8859-1"):
+        call_command("import_songs", str(tmp_path / "latin.jsonl"))

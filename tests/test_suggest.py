@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from recommender.model import PhotoView, Tag
 from socialsongs.models import Feedback, RecommendationRequest, Rule, Song, SongEmbedding, Suggestion
-from socialsongs.services.catalogue import save_song
+from socialsongs.services.catalogue import save_song, sync_embeddings
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import register
 from socialsongs.services.taste import offer_taste
@@ -438,3 +438,92 @@ def test_a_text_finds_songs_for_a_photo_that_shows_nothing(songs, model, known, 
     assert not find_songs(model, known, Ask([blank], {"limit": 3})).confident
     found = find_songs(model, known, Ask([model.steer(blank, "gulls over the tide")], {"limit": 3}))
     assert {one.origin for one in found.suggestions} == {"match"}
+
+
+MARKED = "[Chorus: tide gulls masts home]\ntide gulls masts\nLyrics by: Tide Gulls\n(x2)\nsnow road"
+
+
+@pytest.fixture
+def lines_of(plain, sure, model, known, ask):
+    """Writes lyrics past the services, as older versions kept them, reads them, and says what is shown of them."""
+
+    def lines(lyrics, **values):
+        song = add(1, lyrics="sea light rain")
+        Song.objects.filter(pk=song.pk).update(lyrics=lyrics, **values)
+        sync_embeddings()
+        read(model, known)
+        (found,) = ask().suggestions
+        return found.line, found.line_index, found.clip_start_ms
+
+    return lines
+
+
+def test_what_is_not_sung_is_never_the_line(lines_of):
+    assert lines_of(MARKED)[0] in ("tide gulls masts", "snow road")
+
+
+def test_a_lyric_without_a_sung_line_shows_none(lines_of):
+    assert lines_of("[Chorus: tide gulls masts]\nMusic: Tide Gulls") == ("", None, None)
+
+
+def test_a_line_of_markup_or_stamps_shows_its_words(lines_of):
+    assert lines_of("[00:07.00]tide &amp; gulls") == ("tide & gulls", 0, 7000)
+
+
+def test_several_lines_that_markup_keeps_apart_are_none_to_show(lines_of):
+    assert lines_of("tide gulls<br>masts home") == ("", None, None)
+
+
+@pytest.mark.parametrize(
+    ("lyrics", "synced"),
+    [
+        ("We’re the tide", "[00:07.00]We're the tide"),
+        ("We're the Tide!", "[00:07.00]<00:07.00>We’re <00:07.50>the <00:07.90>tide[00:08.50]"),
+        ("The cafe\u0301 at sea", "[00:07.00]the caf\u00e9 at sea"),
+        ("tide gulls\ntide gulls", "[offset:-2000]\n[00:05.00][00:05.00]tide, gulls"),
+        ("tide gulls (x2)", "[00:00:07.00]v1: tide gulls"),
+    ],
+)
+def test_the_clip_starts_at_its_line_however_that_is_written(plain, sure, model, known, ask, lyrics, synced):
+    add(1, lyrics=lyrics, synced_lyrics=synced)
+    read(model, known)
+    (found,) = ask().suggestions
+    assert found.clip_start_ms == 7000
+
+
+# Lyrics that were edited since they were read
+
+
+def edited(song, lyrics):
+    song.lyrics = lyrics
+    save_song(song=song)
+
+
+def test_no_line_is_shown_of_lyrics_that_were_edited_until_they_are_read(songs, sure, ask, model, known):
+    before = {one.song_id: one.line for one in ask(limit=12).suggestions}
+    assert all(before.values())
+    for song in songs[:6]:
+        edited(song, "\n".join(reversed(song.lyrics.split("\n"))))
+    found = {one.song: one for one in ask(limit=12).suggestions}
+    assert len(found) == 12  # they are still found
+    for song in songs[:6]:
+        assert (found[song].line, found[song].line_index, found[song].clip_start_ms) == ("", None, None)
+    assert all(found[song].line for song in songs[6:])
+    read(model, known)
+    assert {one.song_id: one.line for one in ask(limit=12).suggestions}.keys() == before.keys()
+    assert all(one.line for one in ask(limit=12).suggestions)
+
+
+def test_nor_of_lyrics_that_were_edited_past_the_services(songs, sure, ask, model, known):
+    Song.objects.filter(pk=songs[0].pk).update(lyrics="one\ntwo\nthree\nfour")
+    found = {one.song: one.line for one in ask(limit=12).suggestions}
+    assert found[songs[0]] == ""
+    sync_embeddings()
+    assert {one.song: one.line for one in ask(limit=12).suggestions}[songs[0]] == ""
+    read(model, known)
+    assert {one.song: one.line for one in ask(limit=12).suggestions}[songs[0]] in ("one", "two", "three", "four")
+
+
+def test_a_song_that_is_read_again_unchanged_shows_its_line_meanwhile(songs, sure, ask):
+    SongEmbedding.objects.update(state="queued")
+    assert all(one.line for one in ask(limit=12).suggestions)

@@ -24,6 +24,7 @@ class Candidates:
 
     ids: list[UUID]
     lyrics: list[EncodedLyric]
+    digests: list[str]  # of the lyrics that were encoded
     artists: list[str]  # by ``artist_key``
     genres: list[str]
     popularity: NDArray[np.float32]  # (N,), 0 to 1
@@ -45,7 +46,8 @@ def read_candidates(near: Sequence[NearSong]) -> Candidates:
     rows = sorted((one for one in near if one.pk in encoded), key=attrgetter("song_id.int"))
     return Candidates(
         [one.song_id for one in rows],
-        [encoded[one.pk] for one in rows],
+        [encoded[one.pk].lyric for one in rows],
+        [encoded[one.pk].lyrics_digest for one in rows],
         [artist_key(one.artist) for one in rows],
         [one.genre for one in rows],
         np.array([one.popularity for one in rows], np.float32),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 from cachetools import LRUCache
@@ -20,27 +21,34 @@ MIB = 1024 * 1024
 Key = tuple[int, int]
 
 
+class EncodedSong(NamedTuple):
+    """``lyrics_digest``: of the lyrics to which the lines' places belong."""
+
+    lyric: EncodedLyric
+    lyrics_digest: str
+
+
 @cache
-def _kept() -> LRUCache[Key, EncodedLyric]:
+def _kept() -> LRUCache[Key, EncodedSong]:
     return LRUCache(config().SONG_CACHE_MIB * MIB, getsizeof=_size)
 
 
-def _size(song: EncodedLyric) -> int:
-    return 1000 + song.line_states.nbytes + song.stage_one.nbytes
+def _size(song: EncodedSong) -> int:
+    return 1000 + song.lyric.line_states.nbytes + song.lyric.stage_one.nbytes
 
 
 _lock = Lock()  # one batch is ranked beside the requests
 
 
-def encoded_songs(near: Sequence[NearSong]) -> dict[int, EncodedLyric]:
+def encoded_songs(near: Sequence[NearSong]) -> dict[int, EncodedSong]:
     """By ``pk``; without those that left the search in this moment."""
     kept = _kept()
     with _lock:
-        found: dict[int, EncodedLyric | None] = {one.pk: kept.get((one.pk, one.version)) for one in near}
+        found: dict[int, EncodedSong | None] = {one.pk: kept.get((one.pk, one.version)) for one in near}
     missing = [key for key, encoded in found.items() if encoded is None]
     if missing:
         rows = SongEmbedding.objects.filter(pk__in=missing, stage_one__isnull=False).annotate(version=VERSION)
-        for row in rows.only("line_states", "line_offsets", "stage_one", "cell", "mean_score"):
+        for row in rows.only("line_states", "line_offsets", "stage_one", "cell", "mean_score", "lyrics_digest"):
             song = _encoded(row)
             found[row.pk] = song
             with _lock:
@@ -48,9 +56,10 @@ def encoded_songs(near: Sequence[NearSong]) -> dict[int, EncodedLyric]:
     return {pk: encoded for pk, encoded in found.items() if encoded}
 
 
-def _encoded(row: SongEmbedding) -> EncodedLyric:
+def _encoded(row: SongEmbedding) -> EncodedSong:
     assert row.line_states is not None
     assert row.stage_one is not None
     stage_one = np.asarray(row.stage_one, np.float32)
     states = np.frombuffer(bytes(row.line_states), packed_type(EMBEDDING_DIM))
-    return EncodedLyric(states, row.line_offsets, stage_one, row.cell, row.mean_score)
+    lyric = EncodedLyric(states, row.line_offsets, stage_one, row.cell, row.mean_score)
+    return EncodedSong(lyric, row.lyrics_digest)

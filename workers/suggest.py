@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict
 from typing import NamedTuple
 from uuid import UUID
@@ -15,6 +15,7 @@ from socialsongs.conf import config
 from socialsongs.lrc import start_of
 from socialsongs.models import ModelRelease, Song, SongEmbedding, Suggestion
 from socialsongs.selectors.nearest import nearest_songs
+from socialsongs.sung import key, words
 
 from .ask import Ask
 from .candidates import Candidates, read_candidates
@@ -22,8 +23,8 @@ from .figures import FIGURES
 from .picks import NO_MATCH, Pick, matching, offered, pinned
 from .rules import Rules
 
-SHOWN = ("title", "artist", "genre", "lyrics", "synced_lyrics", "preview_file", "preview_url", "preview_start_ms",
-         "preview_length_ms")  # fmt: skip
+SHOWN = ("title", "artist", "genre", "lyrics", "lyrics_digest", "synced_lyrics", "preview_file", "preview_url",
+         "preview_start_ms", "preview_length_ms")  # fmt: skip
 
 
 class Found(NamedTuple):
@@ -59,7 +60,7 @@ def find_songs(model: Image2Song, release: ModelRelease, ask: Ask) -> Found:
         picks = _without_repeats([*first, *further])[: ask.limit]
         rows = Song.objects.only(*SHOWN).in_bulk([pick.song for pick in picks])
         picks = [pick for pick in picks if pick.song in rows]  # the others were deleted in this moment
-        told = _explain(model, ask, candidates, each, picks)
+        told = _explain(model, ask, candidates, each, picks, rows)
         suggestions = [
             _suggestion(
                 Suggestion(
@@ -100,7 +101,12 @@ def _without_repeats(picks: Sequence[Pick]) -> list[Pick]:
 
 
 def _explain(
-    model: Image2Song, ask: Ask, candidates: Candidates, each: np.ndarray, picks: Sequence[Pick]
+    model: Image2Song,
+    ask: Ask,
+    candidates: Candidates,
+    each: np.ndarray,
+    picks: Sequence[Pick],
+    songs: Mapping[UUID, Song],
 ) -> dict[UUID, Explanation]:
     """Line and reasons of the songs that were picked for their words, by the photo that fits each best."""
     rows = [
@@ -110,19 +116,30 @@ def _explain(
     told: dict[UUID, Explanation] = {}
     for photo in set(photos.tolist()):
         view, mine = ask.views[photo], [row for row, by in zip(rows, photos, strict=True) if by == photo]
-        explanations = model.explain(view.tags, view.embedding, [candidates.lyrics[row] for row in mine])
+        lyrics = [candidates.lyrics[row] for row in mine]
+        shown = [_sung_lines(songs[candidates.ids[row]], candidates.digests[row]) for row in mine]
+        explanations = model.explain(view.tags, view.embedding, lyrics, shown)
         told |= {candidates.ids[row]: one for row, one in zip(mine, explanations, strict=True)}
     return told
+
+
+def _sung_lines(song: Song, encoded_digest: str) -> Container[int]:
+    """Places of the lines that may be shown; none while the lyrics are others than those that were encoded."""
+    if song.lyrics_digest != encoded_digest:
+        return ()
+    return {place for place, line in enumerate(song.lyrics.split("\n")) if words(line)}
 
 
 def _suggestion(suggestion: Suggestion, explanation: Explanation | None) -> Suggestion:
     if explanation is None:
         return suggestion
+    suggestion.reasons += [asdict(reason) for reason in explanation.reasons]
+    if explanation.line is None:
+        return suggestion
     song = suggestion.song
     lines = song.lyrics.split("\n")
-    line = lines[explanation.line].strip() if explanation.line < len(lines) else ""
-    earlier = sum(other.strip() == line for other in lines[: explanation.line])
-    suggestion.reasons += [asdict(reason) for reason in explanation.reasons]
+    line = words(lines[explanation.line])
+    earlier = sum(key(words(other)) == key(line) for other in lines[: explanation.line])
     suggestion.line, suggestion.line_index = line[:500], explanation.line
     suggestion.clip_start_ms = _clip_start(song, line, earlier)
     return suggestion
@@ -130,11 +147,11 @@ def _suggestion(suggestion: Suggestion, explanation: Explanation | None) -> Sugg
 
 def _clip_start(song: Song, line: str, earlier: int) -> int | None:
     """Where the line is sung; the beginning of the preview, if there is one and the line is not in it."""
-    sung = start_of(song.synced_lyrics, line, earlier) if song.synced_lyrics else None
-    if sung is None or not song.has_preview:
-        return sung
+    start = start_of(song.synced_lyrics or song.lyrics, line, earlier)
+    if start is None or not song.has_preview:
+        return start
     begin = song.preview_start_ms
-    return sung if begin <= sung < begin + song.preview_length_ms else begin
+    return start if begin <= start < begin + song.preview_length_ms else begin
 
 
 def _notice(release: ModelRelease, allowed: Q, found: int, limit: int) -> str:

@@ -31,10 +31,14 @@ def line_figures(model: Image2Song, judged: JudgedSet, relevance: Array) -> dict
     for view, label, ranked in zip(judged.looked.views(model), judged.labels, best, strict=True):
         songs = [song for song in ranked if song in readable]
         told = model.explain(view.tags, view.embedding, [readable[song] for song in songs])
-        lines = [lyrics[song].offsets.index(one.line) for song, one in zip(songs, told, strict=True)]
+        lines = {
+            song: lyrics[song].offsets.index(one.line)
+            for song, one in zip(songs, told, strict=True)
+            if one.line is not None
+        }
         shown = words_of(tag.name for tag in view.tags if tag.score >= SHOWN_SCORE)
         for name, words in (("shown tags", shown), ("labels", words_of(label.main | label.side))):
-            pairs = [match(said[song], line, words) for song, line in zip(songs, lines, strict=True)]
+            pairs = [match(said[song], line, words) for song, line in lines.items()]
             matches[name].append(np.array(pairs))
     return {name: _compare(found, judged.resampling) for name, found in matches.items()}
 

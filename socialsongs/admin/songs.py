@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Prefetch, QuerySet
@@ -32,12 +34,19 @@ ISRC = re.compile(r"[A-Za-z]{2}[A-Za-z0-9]{3}\d{7}")
 
 
 class SongForm(forms.ModelForm):  # type: ignore[type-arg]
+    # Longer than they are kept: hyphens, and codes of three letters.
+    isrc = forms.CharField(label="ISRC", max_length=30, required=False)
+    markets = SimpleArrayField(
+        forms.CharField(max_length=10), required=False, help_text=Song._meta.get_field("markets").help_text
+    )
+    notes: Sequence[str] = ()  # of ``tidy``
+
     def clean(self) -> dict[str, Any]:
         """Tidied before the model's own checks, so that what is wrong then is an error of the form."""
         given = {name: self.cleaned_data[name] for name in TIDIED if name in self.cleaned_data}
         song = Song(**given)
         try:
-            tidy(song=song)
+            self.notes = tidy(song=song)
         except ValidationError as error:
             self.add_error(None, error)
         return self.cleaned_data | {name: getattr(song, name) for name in given if name in self.cleaned_data}
@@ -115,6 +124,8 @@ class SongAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def save_model(self, request: HttpRequest, obj: Song, form: Any, change: bool) -> None:
         save_song(song=obj)
+        for note in form.notes:
+            messages.warning(request, note)
 
     @admin.display(description="status", ordering="status")
     def status_badge(self, song: Song) -> SafeString:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from django.db.models import QuerySet
@@ -10,8 +11,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from .. import reasons
+from ..codes import LANGUAGE_FORM, MARKET_FORM, language_code, market_code
 from ..conf import config
-from ..language import TAG, cased
 from ..models import Feedback, Post, PostPhoto, RecommendationRequest, Rule, Song, State, Suggestion
 from ..selectors import posts as post_selectors
 
@@ -228,6 +229,13 @@ class SongIds(serializers.ListField):
         return super().to_internal_value(data)
 
 
+def known_code(code_of: Callable[[str], str], text: str) -> str:
+    try:
+        return code_of(text)
+    except ValueError as error:
+        raise serializers.ValidationError(str(error)) from None
+
+
 class RecommendationParametersSerializer(Strict):
     """What to suggest; everything is optional. What an answer holds can be sent again."""
 
@@ -238,14 +246,14 @@ class RecommendationParametersSerializer(Strict):
     )
     exclude = SongIds(required=False, max_length=1000, help_text="Ids of songs to leave out.")
     market = serializers.RegexField(
-        r"^[A-Za-z]{2}$",
+        MARKET_FORM,
         required=False,
         allow_null=True,
-        error_messages={"invalid": "Two letters, as in ISO 3166, e.g. DE."},
+        error_messages={"invalid": "A country code of ISO 3166, e.g. DE."},
         help_text="Only songs that may be shown in this country, ISO 3166, e.g. DE. Null: as the site has set, or any.",
     )
     language = serializers.RegexField(
-        f"^{TAG.pattern}$",
+        LANGUAGE_FORM,
         required=False,
         allow_null=True,
         max_length=35,
@@ -272,10 +280,10 @@ class RecommendationParametersSerializer(Strict):
         return [str(song) for song in dict.fromkeys(exclude)]
 
     def validate_market(self, market: str | None) -> str | None:
-        return market and market.upper()
+        return market and known_code(market_code, market)
 
     def validate_language(self, language: str | None) -> str | None:
-        return language and cased(language)
+        return language and known_code(language_code, language)
 
     def validate_text(self, text: str) -> str:
         if text and not any(map(str.isalnum, text)):
@@ -341,9 +349,12 @@ class SongQuerySerializer(serializers.Serializer[Any]):
     q = serializers.CharField(
         default="", allow_blank=True, help_text="Words, or beginnings of words, of title, artist, album or lyrics."
     )
-    language = serializers.CharField(default="", allow_blank=True, help_text="As in the song, e.g. en")
+    language = serializers.CharField(default="", allow_blank=True, help_text="BCP 47, as in the song, e.g. en")
     genre = serializers.CharField(default="", allow_blank=True)
     explicit = serializers.BooleanField(default=True, help_text="false leaves explicit songs out.")
+
+    def validate_language(self, language: str) -> str:
+        return language and known_code(language_code, language)
 
 
 class HowManySerializer(serializers.Serializer[Any]):

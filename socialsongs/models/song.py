@@ -135,7 +135,8 @@ class SongEmbedding(Claimable):
     cell = models.IntegerField(null=True, editable=False)
     # g_1..g_m for the tag attention, (m,) records of EMBEDDING_DIM int8 and their fp16 scale, little endian
     line_states = models.BinaryField(null=True, blank=True)
-    # Index of each state's line in the lyric's lines (blank lines are not encoded), (m,)
+    # Index of each state's line in the lyric's lines (blank lines are not encoded), (m,); empty when the lyrics changed
+    # since the states were computed
     line_offsets = ArrayField(models.PositiveIntegerField(), default=list, blank=True)
     # Mean relevance over the release's reference photos: subtracted, so that no song is near everything.
     mean_score = models.FloatField(default=0.0)

@@ -9,6 +9,7 @@ from django.db.models import Prefetch, Q, QuerySet
 
 from ..conf import config
 from ..models import Feedback, PhotoAnalysis, Post, PostPhoto, RecommendationRequest, State, Suggestion
+from ..sung import key, words
 from .permissions import permitted
 
 if TYPE_CHECKING:
@@ -96,6 +97,9 @@ def analysis(*, photo: PostPhoto) -> PhotoAnalysis | None:
     return PhotoAnalysis.objects.filter(subject__in=photo.subjects.all()).order_by("-created_at", "-pk").first()
 
 
+LONGEST_LINE = 500  # of which a suggestion keeps so much
+
+
 class Excerpt(NamedTuple):
     """A lyric line among its neighbours; ``place`` counts all lines of the lyric from 0."""
 
@@ -108,14 +112,18 @@ class Excerpt(NamedTuple):
 def excerpt(*, suggestion: Suggestion, around: int = 2) -> Excerpt | None:
     """The line that fits with up to ``around`` sung lines on each side; None when there is no such line.
 
-    A lyric that was edited since shows the line as it was suggested, without neighbours.
+    In a lyric that was edited since it is looked for, and shown as it is written now; a line that is no longer in it is
+    not shown.
     """
-    index = suggestion.line_index
-    if index is None or not suggestion.line:
+    suggested = suggestion.line_index
+    if suggested is None or not suggestion.line:
         return None
-    lines = [line.strip() for line in suggestion.song.lyrics.split("\n")]
-    if index >= len(lines) or lines[index] != suggestion.line:
-        return Excerpt(suggestion.line, index, [], [])
+    lines = [words(line) for line in suggestion.song.lyrics.split("\n")]
+    wanted = key(words(suggestion.line))
+    places = [place for place, line in enumerate(lines) if wanted and key(line[:LONGEST_LINE]) == wanted]
+    if not places:
+        return None
+    index = min(places, key=lambda place: abs(place - suggested))
     before = [line for line in lines[:index] if line][-around:]
     after = [line for line in lines[index + 1 :] if line][:around]
-    return Excerpt(suggestion.line, index, before, after)
+    return Excerpt(lines[index], index, before, after)

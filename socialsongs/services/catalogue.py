@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
@@ -11,17 +11,17 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from .. import dispatch
-from ..conf import COUNTRY
-from ..language import TAG, cased
+from ..codes import isrc_code, language_code, market_code
 from ..models import Song
 from .files import delete_file
-from .lyrics import normalised
+from .lyrics import is_unsynced, normalised
 
 # What an embedding row copies from its song.
 COPIED = ("lyrics_digest", "status", "explicit", "language", "genre", "markets")
 
 # One row per song and live release: missing rows are made, copied filter columns brought in line, and a
-# row whose lyrics changed is queued again, which also voids the claim of a worker that reads the old ones.
+# row whose lyrics changed is queued again, which also voids the claim of a worker that reads the old ones. Until it is
+# read, the song is found by the old ones, and none of its lines is shown: where these were means nothing any more.
 SYNC = """
 INSERT INTO socialsongs_songembedding AS mine (
     song_id, release_id, lyrics_digest, status, explicit, language, genre, markets,
@@ -41,6 +41,7 @@ ON CONFLICT (release_id, song_id) DO UPDATE SET
     status = excluded.status, explicit = excluded.explicit, language = excluded.language,
     genre = excluded.genre, markets = excluded.markets, lyrics_digest = excluded.lyrics_digest,
     state = CASE WHEN mine.lyrics_digest = excluded.lyrics_digest THEN mine.state ELSE 'queued' END,
+    line_offsets = CASE WHEN mine.lyrics_digest = excluded.lyrics_digest THEN mine.line_offsets ELSE '{}' END,
     reason = CASE WHEN mine.lyrics_digest = excluded.lyrics_digest THEN mine.reason ELSE '' END,
     attempts = CASE WHEN mine.lyrics_digest = excluded.lyrics_digest THEN mine.attempts ELSE 0 END,
     queued_at = CASE WHEN mine.lyrics_digest = excluded.lyrics_digest THEN mine.queued_at ELSE now() END,
@@ -76,24 +77,40 @@ def sync_slice(*, after: uuid.UUID | None) -> uuid.UUID | None:
 
 
 # What ``tidy`` changes.
-TIDIED = ("title", "artist", "lyrics", "synced_lyrics", "language", "markets")
+TIDIED = ("title", "artist", "lyrics", "synced_lyrics", "language", "markets", "isrc")
 
 
-def tidy(*, song: Song) -> None:
-    """Bring a song's texts into the form in which they are kept, before they are validated.
+def tidy(*, song: Song) -> list[str]:
+    """Bring a song's texts into the form in which they are kept, before they are validated; returns what whoever wrote
+    them should know of it.
 
-    Raises ValidationError for a language or a market that no request could ever name.
+    Raises ValidationError for codes that there are not.
     """
+    notes: list[str] = []
+    wrong: dict[str, str] = {}
+
+    def known(field: str, code_of: Callable[[str], str], text: str) -> str:
+        try:
+            code = code_of(text)
+        except ValueError as error:
+            wrong[field] = str(error)
+            return text
+        if field != "isrc" and code.casefold() != text.strip().casefold():
+            notes.append(f"{field}: {text.strip()!r} is kept as {code!r}.")
+        return code
+
     song.title, song.artist = song.title.strip(), song.artist.strip()
+    if is_unsynced(song.synced_lyrics):
+        alone = not song.lyrics.strip()
+        notes.append(f"synced_lyrics: they have no time stamps{'; they are kept as plain lyrics' if alone else ''}.")
     song.lyrics, song.synced_lyrics = normalised(lyrics=song.lyrics, synced_lyrics=song.synced_lyrics)
-    song.language, song.markets = cased(song.language.strip()), [market.strip().upper() for market in song.markets]
-    wrong = {}
-    if song.language and not TAG.fullmatch(song.language):
-        wrong["language"] = f"{song.language!r} is no language tag of BCP 47, such as en or pt-BR."
-    if unknown := [market for market in song.markets if not COUNTRY.fullmatch(market)]:
-        wrong["markets"] = f"{unknown[0]!r} is no country code of ISO 3166, such as DE."
+    if song.language.strip():
+        song.language = known("language", language_code, song.language)
+    song.markets = list(dict.fromkeys(known("markets", market_code, market) for market in song.markets))
+    song.isrc = known("isrc", isrc_code, song.isrc)
     if wrong:
         raise ValidationError(wrong)
+    return notes
 
 
 def save_song(*, song: Song) -> None:

@@ -1,12 +1,13 @@
-"""A catalogue file, JSON Lines, into the catalogue: all of it or nothing."""
+"""A catalogue file, JSON Lines, into the catalogue: all of it or nothing, unless bad lines are to be skipped."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils import timezone
 
-from ..errors import CatalogueError
+from ..errors import BadLine
 from ..language import language_of
 from ..models import Song
 from .catalogue import sync_embeddings, tidy
@@ -27,8 +28,9 @@ FIELDS = (
 )  # fmt: skip
 LISTS = ("moods", "themes", "markets")  # lists of texts; what the other keys hold is one value
 COLUMNS = ", ".join(FIELDS)
-FIELD = {field.name: field for field in Song._meta.concrete_fields}
+FIELD = {column.name: column for column in Song._meta.concrete_fields}
 LONGEST_LINE = 1_000_000  # characters
+CONVERT = "If the file is in Latin-1, convert it: iconv -f ISO-8859-1 -t UTF-8 FILE > NEW."
 NULL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # and not the text \u0000, whose backslash is escaped
 
 STAGE = f"""
@@ -62,25 +64,46 @@ WHERE oid = to_regclass('socialsongs_song_search') AND pg_has_role(relowner, 'US
 
 
 @dataclass
+class Notes:
+    """What was changed in songs that whoever wrote the file should know: how often, and first in which line."""
+
+    first: dict[str, int] = field(default_factory=dict)
+    songs: Counter[str] = field(default_factory=Counter)
+
+    def add(self, number: int, notes: Iterable[str]) -> None:
+        for note in notes:
+            self.first.setdefault(note, number)
+            self.songs[note] += 1
+
+
+@dataclass
 class Imported:
     created: int
     updated: int
     unchanged: int
+    notes: Notes
 
 
-def import_songs(*, lines: Iterable[str], source: str, status: str) -> Imported:
+def import_songs(
+    *, lines: Iterable[str], source: str, status: str, skip: Callable[[BadLine], None] | None = None
+) -> Imported:
     """Create songs or bring those of the same source and id up to date; new ones get ``status``.
 
-    Raises CatalogueError with the line's number; then nothing changed.
+    ``skip`` is told of each bad line, and the others are imported. Without it BadLine is raised, and nothing changed.
     """
     seen: dict[str, int] = {}
+    notes = Notes()
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(AT_ONCE)
         cursor.execute(STAGE)
         with cursor.copy(COPY) as copy:
-            for number, song in read_songs(lines, source=source, status=status):
+            for number, song in read_songs(lines, source=source, status=status, skip=skip, notes=notes):
                 if song.source_id in seen:
-                    raise CatalogueError(f"Line {number}: the song of line {seen[song.source_id]} again ({song}).")
+                    again = BadLine(number, "id", f"the song of line {seen[song.source_id]} again ({song}).")
+                    if skip is None:
+                        raise again
+                    skip(again)
+                    continue
                 seen[song.source_id] = number
                 copy.write_row([song.pk, song.source_id, *(getattr(song, name) for name in FIELDS)])
         now = timezone.now()
@@ -89,36 +112,52 @@ def import_songs(*, lines: Iterable[str], source: str, status: str) -> Imported:
         cursor.execute(TIDY)
         cursor.execute("DROP TABLE incoming")
         sync_embeddings(songs=Song.objects.filter(source=source, updated_at=now))
-    return Imported(created, updated, unchanged=len(seen) - created - updated)
+    return Imported(created, updated, len(seen) - created - updated, notes)
 
 
-def read_songs(lines: Iterable[str], *, source: str, status: str) -> Iterator[tuple[int, Song]]:
-    """The songs as they are to be kept, with their lines' numbers. Raises CatalogueError."""
+def read_songs(
+    lines: Iterable[str],
+    *,
+    source: str,
+    status: str,
+    skip: Callable[[BadLine], None] | None = None,
+    notes: Notes | None = None,
+) -> Iterator[tuple[int, Song]]:
+    """The songs as they are to be kept, with their lines' numbers. Raises BadLine unless ``skip`` takes it."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        if len(line) > LONGEST_LINE:
-            raise CatalogueError(f"Line {number} has more than {LONGEST_LINE} characters, too many for one song.")
-        if "\0" in line or (r"\u0000" in line and NULL.search(line)):
-            raise CatalogueError(f"Line {number} holds a null character, which no text may.")
         try:
-            line.encode()
-        except UnicodeEncodeError as error:
-            raise CatalogueError(f"Line {number} is not UTF-8: see its character {error.start + 1}.") from error
-        try:
-            row = json.loads(line, parse_constant=_refuse, object_pairs_hook=_object)
-            if r"\u" in line:
-                json.dumps(row, ensure_ascii=False).encode()  # half of a pair of escapes is no character
-        except (ValueError, RecursionError) as error:
-            raise CatalogueError(f"Line {number} is not JSON: {error}.") from error
-        if not isinstance(row, dict):
-            raise CatalogueError(f"Line {number} is not a JSON object.")
-        try:
-            song = _song(row, source=source, status=status)
-        except ValidationError as error:
-            wrong = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items())
-            raise CatalogueError(f"Line {number} ({str(row.get('title'))[:60]!r}): {wrong}") from error
+            song, told = _song(_row(number, line), number, source=source, status=status)
+        except BadLine as error:
+            if skip is None:
+                raise
+            skip(error)
+            continue
+        if notes is not None:
+            notes.add(number, told)
         yield number, song
+
+
+def _row(number: int, line: str) -> dict[str, Any]:
+    """Raises BadLine."""
+    if len(line) > LONGEST_LINE:
+        raise BadLine(number, "", f"has more than {LONGEST_LINE} characters, too many for one song.")
+    if "\0" in line or (r"\u0000" in line and NULL.search(line)):
+        raise BadLine(number, "", "holds a null character, which no text may.")
+    try:
+        line.encode()
+    except UnicodeEncodeError as error:
+        raise BadLine(number, "", f"is not UTF-8: see its character {error.start + 1}. {CONVERT}") from error
+    try:
+        row = json.loads(line, parse_constant=_refuse, object_pairs_hook=_object)
+        if r"\u" in line:
+            json.dumps(row, ensure_ascii=False).encode()  # half of a pair of escapes is no character
+    except (ValueError, RecursionError) as error:
+        raise BadLine(number, "", f"is not JSON: {error}.") from error
+    if not isinstance(row, dict):
+        raise BadLine(number, "", "is not a JSON object.")
+    return row
 
 
 def _refuse(constant: str) -> None:
@@ -133,23 +172,33 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _song(row: dict[str, Any], *, source: str, status: str) -> Song:
+def _song(row: dict[str, Any], number: int, *, source: str, status: str) -> tuple[Song, list[str]]:
+    """The song as it is to be kept, and what was changed. Raises BadLine."""
+    try:
+        return _checked_song(row, source=source, status=status)
+    except ValidationError as error:
+        wrong = error.message_dict
+        reason = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in wrong.items())
+        raise BadLine(number, next(iter(wrong)), reason, title=str(row.get("title"))[:60]) from error
+
+
+def _checked_song(row: dict[str, Any], *, source: str, status: str) -> tuple[Song, list[str]]:
     """Raises ValidationError by field."""
     song = Song(source=source, status=status)
     given = {name: row[name] for name in ("id", *FIELDS) if row.get(name) not in (None, "")}
     for name, value in given.items():
-        field = "source_id" if name == "id" else name
+        kept_as = "source_id" if name == "id" else name
         try:
-            setattr(song, field, _checked(name, value, FIELD[field].to_python))
+            setattr(song, kept_as, _checked(name, value, FIELD[kept_as].to_python))
         except (ValidationError, OverflowError) as error:
             raise ValidationError({name: getattr(error, "messages", ["This number is too large."])}) from error
-    tidy(song=song)
+    told = tidy(song=song)
     if "id" not in given:
         song.source_id = hashlib.sha256(f"{song.title}\0{song.artist}".casefold().encode()).hexdigest()[:32]
     song.clean_fields()
     if "language" not in given:
         song.language = language_of(song.lyrics) or song.language
-    return song
+    return song, told
 
 
 def _checked(name: str, value: Any, to_python: Callable[[Any], Any]) -> Any:

@@ -6,8 +6,9 @@ import re
 import unicodedata
 
 from .. import lrc
+from ..sung import without_markup, words
 
-CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]+")
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ufeff]+")
 BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -19,6 +20,25 @@ def normalise(text: str) -> str:
 
 
 def normalised(*, lyrics: str, synced_lyrics: str) -> tuple[str, str]:
-    """Both normalised; where there are only synced lyrics, the plain ones are their lines."""
-    lyrics, synced_lyrics = normalise(lyrics), normalise(synced_lyrics)
-    return lyrics or normalise("\n".join(line for _, line in lrc.parse(synced_lyrics))), synced_lyrics
+    """Both normalised and without markup; the plain ones hold what is sung alone, and are the lines of the synced ones
+    where there are no others. Alone, synced ones without a stamp are plain ones; plain ones with stamps are both."""
+    lyrics, synced = normalise(without_markup(lyrics)), normalise(without_markup(synced_lyrics))
+    if synced and not lyrics and not lrc.is_synced(synced):
+        lyrics, synced = synced, ""
+    timed = lyrics if lrc.is_synced(lyrics) else synced if not lyrics else ""
+    if timed:
+        lyrics, synced = "\n".join(line for _, line in lrc.parse(timed)), synced or timed
+    return _sung(lrc.without_stamps(lyrics)), synced
+
+
+def is_unsynced(synced_lyrics: str) -> bool:
+    """Are there words, but no stamps?"""
+    synced = normalise(without_markup(synced_lyrics))
+    return bool(synced) and not lrc.is_synced(synced)
+
+
+def _sung(lyrics: str) -> str:
+    """What is not sung leaves a blank line, as a mark between stanzas does."""
+    lines = lyrics.split("\n")
+    sung = [line if (said := words(line)) == line.strip() else said for line in lines]
+    return lyrics if sung == lines else normalise("\n".join(sung))

@@ -1,11 +1,15 @@
 """Import a catalogue (JSON Lines: title, artist, lyrics ...; see docs/getting-started.md).
 
-All of it or nothing. Lyrics are normalised; where a line names no language, the lyrics are asked for it.
+All of it or nothing, unless --skip-bad is given. Lyrics are normalised; where a line names no language, the lyrics are
+asked for it. Ends with status 1 when nothing was imported, and with 3 when bad lines were skipped.
 """
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser
+from collections.abc import Callable
+from contextlib import ExitStack
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -13,11 +17,19 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from rich.progress import Progress
 
-from socialsongs.errors import CatalogueError
+from socialsongs.errors import BadLine, CatalogueError
 from socialsongs.models import Song
-from socialsongs.services.import_songs import import_songs
+from socialsongs.services.import_songs import Notes, import_songs
 
 SAMPLE = "sample"
+MOST_SHOWN = 20
+SKIPPED = 3  # exit status
+# What a file begins with that is no UTF-8 text, the longer ones first.
+BEGINNINGS = {
+    b"\xff\xfe\0\0": "UTF-32LE", b"\0\0\xfe\xff": "UTF-32BE", b"{\0\0\0": "UTF-32LE", b"\0\0\0{": "UTF-32BE",
+    b"\xff\xfe": "UTF-16LE", b"\xfe\xff": "UTF-16BE", b"{\0": "UTF-16LE", b"\0{": "UTF-16BE",
+}  # fmt: skip
+GZIP = b"\x1f\x8b"
 
 
 class Command(BaseCommand):
@@ -30,32 +42,99 @@ class Command(BaseCommand):
             "--source", help="name of the source (default: the file's name); with the id it names a song"
         )
         parser.add_argument("--publish", action="store_true", help="publish new songs at once instead of as drafts")
+        parser.add_argument(
+            "--skip-bad", action="store_true", help="import the other lines when some are wrong; list these"
+        )
+        parser.add_argument(
+            "--bad-lines", type=Path, metavar="FILE", help="with --skip-bad: all bad lines, as JSON Lines"
+        )
 
     def handle(
-        self, *args: Any, file: Path | None, sample: bool, source: str | None, publish: bool, **options: Any
+        self,
+        *args: Any,
+        file: Path | None,
+        sample: bool,
+        source: str | None,
+        publish: bool,
+        skip_bad: bool,
+        bad_lines: Path | None,
+        **options: Any,
     ) -> None:
         if sample == (file is not None):
             raise CommandError("Name a file, or use --sample.")
-        if file is not None:
-            self._import(file, source or file.stem, publish)
-        else:
-            with as_file(files("socialsongs") / "sample" / "catalogue.jsonl") as shipped:
-                self._import(shipped, source or SAMPLE, publish=True)
+        if bad_lines and not skip_bad:
+            raise CommandError("--bad-lines goes with --skip-bad.")
+        with ExitStack() as stack:
+            if file is None:
+                file = stack.enter_context(as_file(files("socialsongs") / "sample" / "catalogue.jsonl"))
+                source, publish = source or SAMPLE, True
+            skipped = Skipped(stack, bad_lines)
+            status = Song.Status.PUBLISHED if publish else Song.Status.DRAFT
+            self._import(file, source or file.stem, status, skipped if skip_bad else None)
 
-    def _import(self, file: Path, source: str, publish: bool) -> None:
+    def _import(self, file: Path, source: str, status: str, skip: Skipped | None) -> None:
         """Line by line: the file may be larger than memory."""
         with Progress() as bar:
             try:
+                _check_encoding(file)
                 with bar.open(
                     file, "r", encoding="utf-8-sig", errors="surrogateescape", description="reading"
                 ) as lines:
-                    result = import_songs(
-                        lines=lines,
-                        source=source,
-                        status=Song.Status.PUBLISHED if publish else Song.Status.DRAFT,
-                    )
+                    result = import_songs(lines=lines, source=source, status=status, skip=skip)
             except OSError as error:
-                raise CommandError(f"{file}: {error}") from error
+                raise CommandError(f"{error.filename or file}: {error}") from error
             except CatalogueError as error:
                 raise CommandError(f"Nothing was imported. {error}") from error
+        self._tell(result.notes)
         self.stdout.write(f"{result.created} songs created, {result.updated} updated, {result.unchanged} unchanged")
+        if skip is not None and skip.count:
+            raise CommandError(skip.told(), returncode=SKIPPED)
+
+    def _tell(self, notes: Notes) -> None:
+        shown = notes.songs.most_common(MOST_SHOWN)
+        for note, songs in shown:
+            self.stdout.write(f"{note} ({songs} songs, first in line {notes.first[note]})")
+        if rest := len(notes.songs) - len(shown):
+            self.stdout.write(f"... and {rest} more such remarks")
+
+
+class Skipped:
+    """Bad lines: the first of them to be shown, all of them into a file where one is named."""
+
+    def __init__(self, stack: ExitStack, path: Path | None) -> None:
+        self.count = 0
+        self.first: list[BadLine] = []
+        self.path = path
+        self.write: Callable[[str], object] | None = None
+        if path is not None:
+            try:
+                self.write = stack.enter_context(path.open("w", encoding="utf-8")).write
+            except OSError as error:
+                raise CommandError(f"{path}: {error}") from error
+
+    def __call__(self, bad: BadLine) -> None:
+        self.count += 1
+        if len(self.first) < MOST_SHOWN:
+            self.first.append(bad)
+        if self.write is not None:
+            row = {"line": bad.line, "field": bad.field, "reason": bad.reason}
+            self.write(json.dumps(row) + "\n")
+
+    def told(self) -> str:
+        texts = [f"{self.count} bad lines were skipped:", *map(str, self.first)]
+        if rest := self.count - len(self.first):
+            texts.append(f"... and {rest} more: " + (f"see {self.path}" if self.path else "--bad-lines FILE lists all"))
+        return "\n".join(texts)
+
+
+def _check_encoding(file: Path) -> None:
+    """Raises CatalogueError for a file that no line of can be read."""
+    with file.open("rb") as opened:
+        start = opened.read(4)
+    if start.startswith(GZIP):
+        raise CatalogueError(f"{file} is compressed. Unpack it: gunzip -k {file}")
+    for beginning, encoding in BEGINNINGS.items():
+        if start.startswith(beginning):
+            raise CatalogueError(
+                f"{file} is {encoding}, not UTF-8. Convert it: iconv -f {encoding} -t UTF-8 {file} > NEW"
+            )

@@ -1,0 +1,65 @@
+"""Codes of languages, countries and recordings, in the one form in which songs are kept and asked for."""
+
+from __future__ import annotations
+
+import re
+from functools import cache, lru_cache
+
+import langcodes
+from django.conf.locale import LANG_INFO
+from langcodes.data_dicts import TERRITORY_REPLACEMENTS
+
+ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}\d{7}")
+COUNTRY = re.compile(r"[A-Z]{2}")
+# Forms of what ``language_code`` and ``market_code`` may know, for schemas.
+LANGUAGE_FORM, MARKET_FORM = r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$", r"^([A-Za-z]{2,3}|[0-9]{3})$"
+
+
+@cache
+def _names() -> dict[str, str]:
+    """Languages by their names, in English and in themselves."""
+    found: dict[str, str] = {}
+    for code, known in LANG_INFO.items():
+        if "name" in known:
+            for name in (known["name"], known["name_local"]):
+                found.setdefault(name.casefold(), code)
+    return found
+
+
+@lru_cache(4096)  # requests name what they like
+def language_code(text: str) -> str:
+    """As BCP 47 has it, the shortest code there is: en for eng, en_us gives en-US. A language's name gives its code.
+
+    Raises ValueError.
+    """
+    tag = _names().get(text.strip().casefold(), text.strip())
+    first, *rest = re.split("[-_]", tag)
+    rest = [TERRITORY_REPLACEMENTS.get(part.lower(), part) if len(part) == 3 else part for part in rest]
+    try:
+        code = langcodes.standardize_tag("-".join([first, *rest]), macro=first.lower() in ("cmn", "arb"))
+        known = langcodes.tag_is_valid(code)
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError(f"{text!r} is no language tag of BCP 47, such as en or pt-BR.")
+    return code
+
+
+@lru_cache(4096)
+def market_code(text: str) -> str:
+    """Two letters of ISO 3166: GB for UK, gb and GBR. Raises ValueError."""
+    code = text.strip().upper()
+    code = TERRITORY_REPLACEMENTS.get(code.lower(), code)
+    if not COUNTRY.fullmatch(code) or not langcodes.tag_is_valid(f"und-{code}"):
+        raise ValueError(f"{text!r} is no country code of ISO 3166, such as DE.")
+    return code
+
+
+def isrc_code(text: str) -> str:
+    """Twelve characters without hyphens. Raises ValueError."""
+    code = re.sub(r"[\s\-\u2010-\u2015]", "", text).upper().removeprefix("ISRC").removeprefix(":")
+    if code and not ISRC.fullmatch(code):
+        raise ValueError(
+            f"{text!r} is no ISRC: two letters, three letters or digits, seven digits, as in US-S1Z-99-00001."
+        )
+    return code
