@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -28,6 +28,24 @@ def _fresh_broker_and_cache() -> None:
     from django.core.cache import cache
 
     cache.clear()  # flushes the Redis database, queues and all
+
+
+@pytest.fixture(autouse=True, scope="session")
+def broken_contract() -> Iterator[list[AssertionError]]:
+    """Whatever the API answers in any test is as its schema says."""
+    from .contract import held
+
+    with held() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _every_answer_is_as_the_schema_says(broken_contract: list[AssertionError]) -> Iterator[None]:
+    yield
+    broken = list(broken_contract)
+    broken_contract.clear()
+    if broken:  # in a thread of the live server
+        raise broken[0]
 
 
 @pytest.fixture

@@ -21,12 +21,8 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 # A body that is no text. OpenAPI 3.1 has no schema for it: the media type says what it is.
 BYTES = {"description": "The bytes of the file."}
 
-# Any operation: who asks, what they accept, how often they ask, whether the database takes writes.
-ALWAYS = (401, 403, 406, 429, 503)
-WITH_BODY = (400, 411, 413, 415)
-WITH_QUERY = (400,)
-WITH_NAME_IN_PATH = (404,)
-PAGED = (404,)  # the cursor names a place that is not there
+# Any operation: who asks, how often, for what type, with what body, and whether the database takes writes.
+ALWAYS = (400, 401, 403, 406, 411, 413, 415, 429, 503)
 
 # Headers of a problem, by status.
 LATER = {
@@ -63,19 +59,9 @@ def retry_after(*statuses: int, required: bool = False) -> OpenApiParameter:
 
 
 class ContractSchema(AutoSchema):
-    def shared_problems(self) -> set[int]:
-        """The statuses that this operation shares with its like."""
-        statuses = {*ALWAYS}
-        if self._get_request_body():  # type: ignore[no-untyped-call]
-            statuses.update(WITH_BODY)
-        parameters = {parameter["in"] for parameter in self._get_parameters()}
-        if "query" in parameters:
-            statuses.update(WITH_QUERY)
-        if "path" in parameters:
-            statuses.update(WITH_NAME_IN_PATH)
-        if self._is_list_view():
-            statuses.update(PAGED)
-        return statuses
+    def shared_problems(self) -> tuple[int, ...]:
+        """The statuses that this operation shares with its like; a cursor, too, can name what is not there."""
+        return (*ALWAYS, 404) if "{" in self.path or self._is_list_view() else ALWAYS
 
     def _get_response_bodies(self, direction: Direction = "response") -> dict[str, Any]:
         """DRF-spectacular documents what a view declares; here come the problems that any such operation can have."""
