@@ -14,6 +14,9 @@ from socialsongs.services.posts import create_post
 from socialsongs.services.releases import register
 from socialsongs.services.taste import offer_taste
 from workers.ask import Ask
+from workers.drain import Loop
+from workers.requests import do_requests
+from workers.serving import Served, Serving
 from workers.songs import do_songs
 from workers.suggest import find_songs
 
@@ -273,6 +276,105 @@ def test_not_everybody_is_offered_the_same_order(songs, unsure, ask):
     Song.objects.update(editorial=True)
     assert titles(ask(seed="one")) == titles(ask(seed="one"))
     assert len({tuple(titles(ask(seed=str(seed)))) for seed in range(5)}) > 1
+
+
+# Sure or not: by what fits among all that the request allows, whatever is pinned or moved
+
+
+@pytest.fixture
+def ranked(songs, sure, ask, monkeypatch, model):
+    """All songs, best first; only the first one fits."""
+    found = ask(limit=12).suggestions
+    monkeypatch.setitem(model.card["confidence"], "threshold", found[0].confidence)
+    assert found[1].confidence < found[0].confidence
+    return [one.song for one in found]
+
+
+def pin(*songs):
+    for song in songs:
+        Rule.objects.create(name="First", action="pin", song=song)
+
+
+def origins(found):
+    return [one.origin for one in found.suggestions]
+
+
+@pytest.mark.parametrize("pins", [3, 5])
+def test_a_list_of_pins_alone_is_as_sure_as_any(ranked, ask, pins):
+    pin(*ranked[-pins:])
+    found = ask(limit=3)
+    assert (found.confident, origins(found)) == (True, ["pin"] * 3)
+    assert not ask(limit=3, exclude=[str(ranked[0].pk)]).confident
+
+
+def test_the_only_song_that_fits_may_be_pinned(ranked, ask):
+    pin(ranked[0])
+    found = ask(limit=3)
+    assert (found.confident, origins(found)) == (True, ["pin", "match", "match"])
+    assert found.suggestions[0].confidence == pytest.approx(ask(limit=1).suggestions[0].confidence)
+    assert ask(limit=1).confident
+
+
+def test_pins_that_do_not_fit_make_no_list_sure(ranked, ask):
+    pin(*ranked[-2:])
+    found = ask(limit=4, exclude=[str(ranked[0].pk)])
+    assert (found.confident, origins(found)) == (False, ["pin", "pin", "nearest", "nearest"])
+
+
+def test_a_pin_without_words_says_nothing_of_what_fits(ranked, ask, model, known):
+    silent = add(60, lyrics="")
+    read(model, known)
+    pin(silent)
+    assert [ask(limit=limit).confident for limit in (1, 3)] == [True, True]
+    assert not ask(limit=1, exclude=[str(ranked[0].pk)]).confident
+
+
+@pytest.mark.parametrize(
+    ("values", "parameters"),
+    [({"explicit": True}, {}), ({"markets": ["AT"]}, {"market": "US"}), ({"language": "fr"}, {"language": "en"})],
+)
+def test_a_song_that_may_not_be_shown_makes_no_list_sure_though_it_is_pinned(ranked, ask, values, parameters):
+    for song in ranked:
+        song.language = "en"
+        save_song(song=song)
+    assert ask(limit=3, **parameters).confident
+    for name, value in values.items():
+        setattr(ranked[0], name, value)
+    save_song(song=ranked[0])
+    pin(ranked[0])
+    found = ask(limit=3, **parameters)
+    assert (found.confident, origins(found)) == (False, ["nearest"] * 3)
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_a_rule_that_moves_songs_makes_no_list_surer_or_less_sure(ranked, ask, limit):
+    Rule.objects.create(name="Less of this", action="bury", song=ranked[0], strength=10)
+    Rule.objects.create(name="More of this", action="boost", song=ranked[-1], strength=10)
+    assert ask(limit=limit).confident
+    assert not ask(limit=limit, exclude=[str(ranked[0].pk)]).confident
+
+
+def test_what_is_blocked_makes_no_list_sure(ranked, ask):
+    pin(*ranked[:2])
+    Rule.objects.create(name="Never", action="block", song=ranked[0])
+    assert not ask(limit=3).confident
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_client_reads_whether_a_list_of_pins_is_sure(ranked, api_of, alice, upload, model, known, monkeypatch, fits):
+    post, _ = create_post(owner=alice, uploads=[upload()])
+    monkeypatch.setitem(model.card["confidence"], "threshold", 1e-9 if fits else 1.1)
+    pin(*ranked[-2:])
+    loop, serving = Loop(), Serving(Served(known, model))
+    assert loop._posts(serving)
+    loop.leave()
+    api, url = api_of(alice), f"/api/v1/posts/{post.pk}"
+    api.post(f"{url}/recommendations", {"limit": 2}, format="json", headers={"Prefer": "respond-async"})
+    assert do_requests(serving, limit=8) == 1
+    asked = post.requests.get(is_default=False)
+    for answer in (api.get(url).json(), api.get(f"{url}/recommendations/{asked.pk}").json()):
+        assert answer["confident"] is fits
+        assert [one["origin"] for one in answer["suggestions"]][:2] == ["pin", "pin"]
 
 
 # Popularity, exploration, taste

@@ -50,7 +50,7 @@ def find_songs(model: Image2Song, release: ModelRelease, ask: Ask) -> Found:
         likely = dict(zip(candidates.ids, model.confidence(together, scores).tolist(), strict=True))
         first = pinned(release, condition, rules)
         best = matching(model, release, ask, candidates, scores, first, rules)
-        confident = any(likely[song] >= model.no_match for song in best.songs)
+        confident = any(one >= model.no_match for one in likely.values())  # before anything moves or pins a song
         if confident:
             further = best.explored
         elif ask.worded:  # what is popular would not answer the words
