@@ -1,14 +1,16 @@
-FROM python:3.11-slim
+# "@sha256:..." of the tag below: `make digests`
+ARG PYTHON_DIGEST=
+FROM python:3.11-slim${PYTHON_DIGEST}
 
-ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app
 
-COPY requirements.txt .
-RUN pip install -r requirements.txt
+COPY requirements.lock .
+RUN pip install --require-hashes --no-deps -r requirements.lock
 
 COPY . .
-RUN useradd --create-home --uid 1000 app && mkdir /data && chown app /data
+RUN useradd --create-home --uid 1000 app && mkdir /data /static && chown app /data /static
 USER app
-ENV VAR_DIR=/data PORT=8000
+ENV VAR_DIR=/data STATIC_ROOT=/static PORT=8000
 EXPOSE 8000
 CMD ["gunicorn", "socialsongs.site.wsgi:application", "--worker-class", "socialsongs.site.server.BufferingWorker", "--workers", "2", "--threads", "4", "--graceful-timeout", "8", "--no-control-socket", "--access-logfile", "-", "--bind", "0.0.0.0:8000"]

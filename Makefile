@@ -8,7 +8,7 @@ help:  ## list the targets
 
 setup: $(READY)  ## make the virtual environment .venv and install the pinned requirements
 
-$(READY): requirements.txt recommender/train/requirements.txt tests/requirements.txt
+$(READY): requirements.txt requirements-embedded.txt recommender/train/requirements.txt tests/requirements.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: $(PYTHON) was not found (or: make PYTHON=/path/to/python3.11)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
@@ -30,6 +30,17 @@ lint: setup  ## ruff, mypy, migrations, deployment check
 schema: setup  ## write the OpenAPI snapshot anew
 	$(BIN)/python manage.py spectacular --file docs/openapi.yaml --validate --fail-on-warn
 
+lock: setup  ## after a change of requirements.txt: what the image installs, with hashes, to requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url requirements.txt --output-file requirements.lock
+
+digests:  ## the digests of the base images as variables for the file .env (asks their registry, by docker)
+	@python="$$(sed -n 's/^FROM \(python:[^$$]*\).*/\1/p' Dockerfile)"; \
+	for image in PYTHON=$$python $$(sed -n 's/^ *image: \([^$$]*\)$${\([A-Z]*\)_DIGEST:-}$$/\2=\1/p' docker-compose.yml); do \
+	    digest="$$(docker buildx imagetools inspect "$${image#*=}" --format '{{.Manifest.Digest}}')" || exit 1; \
+	    echo "$${image%%=*}_DIGEST=@$$digest"; \
+	done
+
 bench: setup  ## measure speed and memory (of this machine), all that needs no photos and songs of your own
 	@for script in $(filter-out bench/diversity.py bench/scale.py,$(wildcard bench/*.py)); do $(BIN)/python $$script || exit 1; done
 
@@ -39,5 +50,5 @@ faults: setup  ## run the fault tests and write their table to docs/operations.m
 soak: setup  ## 5,000 posts in ten minutes, while processes and servers are killed
 	$(BIN)/python -m tests.faults.soak --posts 5000 --minutes 10 --seed 1
 
-.PHONY: help setup demo test lint schema bench faults soak
+.PHONY: help setup demo test lint schema lock digests bench faults soak
 .DEFAULT_GOAL := help

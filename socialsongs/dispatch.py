@@ -21,6 +21,8 @@ DRAIN_INTERACTIVE = "socialsongs.drain_interactive"
 DRAIN_BULK = "socialsongs.drain_bulk"
 RECONCILE = "socialsongs.reconcile"
 
+# Of our keys on a Redis that others may use, too: another Celery's messages are neither taken nor sent again.
+KEY_PREFIX = "socialsongs:"
 # Each lane is a queue of its own, so that no photo waits behind the catalogue.
 QUEUES = {DRAIN_INTERACTIVE: "interactive", DRAIN_BULK: "bulk", RECONCILE: "maintenance"}
 
@@ -49,5 +51,10 @@ def send(task: str) -> bool:
 def _producer(broker_url: str) -> Celery:
     app = Celery("socialsongs", broker=broker_url, set_as_current=False)
     # An upload waits for this: one try, no retries of the connection.
-    app.conf.broker_transport_options = {"socket_connect_timeout": 1, "socket_timeout": 2, "max_retries": 0}
+    app.conf.broker_transport_options = {
+        "global_keyprefix": KEY_PREFIX,
+        "socket_connect_timeout": 1,
+        "socket_timeout": 2,
+        "max_retries": 0,
+    }
     return app

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -19,6 +20,7 @@ import psutil
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
+from redis import Redis
 from rich.console import Console
 
 from socialsongs.management.commands import demo as command
@@ -191,6 +193,39 @@ def test_a_folder_of_somebody_else_is_refused(var):
         embedded.running(var),
     ):
         pass
+
+
+CONNECT = """
+import os, socket, sys
+os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[1]))
+with socket.socket(socket.AF_UNIX) as other:
+    try:
+        other.connect(sys.argv[3])
+    except PermissionError:
+        sys.exit(13)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_no_other_user_of_the_machine_reaches_the_servers(var):
+    places = embedded._places(var)
+    nobody = pwd.getpwnam("nobody")
+    places.sockets.mkdir(mode=0o777)  # an older one, open to all
+    places.sockets.chmod(0o777)
+    os.chown(places.sockets, nobody.pw_uid, nobody.pw_gid)
+    with embedded.running(var):
+        assert places.sockets.stat().st_mode & 0o777 == 0o700
+        redis, postgres = places.sockets / "redis.sock", places.sockets / ".s.PGSQL.5432"
+        assert redis.stat().st_mode & 0o777 == 0o700
+        assert postgres.stat().st_mode & 0o777 == 0o700
+        # PostgreSQL runs as nobody, whose folder it is; Redis is not nobody's.
+        for user, group, path in (
+            (12345, 12345, redis), (12345, 12345, postgres), (nobody.pw_uid, nobody.pw_gid, redis),
+        ):  # fmt: skip
+            command = [sys.executable, "-c", CONNECT, str(user), str(group), str(path)]
+            assert subprocess.run(command, check=False).returncode == 13
+        with Redis(unix_socket_path=str(redis)) as ours:
+            assert ours.config_get("port") == {"port": "0"}
 
 
 def test_a_narrow_terminal_cuts_no_password_off(monkeypatch):

@@ -12,8 +12,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "socialsongs.site.settings")
 from django.conf import settings
 
 from socialsongs.conf import config
-from socialsongs.dispatch import QUEUES, RECONCILE
+from socialsongs.dispatch import KEY_PREFIX, QUEUES, RECONCILE
 
+PREFIX = {"global_keyprefix": KEY_PREFIX}  # or the site's messages would not be found
 app = Celery("socialsongs")
 
 
@@ -22,7 +23,9 @@ def _configure(sender: Celery, **_: object) -> None:
     """CELERY_... of Django's settings go before ours."""
     keys = [key for key in dir(settings) if key.startswith("CELERY_")]
     given = {key.removeprefix("CELERY_").lower(): getattr(settings, key) for key in keys}
-    sender.conf.update(_ours() | given)
+    ours = _ours()
+    options = ours["broker_transport_options"] | given.pop("broker_transport_options", {}) | PREFIX
+    sender.conf.update(ours | given | {"broker_transport_options": options})
 
 
 def _ours() -> dict[str, Any]:
@@ -36,6 +39,10 @@ def _ours() -> dict[str, Any]:
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "task_ignore_result": True,
+        # Whoever can write to the broker can say that there is work, and no more: no pickles, no commands to workers.
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "worker_enable_remote_control": False,
         "worker_prefetch_multiplier": 1,
         # One process for each device, which never forks: a fork after a forward pass hangs.
         "worker_pool": "solo",

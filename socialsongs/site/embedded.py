@@ -128,6 +128,7 @@ def _own_folder(folder: Path, places: _Places) -> None:
         raise EmbeddedServerError(
             f"{folder} belongs to another user (uid {folder.stat().st_uid}). Remove it, or run as that user."
         )
+    folder.chmod(0o700)  # whatever an earlier one had
 
 
 # PostgreSQL
