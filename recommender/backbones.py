@@ -1,16 +1,21 @@
-"""Convolutional backbones of torchvision, cut in two: feature maps, and the classifier of their ImageNet training.
+"""Convolutional backbones, cut in two: feature maps, and the classifier of their ImageNet training.
 
-No weights are downloaded: whoever has a file with a backbone's weights gives its path.
+Those of torchvision, and EfficientNet-Lite (Google, 2020: EfficientNet by Tan and Le 2019 with ReLU6 and without
+squeeze-excitation). No weights are downloaded: whoever has a file with a backbone's weights gives its path.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import get_model
+
+from .images import Preprocessing
 
 # Channels of the last feature map.
 BACKBONES = {
@@ -19,16 +24,52 @@ BACKBONES = {
     "convnext_tiny": 768,
     "efficientnet_v2_s": 1280,
     "swin_t": 768,
+    "efficientnet_lite0": 1280,
+    "efficientnet_lite1": 1280,
+    "efficientnet_lite2": 1280,
 }
+# Width and depth of EfficientNet-Lite beside those of its smallest, and the side of its training photos in pixels.
+LITE = {
+    "efficientnet_lite0": (1.0, 1.0, 224),
+    "efficientnet_lite1": (1.0, 1.1, 240),
+    "efficientnet_lite2": (1.1, 1.2, 260),
+}
+# Of its smallest: blocks, kernel, stride, expansion, channels. The first and the last stage have one block in all.
+LITE_STAGES = [
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+]
+
+
+def starting_input(name: str) -> Preprocessing:
+    """The photos as the backbone saw them in its ImageNet training."""
+    if name in LITE:
+        middle, deviation = 127 / 255, 128 / 255
+        return Preprocessing(LITE[name][2], (middle,) * 3, (deviation,) * 3)
+    return Preprocessing()
+
+
+def whole_network(name: str) -> nn.Module:
+    """Photos (B, 3, S, S) to ImageNet logits (B, 1000), with weights yet to be loaded."""
+    if name in LITE:
+        width, depth, _ = LITE[name]
+        return EfficientNetLite(width, depth)
+    network: nn.Module = get_model(name, weights=None)
+    return network
 
 
 def feature_maps(name: str) -> nn.Module:
     """Photos (B, 3, S, S) to maps (B, F, H, W), with weights yet to be loaded."""
-    return halves(name, get_model(name, weights=None))[0]
+    return halves(name, whole_network(name))[0]
 
 
 def halves(name: str, network: nn.Module) -> tuple[nn.Module, nn.Module]:
-    """The feature maps of a torchvision network, and what makes class logits (B, 1000) of them."""
+    """The feature maps of a network, and what makes class logits (B, 1000) of them."""
     part = dict(network.named_children())
     if name == "resnet50":
         stages = ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"]
@@ -43,17 +84,100 @@ def halves(name: str, network: nn.Module) -> tuple[nn.Module, nn.Module]:
 
 
 def load_backbone(name: str, path: Path) -> tuple[nn.Module, nn.Module]:
-    """Both halves with the weights of a file in torchvision's layout: .safetensors, or .pth without code in it.
+    """Both halves with the weights of a file, .safetensors, or .pth without code in it: in torchvision's layout, or,
+    for EfficientNet-Lite, in that of efficientnet-lite-pytorch.
 
     Raises OSError if the file cannot be read, RuntimeError if it holds another network.
     """
-    network = get_model(name, weights=None)
+    network = whole_network(name)
     state: dict[str, Tensor]
     if path.suffix == ".safetensors":
         state = load_file(path)
     else:
         state = torch.load(path, map_location="cpu", weights_only=True)
+    if "_conv_stem.weight" in state and isinstance(network, EfficientNetLite):
+        state = {network.own_name(key): value for key, value in state.items()}
     network.load_state_dict(
         {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
     )
     return halves(name, network)
+
+
+class EfficientNetLite(nn.Module):
+    """In torchvision's manner: ``features`` (stem, blocks, head) and ``classifier``. Stem and head keep their width."""
+
+    def __init__(self, width: float, depth: float) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [_convolved(3, 32, 3, stride=2)]
+        channels = 32
+        for place, (count, kernel, stride, expansion, wide) in enumerate(LITE_STAGES):
+            grows = 0 < place < len(LITE_STAGES) - 1
+            for block in range(math.ceil(depth * count) if grows else count):
+                outgoing = _rounded(width * wide)
+                layers.append(InvertedResidual(channels, outgoing, kernel, 1 if block else stride, expansion))
+                channels = outgoing
+        layers.append(_convolved(channels, 1280, 1))
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(1280, 1000))
+
+    def forward(self, photos: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.features(photos).mean((2, 3)))
+        return logits
+
+    def own_name(self, published: str) -> str:
+        """Of a weight that efficientnet-lite-pytorch names otherwise."""
+        parts = {"_expand_conv": "expand.0", "_bn0": "expand.1", "_depthwise_conv": "depthwise.0"}
+        parts |= {"_bn1": "depthwise.1", "_project_conv": "project.0", "_bn2": "project.1"}
+        last = len(self.features) - 1
+        ends = {"_conv_stem": "features.0.0", "_bn0": "features.0.1", "_fc": "classifier.1"}
+        ends |= {"_conv_head": f"features.{last}.0", "_bn1": f"features.{last}.1"}
+        if block := re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", published):
+            return f"features.{int(block[1]) + 1}.{parts.get(block[2], block[2])}.{block[3]}"
+        layer, _, weight = published.partition(".")
+        return f"{ends.get(layer, layer)}.{weight}"
+
+
+class InvertedResidual(nn.Module):
+    """More channels, a depthwise convolution, fewer channels; and what came in, where it has the same shape."""
+
+    def __init__(self, channels: int, outgoing: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = expansion * channels
+        self.expand = _convolved(channels, wide, 1) if expansion > 1 else nn.Identity()
+        self.depthwise = _convolved(wide, wide, kernel, stride, groups=wide)
+        self.project = _convolved(wide, outgoing, 1)[:2]  # without an activation
+        self.adds = stride == 1 and channels == outgoing
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.adds else y
+
+
+class SameConv2d(nn.Conv2d):
+    """Padded as TensorFlow's SAME: so that ceil(size / stride) come out, an odd pixel at the right and the bottom."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride[0] == 1:  # as much on each side: the convolution's own padding
+            side = self.kernel_size[0] // 2
+            return nn.functional.conv2d(x, self.weight, self.bias, 1, side, 1, self.groups)
+        tall, broad = (self._missing(size) for size in x.shape[2:])
+        x = nn.functional.pad(x, [broad // 2, broad - broad // 2, tall // 2, tall - tall // 2])
+        return nn.functional.conv2d(x, self.weight, self.bias, self.stride, 0, 1, self.groups)
+
+    def _missing(self, size: int) -> int:
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        return max(0, (math.ceil(size / stride) - 1) * stride + kernel - size)
+
+
+def _convolved(channels: int, outgoing: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        SameConv2d(channels, outgoing, kernel, stride, groups=groups, bias=False),
+        nn.BatchNorm2d(outgoing, eps=1e-3, momentum=0.01),
+        nn.ReLU6(),
+    )
+
+
+def _rounded(channels: float) -> int:
+    """To a multiple of 8, not more than a tenth below."""
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest if nearest >= 0.9 * channels else nearest + 8

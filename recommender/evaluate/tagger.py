@@ -135,24 +135,30 @@ def _frozen_head(
     backbone, _ = load_backbone(model.card["architecture"]["backbone"], weights)
     backbone.eval().to(model.device).to(memory_format=torch.channels_last)
     x = {name: _features(model, backbone, rows) for name, rows in part.items()}
-    y = (0.6 * said["train"][:, columns]).clamp(max=1.0)
+    return frozen_head(x, {name: counts[:, columns] for name, counts in said.items()}, "test")
+
+
+def frozen_head(x: dict[str, Tensor], said: dict[str, Tensor], measured: str) -> Array:
+    """Logits of one of the parts, from a linear head on pooled features ``x`` (N, F) that was trained on the part
+    "train" to tell which tags were said how often (N, T), its epochs chosen on the part "dev"."""
+    y = (0.6 * said["train"]).clamp(max=1.0)
     torch.manual_seed(0)
-    head = nn.Linear(x["train"].shape[1], len(columns))
+    head = nn.Linear(x["train"].shape[1], y.shape[1])
     nn.init.zeros_(head.weight)
     head.bias.data = y.mean(0).clamp(1e-4, 0.5).logit()
     optimizer = torch.optim.AdamW(head.parameters(), 1e-3, weight_decay=1e-4)
-    truth = (said["dev"][:, columns] > 0).numpy()
+    truth = (said["dev"] > 0).numpy()
     best, scores = -1.0, np.zeros(0)
     for _ in range(25):
         for rows in torch.randperm(len(y)).split(256):
             loss = nn.functional.binary_cross_entropy_with_logits(head(x["train"][rows]), y[rows])
             optimizer.zero_grad()
-            (loss * len(columns) / 10).backward()
+            (loss * y.shape[1] / 10).backward()
             optimizer.step()
         with torch.inference_mode():
             found = mean_precision(head(x["dev"]).double().numpy(), truth)
             if found > best:
-                best, scores = found, head(x["test"]).double().numpy()
+                best, scores = found, head(x[measured]).double().numpy()
     return scores
 
 

@@ -1,7 +1,8 @@
-"""Photos to learn from, and what is known of each: captions, labels, the starting backbone's classes.
+"""Photos to learn from, and what is known of each: captions, labels, descriptions, the starting backbone's classes.
 
 captions folder   captions.jsonl: {"image", "split": train|dev|test, "captions": [..]}, photos under images/
 labels folder     labels.jsonl: {"file", "labels": [..]}, positive only
+described file    {"image", "shows": sentence, "evokes": text, "moods": [..]}, images relative to a folder given with it
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,11 +21,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.models import MobileNet_V2_Weights
 
-from ..images import load_photo
-from ..inputs import json_rows
+from ..images import PhotoError, Preprocessing, load_photo
+from ..inputs import InputError, json_rows
 from ..lyrics import WORD
 
 TAGS = Path(__file__).with_name("tags.tsv")
+# More tags, and more words of those above, for photos that are described; tags of the kind "mood" last.
+WORDS = Path(__file__).with_name("words.tsv")
+FEWEST_SAID = 12  # described photos that must show a tag of WORDS, or it is not learned
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,22 @@ class TagSpec:
 
 
 @dataclass(frozen=True)
+class Description:
+    """What somebody wrote who looked at the photo: what it shows, what it evokes, its moods (of those in WORDS)."""
+
+    shows: str
+    evokes: str
+    moods: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Photo:
     path: Path
     source: str  # photos of one source were labelled alike
     split: str  # train, dev or test
     captions: tuple[str, ...] = ()
     labels: frozenset[str] = frozenset()
+    description: Description | None = None
 
 
 def read_tags(path: Path = TAGS) -> list[TagSpec]:
@@ -63,9 +77,52 @@ def read_tags(path: Path = TAGS) -> list[TagSpec]:
         ]
 
 
+def vocabulary(photos: Sequence[Photo]) -> list[TagSpec]:
+    """The tags of TAGS in their order, those of WORDS that descriptions of enough photos say, and the moods.
+
+    Of the words of descriptions; captions have no say in what is learned.
+    """
+    tags = {(tag.name, tag.kind): tag for tag in read_tags()}
+    described = [replace(photo, captions=(photo.description.shows,)) for photo in photos if photo.description]
+    more = read_tags(WORDS)
+    often = times_said(described, more).sum(0) >= FEWEST_SAID
+    for tag, enough in zip(more, often.tolist(), strict=True):
+        own = tags.get((tag.name, tag.kind))
+        if own:
+            tags[tag.name, tag.kind] = replace(own, words=own.words | tag.words)
+        elif enough or tag.kind == "mood":
+            tags[tag.name, tag.kind] = tag
+    return list(tags.values())
+
+
 def read_photos(captions: Path, labels: Path, exclude: Sequence[Path] = ()) -> list[Photo]:
     """All photos with their split; the captions' test split and near-duplicates of excluded photos are left out."""
-    photos = [photo for photo in read_captioned(captions) if photo.split != "test"] + read_labelled(labels)
+    photos = read_captioned(captions) + read_labelled(labels)
+    return unlike([photo for photo in photos if photo.split != "test"], exclude)
+
+
+def read_described_photos(
+    described: Path, images: Path, captions: Path, labels: Path, exclude: Sequence[Path] = ()
+) -> list[Photo]:
+    """The same with their descriptions, and the described photos that are not among them, split by their names.
+
+    The order is that of a hash, so that the first of them are a fair sample.
+    """
+    known = {photo.path.resolve(): photo for photo in read_captioned(captions) + read_labelled(labels)}
+    for path, description in read_descriptions(described, images).items():
+        name = path.relative_to(images).as_posix()
+        photo = known.get(path.resolve()) or Photo(path, name.rpartition("/")[0], split_by_name(name))
+        known[path.resolve()] = replace(photo, description=description)
+    photos = [photo for photo in known.values() if photo.split != "test"]
+    missing = [str(photo.path) for photo in photos if not photo.path.is_file()]
+    if missing:
+        raise InputError(f"{len(missing)} photos are not there: {', '.join(missing[:3])}; check the folders given")
+    photos = unlike(photos, exclude)
+    return sorted(photos, key=lambda photo: _number("/".join(photo.path.parts[-2:])))
+
+
+def unlike(photos: list[Photo], exclude: Sequence[Path]) -> list[Photo]:
+    """Without near-duplicates of the photos in some folders."""
     if not exclude:
         return photos
     forbidden = np.array(
@@ -88,10 +145,33 @@ def read_labelled(folder: Path) -> list[Photo]:
     """A tenth, by the hash of the file's name, is dev."""
     photos = []
     for _, row in json_rows(folder / "labels.jsonl"):
-        share = int(hashlib.sha256(row["file"].encode()).hexdigest(), 16) % 10
         source, labels = row["file"].split("/")[0], frozenset(row["labels"])
-        photos.append(Photo(folder / row["file"], source, "train" if share else "dev", labels=labels))
+        photos.append(Photo(folder / row["file"], source, split_by_name(row["file"]), labels=labels))
     return photos
+
+
+def split_by_name(name: str) -> str:
+    """A tenth is dev."""
+    return "train" if _number(name) % 10 else "dev"
+
+
+def _number(name: str) -> int:
+    return int(hashlib.sha256(name.encode()).hexdigest(), 16)
+
+
+def read_descriptions(file: Path, root: Path) -> dict[Path, Description]:
+    """By the path of the photo. Raises InputError."""
+    known = {tag.name for tag in read_tags(WORDS) if tag.kind == "mood"}
+    found = {}
+    for where, row in json_rows(file):
+        texts = [row.get(name) for name in ("image", "shows", "evokes")] if isinstance(row, dict) else [None]
+        if not all(isinstance(text, str) and text.strip() for text in texts):
+            raise InputError(f"{where}: give an object with the texts image, shows and evokes")
+        moods = row.get("moods")
+        if not isinstance(moods, list) or not moods or not set(map(str, moods)) <= known:
+            raise InputError(f"{where}: moods {moods!r}; give a list of one or more of {', '.join(sorted(known))}")
+        found[root / row["image"]] = Description(row["shows"], row["evokes"], frozenset(moods))
+    return found
 
 
 def difference_hash(path: Path) -> int:
@@ -147,24 +227,48 @@ def times_said(photos: Sequence[Photo], tags: Sequence[TagSpec]) -> Tensor:
 
 
 class Pixels(Dataset[tuple[Tensor, int]]):
-    """Normalised pixels (3, S, S) and the row of each photo; ``augment``: flips, crops and brightness."""
+    """Normalised pixels (3, S, S) and the row of each photo; ``augment``: flips, crops and brightness.
 
-    def __init__(self, photos: Sequence[Photo], size: int, augment: bool) -> None:
+    With a ``seed``, how a photo is varied depends on it and on the row alone.
+    """
+
+    def __init__(
+        self,
+        photos: Sequence[Photo],
+        square: Preprocessing,
+        *,
+        augment: bool,
+        smallest: float = 0.5,
+        seed: int | None = None,
+    ) -> None:
         from torchvision.transforms import v2
 
-        weights = MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
-        finish = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(weights.mean, weights.std)]
-        vary = [
-            v2.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(0.7, 1.4)),
-            v2.RandomHorizontalFlip(),
-            v2.ColorJitter(0.2, 0.2, 0.2),
-        ]
         self.photos = photos
-        self.transform = v2.Compose([*(vary if augment else [v2.Resize((size, size))]), *finish])
+        self.seed = seed
+        self.transform = square
+        if augment:
+            self.transform = v2.Compose(
+                [
+                    v2.RandomResizedCrop(square.size, scale=(smallest, 1.0), ratio=(0.7, 1.4)),
+                    v2.RandomHorizontalFlip(),
+                    v2.ColorJitter(0.2, 0.2, 0.2),
+                    v2.ToImage(),
+                    v2.ToDtype(torch.float32, scale=True),
+                    v2.Normalize(square.mean, square.std),
+                ]
+            )
 
     def __len__(self) -> int:
         return len(self.photos)
 
     def __getitem__(self, row: int) -> tuple[Tensor, int]:
-        pixels: Tensor = self.transform(load_photo(self.photos[row].path))
-        return pixels, row
+        path = self.photos[row].path
+        try:
+            photo = load_photo(path)
+        except PhotoError as error:
+            raise InputError(f"{path}: {error}; replace the photo or take it out of the files that name it") from error
+        if self.seed is None:
+            return self.transform(photo), row
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed * 1_000_003 + row)
+            return self.transform(photo), row

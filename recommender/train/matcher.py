@@ -25,9 +25,8 @@ import torch
 from rich.progress import track
 from torch import Tensor, nn
 
-from ..backbones import BACKBONES
+from ..backbones import BACKBONES, starting_input
 from ..evaluate.calibration import cross_fitted_error, fit_calibration
-from ..images import Preprocessing
 from ..lyrics import CELLS, LyricEncoder, read_lyric
 from ..matcher import Matcher, pad
 from ..model import Image2Song, Network
@@ -447,7 +446,7 @@ def finish(network: Network, tags: Sequence[TagSpec], lessons: Lessons, config: 
 
 
 def card(config: Config, tags: Sequence[TagSpec], calibrated: Sequence[bool], log: Log) -> dict[str, Any]:
-    square = Preprocessing()
+    square = starting_input(config.backbone)
     return {
         "name": config.name,
         "sha256": "",

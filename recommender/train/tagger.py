@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,12 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..backbones import BACKBONES, load_backbone
+from ..backbones import BACKBONES, load_backbone, starting_input
 from ..evaluate.metrics import average_precision
+from ..images import Preprocessing
 from ..tagger import Tagger
-from .data import Photo, Pixels, read_photos, read_tags, tag_targets
-from .run import Log, first_alone, half, join, processes, rank, same_everywhere, step
+from .data import Photo, Pixels, TagSpec, read_photos, read_tags, tag_targets
+from .run import Log, first_alone, half, join, keep, processes, rank, same_everywhere, step
 from .teacher import Space, embed
 
 
@@ -58,6 +59,9 @@ class Config:
     seed: int = 0
     save_every: int = 50
     device: str = "cpu"
+
+    def square(self) -> Preprocessing:
+        return replace(starting_input(self.backbone), size=self.size)
 
 
 class Student(nn.Module):
@@ -118,7 +122,8 @@ def train(config: Config) -> None:
     lesson = Lesson(photos, *tag_targets(photos, tags, classes), views, classes, **split)
     print(f"{len(photos)} photos, {len(tags)} tags, {len(lesson.dev)} photos held out")
 
-    begin(model, lesson, [tag.classes for tag in tags])
+    assert model.classes is not None
+    begin(model.tagger, model.classes, lesson.targets, lesson.weights, tags)
     probe(model, features, lesson, config, device)
     log.write("probe", 0, evaluate_heads(model, features, lesson, device))
     same_everywhere(model)
@@ -140,7 +145,7 @@ def starting_view(model: Student, photos: list[Photo], config: Config, device: t
         assert model.classes is not None
         model.eval()
         found = []
-        for maps in look(model.tagger.backbone, photos, config.size, device):
+        for maps in look(model.tagger.backbone, photos, config.square(), device):
             found.append((maps.mean((2, 3)).half().cpu(), model.classes(maps).softmax(1).half().cpu()))
         features, classes = (torch.cat(part).numpy() for part in zip(*found, strict=True))
         np.savez(path, features=features, classes=classes)
@@ -154,15 +159,15 @@ def tuned_features(model: Student, photos: list[Photo], config: Config, device: 
     path = config.out / "tuned.npy"
     if not path.exists():
         model.eval()
-        maps = look(model.tagger.backbone, photos, config.size, device)
+        maps = look(model.tagger.backbone, photos, config.square(), device)
         np.save(path, torch.cat([part.mean((2, 3)).half().cpu() for part in maps]).numpy())
     return torch.from_numpy(np.load(path)).float()
 
 
-def look(backbone: nn.Module, photos: list[Photo], size: int, device: torch.device) -> Iterator[Tensor]:
+def look(backbone: nn.Module, photos: list[Photo], square: Preprocessing, device: torch.device) -> Iterator[Tensor]:
     """Feature maps (B, F, H, W) of photos as they are, batch by batch."""
     backbone.to(memory_format=torch.channels_last)
-    for pixels, _ in track(DataLoader(Pixels(photos, size, augment=False), 64), "features"):
+    for pixels, _ in track(DataLoader(Pixels(photos, square, augment=False), 64), "features"):
         with half(device):
             maps: Tensor = backbone(pixels.to(device, memory_format=torch.channels_last))
         yield maps.float()
@@ -180,19 +185,18 @@ def texts_of(photo: Photo) -> list[str]:
 
 
 @torch.no_grad()
-def begin(model: Student, lesson: Lesson, classes: list[tuple[int, ...]]) -> None:
+def begin(tagger: Tagger, classifier: nn.Module, targets: Tensor, weights: Tensor, tags: Sequence[TagSpec]) -> None:
     """Tags start from the rows of their ImageNet classes, the others from how often they are in the photos."""
-    known = lesson.weights.sum(0).clamp(min=1)
-    prior = ((lesson.targets * lesson.weights).sum(0) / known).clamp(1e-4, 0.5).logit()
-    tagging = model.tagger.classifier
+    known = weights.sum(0).clamp(min=1)
+    prior = ((targets * weights).sum(0) / known).clamp(1e-4, 0.5).logit()
+    tagging = tagger.classifier
     assert tagging.bias is not None
-    assert model.classes is not None
-    own = [layer for layer in model.classes.modules() if isinstance(layer, nn.Linear)][-1]
+    own = [layer for layer in classifier.modules() if isinstance(layer, nn.Linear)][-1]
     tagging.weight.zero_()
     tagging.bias.copy_(prior)
-    for column, chosen in enumerate(classes):
-        if chosen:
-            row = own.weight[list(chosen)].mean(0) - own.weight.mean(0)
+    for column, tag in enumerate(tags):
+        if tag.classes:
+            row = own.weight[list(tag.classes)].mean(0) - own.weight.mean(0)
             tagging.weight[column] = row[:, None, None]
             tagging.bias[column] = prior[column] - 2  # the row alone says too much of photos without the class
 
@@ -241,7 +245,7 @@ def fine_tune(model: Student, lesson: Lesson, config: Config, log: Log, device: 
         for name, part in parts.items():
             part.load_state_dict(saved[name])
         at = saved["step"]
-    data = Pixels(lesson.photos, config.tuning_size, augment=True)
+    data = Pixels(lesson.photos, replace(config.square(), size=config.tuning_size), augment=True)
     model.to(memory_format=torch.channels_last)
     while at < total:
         epoch, skip = divmod(at, epoch_steps)
@@ -263,9 +267,7 @@ def fine_tune(model: Student, lesson: Lesson, config: Config, log: Log, device: 
             if at % config.save_every == 0 or at == total:
                 log.write("tuning", at, {"loss": loss.item()})
                 if rank() == 0:
-                    fresh = checkpoint.with_suffix(".part")
-                    torch.save({**{name: part.state_dict() for name, part in parts.items()}, "step": at}, fresh)
-                    fresh.replace(checkpoint)
+                    keep({**{name: part.state_dict() for name, part in parts.items()}, "step": at}, checkpoint)
         model.tagger.sharpness = 0.0
         log.write("tuning", at, _check(model, lesson, config, device))
 
@@ -287,7 +289,7 @@ def _check(model: Student, lesson: Lesson, config: Config, device: torch.device)
     """The figures on at most 500 held-out photos with captions."""
     model.eval()
     rows = [row for row in lesson.dev.tolist() if lesson.photos[row].captions][:500] or lesson.dev[:500].tolist()
-    maps = look(model.tagger.backbone, [lesson.photos[row] for row in rows], config.size, device)
+    maps = look(model.tagger.backbone, [lesson.photos[row] for row in rows], config.square(), device)
     features = torch.cat([part.mean((2, 3)) for part in maps])
     return _heads_on(model, features, lesson, torch.tensor(rows), device)
 
