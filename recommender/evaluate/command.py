@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--songs", type=Path, help="JSON Lines with id, title, artist, lyrics, main, side, mood")
     parser.add_argument("--beside", nargs="*", default=[], help="releases that differ in their matcher alone")
     parser.add_argument("--captions", type=Path, help="folder with captions.jsonl and images/")
-    parser.add_argument("--weights", type=Path, help="the starting backbone: the tagger's baseline")
+    parser.add_argument("--weights", type=Path, help="of an ImageNet MobileNetV2, frozen: the tagger's baseline")
     parser.add_argument("--tag-labels", type=Path, help="folder with labels.jsonl")
     parser.add_argument(
         "--pairs", type=Path, help="JSON Lines with image, lyrics or song; or a Shuttersong-style folder"

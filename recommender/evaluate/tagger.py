@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor, nn
 
-from ..backbones import load_backbone
+from ..backbones import load_backbone, starting_input
 from ..images import PhotoError, batch, load_photo
 from ..inputs import InputError
 from ..model import Image2Song
@@ -25,6 +25,7 @@ from ..train.data import Photo, TagSpec, read_captioned, read_labelled, read_tag
 from .boxes import box_figures, label_truth, mean_precision, shape_figures, told_apart
 from .report import Section, figure_section, table_section
 
+BESIDE = "mobilenet_v2"  # the frozen backbone that a tagger is measured beside, whatever its own is
 FEWEST_TRAINED = 40  # photos of the training that were said to show a tag, or it is not measured
 AT_ONCE = 32
 Array = NDArray[np.float64]
@@ -88,7 +89,7 @@ def caption_figures(
 ) -> dict[str, dict[str, Any]]:
     """Mean average precision on the test split, over tags that captions of enough training photos say; by kind.
 
-    With ``weights`` of the starting backbone also of a linear head on its pooled features, trained on the training
+    With ``weights`` of a MobileNetV2 also of a linear head on its pooled features, trained on the training
     split for the same tags, its epochs chosen on the dev split; and the ratio.
     """
     part = {name: [photo for photo in photos if photo.split == name] for name in ("train", "dev", "test")}
@@ -132,7 +133,7 @@ def _ratio(first: Array, other: Array, truth: Bools, draws: int = 200) -> dict[s
 def _frozen_head(
     model: Image2Song, part: dict[str, list[Photo]], said: dict[str, Tensor], columns: list[int], weights: Path
 ) -> Array:
-    backbone, _ = load_backbone(model.card["architecture"]["backbone"], weights)
+    backbone, _ = load_backbone(BESIDE, weights)
     backbone.eval().to(model.device).to(memory_format=torch.channels_last)
     x = {name: _features(model, backbone, rows) for name, rows in part.items()}
     return frozen_head(x, {name: counts[:, columns] for name, counts in said.items()}, "test")
@@ -223,9 +224,13 @@ def tag_logits(model: Image2Song, photos: Sequence[Photo]) -> Array:
 
 @torch.inference_mode()
 def _features(model: Image2Song, backbone: nn.Module, photos: Sequence[Photo]) -> Tensor:
-    return torch.cat(
-        [backbone(_pixels(model, part)).mean((2, 3)).float().cpu() for part in track(_parts(photos), "backbone")]
-    )
+    square = starting_input(BESIDE)
+    found = []
+    for part in track(_parts(photos), "backbone"):
+        pixels = batch([load_photo(photo.path) for photo in part], square)
+        maps = backbone(pixels.to(model.device, memory_format=torch.channels_last))
+        found.append(maps.mean((2, 3)).float().cpu())
+    return torch.cat(found)
 
 
 def _parts(photos: Sequence[Photo]) -> list[Sequence[Photo]]:

@@ -31,6 +31,7 @@ from torch.utils.data import DataLoader
 
 from ..backbones import BACKBONES, load_backbone, starting_input
 from ..evaluate.eyes import Captioned, Outlook, captioned, eyes_figures, head_beside
+from ..evaluate.tagger import BESIDE
 from ..images import Preprocessing
 from ..tagger import Tagged, Tagger
 from .data import Photo, Pixels, TagSpec, read_described_photos, tag_targets, vocabulary
@@ -104,7 +105,7 @@ class Student(nn.Module):
 class Lesson:
     """What is known of all N photos: targets of tags and moods and their weights (N, T), the teacher's unit vectors of
     descriptions with their mean removed (N, WIDTH; 0 where there is none), the starting backbone's class probabilities
-    (N, C), and the rows to learn from and to measure on."""
+    (N, C), the rows to learn from and to measure on, and the means (WIDTH,)."""
 
     photos: list[Photo]
     tags: list[TagSpec]
@@ -115,6 +116,7 @@ class Lesson:
     classes: Tensor
     train: Tensor
     dev: Tensor
+    means: dict[str, Tensor]
 
 
 def main(arguments: list[str]) -> int:
@@ -190,21 +192,23 @@ def prepare(photos: list[Photo], tags: list[TagSpec], classes: Tensor, config: C
     targets, weights = tag_targets(told, tags, classes)
     moods = [column for column, tag in enumerate(tags) if tag.kind == "mood"]
     described = [row for row, photo in enumerate(photos) if photo.description]
-    views = {}
+    views, means = {}, {}
     for name in ("shows", "evokes"):
         views[name] = torch.zeros(len(photos), WIDTH)
+        means[name] = torch.zeros(WIDTH)
         if described:
             texts = [getattr(photos[row].description, name) for row in described]
             parts = [embed(texts[at : at + 2048], config.kept("teacher")) for at in range(0, len(texts), 2048)]
             vectors = torch.from_numpy(np.concatenate(parts).astype(np.float32))
-            views[name][described] = nn.functional.normalize(vectors - vectors.mean(0), dim=1)
+            means[name] = vectors.mean(0)
+            views[name][described] = nn.functional.normalize(vectors - means[name], dim=1)
     for row in described:
         description = photos[row].description
         assert description is not None
         targets[row, moods] = torch.tensor([float(tags[column].name in description.moods) for column in moods])
         weights[row, moods] = 1.0
     split = {name: torch.tensor([i for i, p in enumerate(photos) if p.split == name]) for name in ("train", "dev")}
-    return Lesson(photos, tags, targets, weights, views["shows"], views["evokes"], classes, **split)
+    return Lesson(photos, tags, targets, weights, views["shows"], views["evokes"], classes, **split, means=means)
 
 
 def beside(lesson: Lesson, config: Config, device: torch.device) -> Captioned:
@@ -215,9 +219,8 @@ def beside(lesson: Lesson, config: Config, device: torch.device) -> Captioned:
         return part
     trained = [photo for photo in train if photo.captions]
     both = [*trained, *(dev[row] for row in part.rows)]
-    name = "mobilenet_v2"
-    halves = load_backbone(name, config.beside)
-    features, _ = backbone_view(*halves, both, starting_input(name), config.kept("features"), device)
+    frozen = load_backbone(BESIDE, config.beside)
+    features, _ = backbone_view(*frozen, both, starting_input(BESIDE), config.kept("features"), device)
     return replace(part, beside=head_beside(part, features[: len(trained)], trained, features[len(trained) :]))
 
 
@@ -398,7 +401,8 @@ def finish(model: Student, features: Tensor, lesson: Lesson, config: Config) -> 
     """What comes after needs: the tagger, its vocabulary and input, the views' heads, the features of all photos."""
     square = config.square()
     keep(model.tagger.cpu().state_dict(), config.out / "tagger.pt")
-    keep({"shows": model.shows.cpu().state_dict(), "evokes": model.evokes.cpu().state_dict()}, config.out / "views.pt")
+    heads = {"shows": model.shows.cpu().state_dict(), "evokes": model.evokes.cpu().state_dict()}
+    keep({**heads, "means": lesson.means}, config.out / "views.pt")
     np.savez(
         config.out / "tuned.npz",
         features=features.half().numpy(),
