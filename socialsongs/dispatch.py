@@ -6,7 +6,7 @@ time until the reconciler looks, never an upload.
 
 from __future__ import annotations
 
-import logging
+import time
 from functools import cache
 
 from celery import Celery
@@ -14,8 +14,7 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from .conf import config
-
-logger = logging.getLogger(__name__)
+from .outages import Outage
 
 DRAIN_INTERACTIVE = "socialsongs.drain_interactive"
 DRAIN_BULK = "socialsongs.drain_bulk"
@@ -23,6 +22,8 @@ RECONCILE = "socialsongs.reconcile"
 
 # Of our keys on a Redis that others may use, too: another Celery's messages are neither taken nor sent again.
 KEY_PREFIX = "socialsongs:"
+PATIENCE_SECONDS = 0.5
+
 # Each lane is a queue of its own, so that no photo waits behind the catalogue.
 QUEUES = {DRAIN_INTERACTIVE: "interactive", DRAIN_BULK: "bulk", RECONCILE: "maintenance"}
 
@@ -37,12 +38,18 @@ def announce_songs() -> None:
     transaction.on_commit(lambda: send(DRAIN_BULK))
 
 
+BROKER = Outage("The broker takes no wake-ups, work waits for the reconciler")
+
+
 def send(task: str) -> bool:
-    """Put one wake-up on the task's queue; False when the broker could not be reached."""
+    """Put one wake-up on the task's queue; False when the broker did not take it."""
+    if BROKER.rests:
+        return False
+    began = time.monotonic()
     try:
         _producer(config().BROKER_URL).send_task(task, queue=QUEUES[task], ignore_result=True, retry=False)
-    except OperationalError as error:
-        logger.warning("Broker unreachable, %s waits for the reconciler: %s", task, error)
+    except OperationalError as error:  # what Celery makes of all that brokers and connections raise
+        BROKER.note(error, began)
         return False
     return True
 
@@ -51,10 +58,11 @@ def send(task: str) -> bool:
 def _producer(broker_url: str) -> Celery:
     app = Celery("socialsongs", broker=broker_url, set_as_current=False)
     # An upload waits for this: one try, no retries of the connection.
+    app.conf.broker_connection_timeout = PATIENCE_SECONDS
     app.conf.broker_transport_options = {
         "global_keyprefix": KEY_PREFIX,
-        "socket_connect_timeout": 1,
-        "socket_timeout": 2,
+        "socket_connect_timeout": PATIENCE_SECONDS,
+        "socket_timeout": PATIENCE_SECONDS,
         "max_retries": 0,
     }
     return app

@@ -83,3 +83,41 @@ class BadLine(CatalogueError):
         self.line, self.field, self.reason = line, field, reason
         named = f" ({title!r})" if title else ""
         super().__init__(f"Line {line}{named}{':' if field else ''} {reason}")
+
+
+class BodyRefused(SocialSongsError):
+    """By what the request's head says of its body."""
+
+
+class BodyTooLarge(BodyRefused):
+    """The request holds more bytes than are read for this address."""
+
+    code = "body_too_large"
+
+
+class LengthRequired(BodyRefused):
+    """A body of unknown length, such as one in chunks."""
+
+    code = "length_required"
+
+
+class UnknownBodyEncoding(BodyRefused):
+    """A compressed body, or one in a charset that is not read."""
+
+    code = "unsupported_encoding"
+
+
+class TooManyFields(SocialSongsError):
+    code = "too_many_fields"
+
+
+class UnreadableBody(SocialSongsError):
+    """The body is not what its type says, or broke off."""
+
+    code = "parse_error"
+
+
+class Unavailable(SocialSongsError):
+    """The database is away or takes no changes for the time being."""
+
+    code = "unavailable"

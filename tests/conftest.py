@@ -27,6 +27,10 @@ def _fresh_broker_and_cache() -> None:
     """No throttle counts and no messages of an earlier test."""
     from django.core.cache import cache
 
+    from socialsongs import dispatch, outages
+
+    outages.CACHE.forget()
+    dispatch.BROKER.forget()
     cache.clear()  # flushes the Redis database, queues and all
 
 

@@ -6,8 +6,11 @@ Authentication is the one thing that is the host's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, cast
 
+from django.db import transaction
+from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 from rest_framework.exceptions import NotFound, ParseError, ValidationError
 from rest_framework.fields import IntegerField
@@ -18,10 +21,12 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import SimpleRateThrottle
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
+from ..bodies import TEXT_BYTES, check_body
 from ..conf import config
+from ..rates import seconds_to_wait
 from .problem import handle
 from .schema import ContractSchema
 
@@ -55,6 +60,20 @@ class ApiView(APIView):
     schema = ContractSchema()
     metadata_class = None  # OPTIONS is answered like any other method that there is not
 
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        """Without the host's ATOMIC_REQUESTS: services open their own transactions, and what goes wrong with one is
+        answered here and not around us."""
+        return transaction.non_atomic_requests(super().as_view(**initkwargs))
+
+    @property
+    def most_bytes(self) -> int:
+        return TEXT_BYTES
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        check_body(request._request, most=self.most_bytes)  # before a look at query or session reads any of it
+        super().initial(request, *args, **kwargs)
+
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
         return handle
 
@@ -64,30 +83,47 @@ def person(request: Request) -> Person:
     return cast("Person", request.user)
 
 
-class _PerUser(SimpleRateThrottle):
-    rate = "unlimited"  # replaced by get_rate; DRF only asks for it when this is None
+class Unknown(ApiView):
+    """Any address that is none."""
 
-    def __init__(self) -> None:
-        self.rate = getattr(config(), f"{self.scope}_RATE")
-        self.num_requests, self.duration = self.parse_rate(self.rate)
+    authentication_classes = []
+    permission_classes = []
+    schema = None  # type: ignore[assignment]  # DRF's way of leaving it out
 
-    def get_cache_key(self, request: Request, view: APIView) -> str | None:
-        return f"socialsongs-throttle-{self.scope}-{request.user.pk}" if request.user.is_authenticated else None
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        raise NotFound("There is no such address. Only that of the schema ends in a slash.")
 
 
-class UploadThrottle(_PerUser):
+class PerUser(BaseThrottle):
+    """Of the rate that the settings give for ``scope``."""
+
+    scope: str
+
+    def allow_request(self, request: Request | HttpRequest, view: APIView | None) -> bool:
+        if not request.user.is_authenticated:
+            return True
+        rate = getattr(config(), f"{self.scope}_RATE")
+        self.seconds = seconds_to_wait(name=f"{self.scope}-{request.user.pk}", rate=rate)
+        return not self.seconds
+
+    def wait(self) -> float:
+        return self.seconds
+
+
+class UploadThrottle(PerUser):
     scope = "UPLOAD"
 
 
-class RequestThrottle(_PerUser):
+class RequestThrottle(PerUser):
     scope = "REQUEST"
 
 
-class ReadThrottle(_PerUser):
+class ReadThrottle(PerUser):
     scope = "READ"
 
 
-class FeedbackThrottle(_PerUser):
+class FeedbackThrottle(PerUser):
     scope = "FEEDBACK"
 
 
@@ -133,9 +169,11 @@ class Newest(CursorPagination):
         return cursor
 
     def is_position(self, text: str) -> bool:
+        """One of ours: with a zone, and still a date in the zone of the database."""
         try:
-            return parse_datetime(text) is not None
-        except ValueError:
+            moment = parse_datetime(text)
+            return moment is not None and moment.tzinfo is not None and bool(moment.astimezone(UTC))
+        except (ValueError, OverflowError):
             return False
 
 

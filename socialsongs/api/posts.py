@@ -17,6 +17,7 @@ from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ..bodies import photo_bytes
 from ..conf import config
 from ..models import Post, PostAccess, PostPhoto, RecommendationRequest, State, Suggestion
 from ..selectors.posts import (
@@ -118,6 +119,10 @@ class Posts(ApiView):
     parser_classes = [MultiPartParser]
     pagination_class = Newest
 
+    @property
+    def most_bytes(self) -> int:
+        return photo_bytes()
+
     def get_throttles(self) -> list[Any]:
         return [UploadThrottle()] if self.request.method == "POST" else [ReadThrottle()]
 
@@ -146,6 +151,8 @@ class Posts(ApiView):
         key = request.headers.get("Idempotency-Key", "")
         if len(key) > 255:
             raise ValidationError({"Idempotency-Key": ["At most 255 characters."]})
+        if not key.isprintable():
+            raise ValidationError({"Idempotency-Key": ["Control characters are not allowed."]})
         values = form.validated_data
         post, _ = create_post(
             owner=person(request),

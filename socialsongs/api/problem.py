@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -12,17 +13,28 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from .. import errors, intake
+from ..bodies import READING_ERRORS, named
+from ..outages import is_outage
+
+logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
+RETRY_SECONDS = 5
 
 STATUS: dict[type[errors.SocialSongsError], int] = {
     intake.FileTooLarge: 413,
+    errors.BodyTooLarge: 413,
     errors.IdempotencyConflict: 409,
+    errors.LengthRequired: 411,
     errors.NotRetryable: 409,
     errors.PostFailed: 409,
     errors.TasteNotOffered: 409,
+    errors.TooManyFields: 400,
+    errors.Unavailable: 503,
+    errors.UnknownBodyEncoding: 415,
     errors.UnknownPost: 404,
     errors.UnknownSong: 404,
+    errors.UnreadableBody: 400,
     errors.SocialSongsError: 422,
 }
 TITLES = {
@@ -38,6 +50,7 @@ TITLES = {
     415: "Unsupported media type",
     422: "Refused",
     429: "Too many requests",
+    500: "Server error",
     503: "Not available now",
 }
 
@@ -63,10 +76,16 @@ def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler for our views; None leaves an unforeseen error to Django."""
+    headers: dict[str, str] = {}
+    if isinstance(error, READING_ERRORS):
+        error = named(error)
+    elif is_outage(error):
+        logger.error("The database does not serve a request: %s", error)
+        error = unavailable()
     if isinstance(error, errors.SocialSongsError):
-        status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-        body: dict[str, Any] = {"code": error.code, "detail": str(error)}
-        headers = {}
+        status, body = status_of(error), {"code": error.code, "detail": str(error)}
+        if isinstance(error, errors.Unavailable):
+            headers["Retry-After"] = str(RETRY_SECONDS)
     else:
         if isinstance(error, Http404):
             error = exceptions.NotFound("There is no such thing, or it is not yours to see.")
@@ -76,8 +95,19 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
             return None
         status, body, headers = error.status_code, _body(error), _headers(error)
     set_rollback()
-    problem = {"type": "about:blank", "title": TITLES.get(status, "Error"), "status": status, **body}
-    return Response(problem, status=status, headers=headers, content_type=CONTENT_TYPE)
+    return Response(problem(status, **body), status=status, headers=headers, content_type=CONTENT_TYPE)
+
+
+def status_of(error: errors.SocialSongsError) -> int:
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def unavailable() -> errors.Unavailable:
+    return errors.Unavailable("The site cannot do this at the moment. Nothing is lost that was taken: try again soon.")
+
+
+def problem(status: int, **body: Any) -> dict[str, Any]:
+    return {"type": "about:blank", "title": TITLES.get(status, "Error"), "status": status, **body}
 
 
 def _body(error: exceptions.APIException) -> dict[str, Any]:

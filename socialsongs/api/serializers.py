@@ -347,7 +347,10 @@ class NewPostSerializer(serializers.Serializer[Any]):
 
 class SongQuerySerializer(serializers.Serializer[Any]):
     q = serializers.CharField(
-        default="", allow_blank=True, help_text="Words, or beginnings of words, of title, artist, album or lyrics."
+        default="",
+        allow_blank=True,
+        max_length=500,
+        help_text="Words, or beginnings of words, of title, artist, album or lyrics.",
     )
     language = serializers.CharField(default="", allow_blank=True, help_text="BCP 47, as in the song, e.g. en")
     genre = serializers.CharField(default="", allow_blank=True)

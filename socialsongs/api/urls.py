@@ -1,6 +1,7 @@
-from django.urls import path
+from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from .base import Unknown
 from .contract import SPECTACULAR
 from .posts import (
     PostChoice,
@@ -39,4 +40,6 @@ urlpatterns = [
         name="schema",
     ),
     path("schema/ui/", SpectacularSwaggerView.as_view(url_name="socialsongs:schema"), name="schema-ui"),
+    # But for the schema's, to which the host may add its slash.
+    re_path("^(?!schema(/ui)?$)", Unknown.as_view()),
 ]

@@ -13,6 +13,7 @@ from django.db import transaction
 from .. import dispatch
 from ..errors import PostFailed
 from ..models import Post, RecommendationRequest, State
+from ..outages import ask_cache
 from ..selectors.posts import default_parameters
 from ..selectors.workers import ready_workers
 from .posts import lock_post
@@ -47,7 +48,9 @@ def wait_for_answer(*, request: RecommendationRequest, user: Person, seconds: fl
     Who waits holds a thread of the web server: so nobody waits while there is no worker to wait for, nor twice at once.
     """
     waiting = f"socialsongs-waiting-{user.pk}"
-    if not seconds or not ready_workers().exists() or not cache.add(waiting, True, timeout=ceil(seconds)):
+    if not seconds or not ready_workers().exists():
+        return
+    if not ask_cache(lambda: cache.add(waiting, 1, timeout=ceil(seconds)), otherwise=False):
         return
     deadline = time.monotonic() + seconds
     unanswered = RecommendationRequest.objects.filter(pk=request.pk, state__in=[State.QUEUED, State.ANALYSING])
@@ -56,4 +59,4 @@ def wait_for_answer(*, request: RecommendationRequest, user: Person, seconds: fl
         while (left := deadline - time.monotonic()) > 0 and unanswered.exists():
             time.sleep(min(left, POLL_SECONDS))
     finally:
-        cache.delete(waiting)
+        ask_cache(lambda: cache.delete(waiting), otherwise=False)

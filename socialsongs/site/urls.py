@@ -1,8 +1,8 @@
 from django.contrib import admin
 from django.contrib.auth import views as auth_views
 from django.urls import include, path
-from health_check.views import HealthCheckView
 
+from .health import Health
 from .metrics import Metrics
 
 # The web process and what it stands on.
@@ -15,12 +15,15 @@ READY = [
     "socialsongs.health.Consumers",
 ]
 
+handler400 = "socialsongs.site.refusals.bad_request"
+handler500 = "socialsongs.site.refusals.server_error"
+
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/login/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", auth_views.LogoutView.as_view(), name="logout"),
-    path("health/", HealthCheckView.as_view(checks=ALIVE), name="health"),
-    path("health/ready/", HealthCheckView.as_view(checks=READY), name="ready"),
+    path("health/", Health.as_view(checks=ALIVE), name="health"),
+    path("health/ready/", Health.as_view(checks=READY), name="ready"),
     path("metrics/", Metrics.as_view(), name="metrics"),
     path("", include("socialsongs.urls")),
 ]

@@ -1,16 +1,17 @@
 from django.urls import path
 
 from . import views
+from .page import page
 
 urlpatterns = [
-    path("", views.home, name="home"),
-    path("samples/<slug:name>", views.sample, name="sample"),
-    path("posts/<uuid:post_id>", views.post_page, name="post-page"),
-    path("posts/<uuid:post_id>/progress", views.progress, name="post-progress"),
-    path("posts/<uuid:post_id>/steer", views.steer, name="post-page-steer"),
-    path("posts/<uuid:post_id>/retry", views.retry, name="post-page-retry"),
-    path("posts/<uuid:post_id>/delete", views.delete, name="post-page-delete"),
-    path("posts/<uuid:post_id>/songs/<uuid:song_id>/choose", views.choose, name="post-page-choose"),
-    path("posts/<uuid:post_id>/songs/<uuid:song_id>/<str:kind>", views.feedback, name="post-page-feedback"),
-    path("posts/<uuid:post_id>/unchoose", views.unchoose, name="post-page-unchoose"),
+    path("", page(views.home), name="home"),
+    path("samples/<slug:name>", page(views.sample), name="sample"),
+    path("posts/<uuid:post_id>", page(views.post_page), name="post-page"),
+    path("posts/<uuid:post_id>/progress", page(views.progress), name="post-progress"),
+    path("posts/<uuid:post_id>/steer", page(views.steer), name="post-page-steer"),
+    path("posts/<uuid:post_id>/retry", page(views.retry), name="post-page-retry"),
+    path("posts/<uuid:post_id>/delete", page(views.delete), name="post-page-delete"),
+    path("posts/<uuid:post_id>/songs/<uuid:song_id>/choose", page(views.choose), name="post-page-choose"),
+    path("posts/<uuid:post_id>/songs/<uuid:song_id>/<str:kind>", page(views.feedback), name="post-page-feedback"),
+    path("posts/<uuid:post_id>/unchoose", page(views.unchoose), name="post-page-unchoose"),
 ]

@@ -16,10 +16,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
-from rest_framework.throttling import SimpleRateThrottle
 
 from .. import reasons
-from ..api.base import RequestThrottle, UploadThrottle
+from ..api.base import PerUser, RequestThrottle, UploadThrottle
 from ..api.serializers import RecommendationParametersSerializer
 from ..conf import MIB, config
 from ..errors import NotRetryable, NotSuggested, PostFailed, SocialSongsError, UnknownPost, UnknownSong
@@ -51,11 +50,11 @@ MARKERS = {Suggestion.Origin.EXPLORATION: "something different", **OFFERED}
 OTHERWISE = {**OFFERED, Suggestion.Origin.NEAREST: "the nearest ones"}
 
 
-def too_often(request: HttpRequest, throttle: SimpleRateThrottle) -> str:
+def too_often(request: HttpRequest, throttle: PerUser) -> str:
     """What to tell somebody whose rate, which page and API share, is used up; empty: it is not."""
-    if throttle.allow_request(request, None):  # type: ignore[arg-type]  # it reads the user, which both kinds have
+    if throttle.allow_request(request, None):
         return ""
-    return f"That was too often in a short time. Try again in {ceil(throttle.wait() or 1)} seconds."
+    return f"That was too often in a short time. Try again in {ceil(throttle.wait())} seconds."
 
 
 def is_htmx(request: HttpRequest) -> bool:

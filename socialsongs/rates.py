@@ -1,0 +1,54 @@
+"""How often somebody may do something: at most so many times in any stretch of time, counted in Django's cache.
+
+Each count is one atomic step of the cache server (``add``, ``incr``), so a limit holds under requests at the same time:
+across all processes with Redis and Memcached, within one process with the local-memory cache. The file and the database
+cache do not count in one step; with them a limit is near enough for people, not for an attacker. When the cache fails,
+nobody is refused (``outages``).
+"""
+
+from __future__ import annotations
+
+import time
+from itertools import accumulate
+from math import ceil
+
+from django.core.cache import cache
+
+from .outages import ask_cache
+
+# A stretch is counted in so many steps; a request is forgotten when its step is past, so up to one step early.
+STEPS = 30
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds_to_wait(*, name: str, rate: str) -> float:
+    """0: go ahead, it is counted; else it is not, and would be allowed in so many seconds."""
+    most, _, unit = rate.partition("/")
+    return ask_cache(lambda: _count(name, int(most), SECONDS[unit[0]]), otherwise=0.0)
+
+
+def _count(name: str, most: int, seconds: int) -> float:
+    step = seconds / STEPS
+    now = time.time()
+    latest = int(now / step)
+    keys = {number: f"socialsongs-rate-{name}-{number}" for number in range(latest - STEPS + 1, latest + 1)}
+    ours = keys.pop(latest)
+    counted = _add(ours, 1, timeout=seconds + ceil(step))
+    found = cache.get_many(keys.values())
+    used = {number: found.get(key) or 0 for number, key in keys.items()} | {latest: counted}
+    over = sum(used.values()) - most
+    if over <= 0:
+        return 0.0
+    _add(ours, -1, timeout=seconds)
+    # Oldest first: when are enough of them forgotten?
+    number = next(number for number, gone in zip(used, accumulate(used.values()), strict=True) if gone >= over)
+    return max((number + STEPS) * step - now, 0.001)
+
+
+def _add(key: str, how_many: int, timeout: int) -> int:
+    if cache.add(key, how_many, timeout):
+        return how_many
+    try:
+        return cache.incr(key, how_many)
+    except ValueError:  # the cache has thrown it out meanwhile
+        return how_many

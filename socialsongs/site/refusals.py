@@ -1,0 +1,67 @@
+"""What the stand-alone site answers where no view of the plugin does: the login, the admin, an address that is none."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.views import defaults
+
+from ..api.problem import CONTENT_TYPE, RETRY_SECONDS, problem, status_of, unavailable
+from ..bodies import READING_ERRORS, named
+from ..errors import BodyRefused, SocialSongsError, Unavailable, UnreadableBody
+from ..outages import is_outage
+from ..web.page import check_size, refused
+
+
+class BodyLimits:
+    """Before the check against forgery reads the body. A view without that check reads none before it knows who asks,
+    and looks at the head by itself."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Callable[..., Any], *_: object) -> HttpResponse | None:
+        if getattr(view, "csrf_exempt", False):
+            return None
+        try:
+            check_size(request)
+        except BodyRefused as error:
+            return answer(request, error)
+        return None
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Also for what Django calls suspicious."""
+    error = named(exception) if isinstance(exception, READING_ERRORS) else UnreadableBody("The request is not valid.")
+    return answer(request, error)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django calls it while it handles the exception, wherever that came from."""
+    if is_outage(sys.exc_info()[1]):
+        return answer(request, unavailable())
+    if _is_api(request):
+        body = problem(500, code="error", detail="Something went wrong here. Try again; if it stays, tell the site.")
+        return JsonResponse(body, status=500, content_type=CONTENT_TYPE)
+    return defaults.server_error(request)
+
+
+def answer(request: HttpRequest, error: SocialSongsError) -> HttpResponse:
+    if not _is_api(request):
+        return refused(request, error)
+    status = status_of(error)
+    body = problem(status, code=error.code, detail=str(error))
+    response = JsonResponse(body, status=status, content_type=CONTENT_TYPE)
+    if isinstance(error, Unavailable):
+        response["Retry-After"] = str(RETRY_SECONDS)
+    return response
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path_info.startswith("/api/")

@@ -1,0 +1,67 @@
+"""What holds for every page, whatever middleware the host has: what is read, and that each failure has an answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+
+from django.db import Error, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.template.loader import render_to_string
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+
+from ..api.problem import RETRY_SECONDS, TITLES, status_of, unavailable
+from ..bodies import READING_ERRORS, STRANGER_BYTES, check_body, named, photo_bytes
+from ..errors import BodyRefused, BodyTooLarge, SocialSongsError, Unavailable
+from ..outages import is_outage
+
+logger = logging.getLogger(__name__)
+
+View = Callable[..., HttpResponseBase]
+
+
+def page(view: View) -> View:
+    """Looks at the head of a request before the check against forgery, which may be the first to read the body.
+
+    Without the host's ATOMIC_REQUESTS, as in the API: what goes wrong with a transaction is answered here.
+    """
+    protected = csrf_protect(view)
+
+    @csrf_exempt
+    @transaction.non_atomic_requests
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+        try:
+            check_size(request)
+            return protected(request, *args, **kwargs)
+        except BodyRefused as error:
+            return refused(request, error)
+        except READING_ERRORS as error:
+            return refused(request, named(error))
+        except Error as error:
+            if not is_outage(error):
+                raise
+            logger.error("The database does not serve a page: %s", error)
+            return refused(request, unavailable())
+
+    return guarded
+
+
+def check_size(request: HttpRequest) -> None:
+    """As ``check_body``: whoever has not logged in has no photos to send."""
+    try:
+        check_body(request, most=STRANGER_BYTES)
+    except BodyTooLarge:
+        check_body(request, most=photo_bytes() if request.user.is_authenticated else STRANGER_BYTES)
+
+
+def refused(request: HttpRequest, error: SocialSongsError) -> HttpResponse:
+    """A page, or for htmx a part of one, which does not look for the person: it might be that nobody can."""
+    status = status_of(error)
+    template = "_error" if request.headers.get("HX-Request") == "true" else "refused"
+    context = {"title": TITLES[status], "error": str(error)}
+    response = HttpResponse(render_to_string(f"socialsongs/{template}.html", context), status=status)
+    if isinstance(error, Unavailable):
+        response["Retry-After"] = str(RETRY_SECONDS)
+    return response

@@ -1,0 +1,222 @@
+"""What is read of a request's body, by the real web server: sizes, chunks, compression, and who sends it."""
+
+import json
+import re
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.contrib.auth import get_user_model
+from rest_framework.authtoken.models import Token
+
+from socialsongs.conf import MIB
+from socialsongs.models import Post
+from socialsongs.site.processes import WEB
+
+from .processes import free_port, process, wait_until
+
+pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]
+
+RATE = 60
+
+
+class Site:
+    def __init__(self, port, spool):
+        self.port, self.spool = port, spool
+
+    def send(self, method, path, body=b"", headers=None, *, head_only=False):
+        """Status, headers and body of the answer. It may come before all is sent."""
+        head = {"Host": "localhost", "Connection": "close", "Content-Length": len(body), **(headers or {})}
+        lines = [
+            f"{method} {path} HTTP/1.1",
+            *(f"{name}: {value}" for name, value in head.items() if value is not None),
+        ]
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+            connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+            try:
+                if not head_only:
+                    connection.sendall(body)
+            except OSError:
+                pass  # it has heard enough
+            answer = b""
+            try:
+                while part := connection.recv(65536):
+                    answer += part
+            except OSError:
+                assert b"\r\n\r\n" in answer
+        head, _, content = answer.partition(b"\r\n\r\n")
+        status, *fields = head.decode("latin-1").split("\r\n")
+        found = dict(field.lower().split(": ", 1) for field in fields)
+        if found.get("transfer-encoding") == "chunked":
+            content = b"".join(re.findall(rb"[0-9a-f]+\r\n(.*?)\r\n", content, re.DOTALL))
+        return int(status.split()[1]), found, content
+
+    def problem(self, *arguments, **options):
+        status, headers, content = self.send(*arguments, **options)
+        assert headers["content-type"] == "application/problem+json", content
+        body = json.loads(content)
+        assert body["status"] == status
+        return status, body["code"]
+
+
+@pytest.fixture(scope="module")
+def site(django_db_setup, tmp_path_factory, django_db_blocker):
+    """One for the file: it is the same process whoever asks."""
+    folder = tmp_path_factory.mktemp("site")
+    spool = folder / "spool"
+    spool.mkdir()
+    port, log = free_port(), folder / "log"
+    environment = {"TMPDIR": str(spool), "SOCIALSONGS_READ_RATE": f"{RATE}/hour", "SECURE_SSL": "0"}
+    with django_db_blocker.unblock(), process([*WEB, f"127.0.0.1:{port}"], log, **environment):
+        wait_until(lambda: listens(port), log)
+        yield Site(port, spool)
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def token(site):
+    return {"Authorization": f"Token {Token.objects.create(user=get_user_model().objects.create_user('alice')).key}"}
+
+
+def multipart(content, name="photos"):
+    head = f'--edge\r\nContent-Disposition: form-data; name="{name}"; filename="a.jpg"\r\n\r\n'.encode()
+    return head + content + b"\r\n--edge--\r\n", {"Content-Type": "multipart/form-data; boundary=edge"}
+
+
+class Spooled(threading.Thread):
+    """The most bytes that lay in the server's folder for temporary files."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder, self.most, self.done = folder, 0, threading.Event()
+
+    def run(self):
+        while not self.done.wait(0.005):
+            sizes = []
+            for path in self.folder.rglob("*"):
+                try:
+                    sizes.append(path.stat().st_size)
+                except FileNotFoundError:
+                    continue
+            self.most = max(self.most, sum(sizes))
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.join()
+
+
+# Who sends it
+
+
+@pytest.mark.parametrize("path", ["/accounts/login/", "/", "/admin/login/"])
+def test_a_stranger_sends_no_files_to_a_page(site, path):
+    body, headers = multipart(bytes(20 * MIB))
+    headers |= {"Cookie": f"csrftoken={'a' * 32}"}  # without it there is no look into the body
+    with Spooled(site.spool) as spooled:
+        status, _, content = site.send("POST", path, body, headers)
+    assert status == 413
+    assert b"Too large" in content
+    assert spooled.most < MIB
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Token wrong"}, {"Cookie": "sessionid=wrong"}])
+def test_a_stranger_sends_no_photos_to_the_api(site, header):
+    body, headers = multipart(bytes(20 * MIB))
+    with Spooled(site.spool) as spooled:
+        assert site.problem("POST", "/api/v1/posts", body, headers | header)[0] == (401 if header else 413)
+    assert spooled.most < MIB
+
+
+def test_whoever_is_known_sends_large_photos(site, token, photo_bytes):
+    content = photo_bytes() + bytes(10 * MIB)  # after its end a JPEG may hold anything
+    body, headers = multipart(content)
+    with Spooled(site.spool) as spooled:
+        status, _, answer = site.send("POST", "/api/v1/posts", body, headers | token)
+    assert status == 202, answer
+    assert spooled.most > 5 * MIB  # the test would see it
+
+
+# How much
+
+
+def test_more_than_all_photos_of_a_post_is_refused_unread(site, token):
+    _, headers = multipart(b"")
+    for more in ({}, token):  # whoever it is
+        length = {"Content-Length": 15 * MIB * 10 + 4 * MIB}
+        found = site.problem("POST", "/api/v1/posts", b"", headers | more | length, head_only=True)
+        assert found == (413, "body_too_large")
+
+
+def test_a_large_json_is_refused_unread(site, token):
+    headers = {"Content-Type": "application/json", "Content-Length": 2 * MIB + 1} | token
+    assert site.problem("PATCH", "/api/v1/taste", b"", headers, head_only=True) == (413, "body_too_large")
+
+
+# In what form
+
+
+def test_chunks_are_not_taken_for_nothing(site, token):
+    """The server puts them together. One that does not: 411."""
+    headers = {"Content-Length": None, "Transfer-Encoding": "chunked", "Content-Type": "application/json"} | token
+    found = site.problem("PATCH", "/api/v1/taste", b'11\r\n{"enabled": true}\r\n0\r\n\r\n', headers)
+    assert found in [(409, "taste_not_offered"), (411, "length_required")]
+
+
+def test_a_compressed_body_is_refused(site, token):
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"} | token
+    assert site.problem("PATCH", "/api/v1/taste", b"\x1f\x8b", headers) == (415, "unsupported_encoding")
+
+
+@pytest.mark.parametrize("charset", ["hex", "idna", "undefined", "rot13", "klingon"])
+def test_a_charset_of_no_text(site, token, charset):
+    headers = {"Content-Type": f"multipart/form-data; boundary=edge; charset={charset}"} | token
+    assert site.problem("POST", "/api/v1/posts?a=b", b"--edge--\r\n", headers) == (415, "unsupported_encoding")
+    assert site.send("GET", "/api/v1/songs?q=a", b"", headers)[0] == 200
+
+
+@pytest.mark.parametrize("charset", ["hex", "idna", "klingon"])
+def test_a_charset_of_no_text_for_pages(site, charset):
+    headers = {"Content-Type": f"text/plain; charset={charset}"}
+    for path in ("/accounts/login/?next=/", "/?page=2", "/admin/login/?next=/"):
+        assert site.send("POST", path, b"x", headers)[0] == 415
+        assert site.send("GET", path, b"", headers)[0] in (200, 302)
+
+
+def test_an_upload_that_breaks_off_stores_nothing(site, token, photo_bytes):
+    body, headers = multipart(photo_bytes())
+    with socket.create_connection(("127.0.0.1", site.port)) as connection:
+        lines = ["POST /api/v1/posts HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}"]
+        lines += [f"{name}: {value}" for name, value in (headers | token).items()]
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + body[:500])
+    time.sleep(0.5)
+    assert not Post.objects.exists()
+
+
+# How often
+
+
+def test_a_rate_holds_under_requests_at_the_same_time(site, token):
+    def ask(_):
+        request = urllib.request.Request(f"http://127.0.0.1:{site.port}/api/v1/songs", headers=token)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.status
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code if 0 < int(error.headers["Retry-After"]) <= 3601 else None
+
+    with ThreadPoolExecutor(8) as threads:
+        statuses = list(threads.map(ask, range(2 * RATE)))
+    assert (statuses.count(200), statuses.count(429)) == (RATE, RATE)

@@ -1,0 +1,391 @@
+"""Requests as hostile, sloppy and unlucky clients send them: never a 500, and under /api/ always problem+json."""
+
+import base64
+import json
+import uuid
+
+import pytest
+from django.test import Client
+
+from socialsongs.models import Post
+
+pytestmark = pytest.mark.django_db
+
+POSTS, SONGS, TASTE = "/api/v1/posts", "/api/v1/songs", "/api/v1/taste"
+FORM = "multipart/form-data; boundary=edge"
+
+
+@pytest.fixture
+def token(alice):
+    from rest_framework.authtoken.models import Token
+
+    return {"Authorization": f"Token {Token.objects.create(user=alice).key}"}
+
+
+@pytest.fixture
+def ask(token):
+    client = Client(raise_request_exception=False)
+
+    def request(method, path, body=b"", content_type="application/json", headers=(), **environ):
+        return client.generic(method, path, body, content_type, headers=token | dict(headers), **environ)
+
+    return request
+
+
+def is_problem(response, status, code=None):
+    assert response.status_code == status, response.content[:500]
+    assert response["Content-Type"] == "application/problem+json"
+    body = response.json()
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    assert code in (None, body["code"])
+    return True
+
+
+def part(name, value, more=""):
+    value = value if isinstance(value, bytes) else value.encode(errors="surrogatepass")
+    return f'--edge\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'.encode() + value + b"\r\n"
+
+
+def form(*parts):
+    return b"".join(parts) + b"--edge--\r\n"
+
+
+def photo(content, name="a.jpg"):
+    return part("photos", content, f'; filename="{name}"')
+
+
+def cursor(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+# Cursors
+
+CURSORS = {
+    "overflow to the west": "p=9999-12-31T23:59:59-23:59",
+    "overflow to the east": "p=0001-01-01T00:00:00%2B23:59",
+    "the first moment": "p=0001-01-01T00:00:00%2B00:00",
+    "the last moment": "p=9999-12-31T23:59:59.999999%2B00:00",
+    "no zone": "p=2026-01-01T00:00:00",
+    "a date": "p=2026-01-01",
+    "year 0": "p=0000-01-01T00:00:00Z",
+    "infinity": "p=infinity",
+    "NaN": "p=NaN",
+    "a huge year": "p=99999-01-01T00:00:00Z",
+    "a leap second": "p=2016-12-31T23:59:60Z",
+    "null character": "p=a%00b",
+    "half a surrogate": "p=%ED%A0%BD",
+    "a huge offset": f"o={10**30}&p=2026-01-01T00:00:00Z",
+    "thousands of digits": f"o={'9' * 5000}&p=2026-01-01T00:00:00Z",
+    "a negative offset": "o=-1&p=2026-01-01T00:00:00Z",
+    "no number": "o=x",
+    "only reverse": "r=1",
+    "reverse to nowhere": "r=1&p=",
+    "a thousand fields": "&".join(f"p{number}=1" for number in range(1500)),
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize("path", [POSTS, SONGS])
+@pytest.mark.parametrize("text", CURSORS.values(), ids=CURSORS)
+def test_a_cursor_that_is_not_ours(ask, path, text, make_song):
+    make_song()
+    response = ask("GET", f"{path}?cursor={cursor(text)}")
+    assert response.status_code in (200, 404), response.content
+    assert response.status_code == 200 or is_problem(response, 404, "not_found")
+
+
+@pytest.mark.parametrize("cursor", ["cD05OTk5LTEyLTMxVDIzOjU5OjU5LTIzOjU5", "cD1h", "é", "%ff", "a"])
+def test_a_cursor_that_leads_nowhere(ask, cursor):
+    is_problem(ask("GET", f"{POSTS}?cursor={cursor}"), 404, "not_found")
+
+
+def test_a_cursor_of_ours_leads_on(ask, alice):
+    posts = [Post.objects.create(owner=alice) for _ in range(3)]
+    first = ask("GET", f"{POSTS}?page_size=2").json()
+    second = ask("GET", first["next"].removeprefix("http://testserver")).json()
+    found = [post["id"] for post in first["results"] + second["results"]]
+    assert found == [str(post.pk) for post in reversed(posts)]
+
+
+# What a head says
+
+TYPES = {
+    "hex": "charset=hex",
+    "idna": "charset=idna",
+    "utf-7": "charset=utf-7",
+    "punycode": "charset=punycode",
+    "rot13": "charset=rot13",
+    "unicode_escape": "charset=unicode_escape",
+    "undefined": "charset=undefined",
+    "none that there is": "charset=klingon",
+    "quoted": 'charset="hex"',
+    "utf-16": "charset=utf-16",
+    "letters of no ASCII": "charset=ü",
+    "very long": f"charset={'x' * 9000}",
+}
+
+
+@pytest.mark.parametrize("charset", TYPES.values(), ids=TYPES)
+@pytest.mark.parametrize(
+    ("method", "path", "content_type"),
+    [("POST", POSTS, FORM), ("PATCH", TASTE, "application/json")],
+    ids=["upload", "JSON"],
+)
+def test_a_charset_that_is_not_read(ask, method, path, content_type, charset):
+    is_problem(ask(method, path, form(part("caption", "x")), f"{content_type}; {charset}"), 415, "unsupported_encoding")
+
+
+def test_a_charset_of_nothing_does_not_matter(ask):
+    assert ask("GET", SONGS, content_type="text/plain; charset=hex").status_code == 200
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF8", '"utf-8"', "us-ascii", "latin-1"])
+def test_a_charset_that_is_read(ask, photo_bytes, charset):
+    assert ask("POST", POSTS, form(photo(photo_bytes())), f"{FORM}; charset={charset}").status_code == 202
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "zstd", "x-gzip", "identity, gzip", "GZIP", "wrong"])
+@pytest.mark.parametrize(("method", "path", "type"), [("POST", POSTS, FORM), ("PATCH", TASTE, "application/json")])
+def test_a_compressed_body_is_refused(ask, method, path, type, encoding):
+    answer = ask(method, path, b"x" * 90, type, {"Content-Encoding": encoding})
+    is_problem(answer, 415, "unsupported_encoding")
+
+
+def test_a_body_that_is_not_compressed_may_say_so(ask):
+    assert ask("PATCH", TASTE, b"{}", headers={"Content-Encoding": "identity"}).status_code == 400
+
+
+@pytest.mark.parametrize("length", ["", "-5", "abc", "1e3", "٣", "0x10"])
+def test_a_body_without_a_length(ask, length):
+    environ = {"CONTENT_LENGTH": length} if length else {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+    is_problem(ask("PATCH", TASTE, b'{"enabled": true}', **environ), 411, "length_required")
+
+
+ACCEPTS = [
+    "x",
+    "",
+    "/",
+    "*/*;q=x",
+    ";",
+    "text/html",
+    "application/xml",
+    "a/b;c=d;" * 500,
+    ",",
+    "é",
+    "text/plain;q=2",
+    '"',
+]
+
+
+@pytest.mark.parametrize("accept", ACCEPTS)
+def test_an_odd_accept(ask, accept):
+    client = Client(raise_request_exception=False)
+    for path in (POSTS, "/api/v1/nothing", f"{POSTS}/{uuid.uuid4()}"):
+        response = ask("GET", path, headers={"Accept": accept})
+        assert response.status_code in (200, 404, 406), response.content
+        assert response["Content-Type"] in ("application/json", "application/problem+json")
+    for path in ("/api/schema/", "/api/schema/ui/"):
+        assert client.get(path, headers={"Accept": accept}).status_code in (200, 406)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("accept", ACCEPTS)
+def test_an_odd_accept_of_a_probe(accept):
+    response = Client(raise_request_exception=False).get("/health/", headers={"Accept": accept})
+    assert response.status_code in (200, 406)
+
+
+@pytest.mark.parametrize("method", ["TRACE", "PROPFIND", "CONNECT", "QUERY", "X" * 300, "PUT"])
+def test_an_odd_method(ask, method):
+    is_problem(ask(method, POSTS), 405, "method_not_allowed")
+    assert ask(method, "/").status_code in (302, 405)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{POSTS}/",
+        f"{SONGS}/",
+        f"{POSTS}/not-an-id",
+        f"{POSTS}/{uuid.uuid4()}/",
+        f"{POSTS}/{uuid.uuid4()}/retry/",
+        f"{POSTS}/%00",
+        f"{POSTS}/%ff%fe",
+        f"{POSTS}/%zz",
+        f"{POSTS}//",
+        "/api/v1",
+        "/api/v2/posts",
+        "/api/",
+        "/api/v1/" + "x" * 20_000,
+    ],
+)
+def test_an_address_that_is_none(ask, path):
+    for method in ("GET", "POST", "DELETE"):
+        is_problem(ask(method, path), 404, "not_found")
+
+
+@pytest.mark.parametrize("key", ["a\0b", "a\x01b", "a\nb", "a\x7fb", "\x85", "\t"])
+def test_an_idempotency_key_with_control_characters(ask, photo_bytes, key):
+    answer = ask("POST", POSTS, form(photo(photo_bytes())), FORM, {"Idempotency-Key": key})
+    assert "Idempotency-Key" in answer.json()["errors"]
+    is_problem(answer, 400, "invalid")
+
+
+# Queries
+
+QUERIES = {
+    "null character": "%00",
+    "half a percent": "%",
+    "no UTF-8": "%ff%fe",
+    "half a surrogate": "%ED%A0%BD",
+    "very long": "a" * 200_000,
+    "very many words": "a+" * 20_000,
+    "operators": "%27%26%7C!()%3A*%5C",
+    "right to left": "%E2%80%AE",
+}
+
+
+@pytest.mark.parametrize("value", QUERIES.values(), ids=QUERIES)
+@pytest.mark.parametrize("name", ["q", "language", "genre", "explicit", "cursor", "page_size", "format", "limit"])
+def test_an_odd_query(ask, make_song, name, value):
+    for path in (SONGS, f"{SONGS}/{make_song().pk}/similar", POSTS):
+        response = ask("GET", f"{path}?{name}={value}")
+        assert response.status_code in (200, 400, 404), response.content
+        assert response.status_code == 200 or is_problem(response, response.status_code)
+
+
+def test_thousands_of_parameters(ask):
+    is_problem(ask("GET", SONGS + "?" + "&".join("a=1" for _ in range(2000))), 400, "too_many_fields")
+
+
+# Bodies
+
+TEXT_2_MIB = json.dumps({"text": "a" * (2 * 1024 * 1024)}).encode()
+JSON = {
+    "over 2 MiB": (TEXT_2_MIB, 413, "body_too_large"),
+    "nested deeply": (b"[" * 500_000, 400, "parse_error"),
+    "nested deeply, and closed": (b'{"text":' * 50_000 + b"1" + b"}" * 50_000, 400, "parse_error"),
+    "a number of 100,000 digits": (b'{"limit": ' + b"9" * 100_000 + b"}", 400, None),
+    "infinity": (b'{"limit": 1e999}', 400, None),
+    "Infinity": (b'{"limit": Infinity}', 400, None),
+    "a number with a huge exponent": (b'{"limit": 1e300}', 400, None),
+    "half a surrogate as a value": (b'{"text": "\\ud83d"}', 400, None),
+    "half a surrogate as a key": (b'{"\\ud83d": 1}', 400, "invalid"),
+    "half a surrogate as a market": (b'{"market": "\\ud83d"}', 400, "invalid"),
+    "half a surrogate as a genre": (b'{"genre": "\\ud83d"}', 400, "invalid"),
+    "a null character": (b'{"text": "a\\u0000b"}', 400, "invalid"),
+    "a null character as a genre": (b'{"genre": "a\\u0000b"}', 400, "invalid"),
+    "a null character as a language": (b'{"language": "a\\u0000b"}', 400, "invalid"),
+    "no UTF-8": (b'{"text": "\xff\xfe"}', 400, "parse_error"),
+    "UTF-16": ('{"text": "a"}'.encode("utf-16"), 400, "parse_error"),
+    "a list": (b"[]", 400, None),
+    "a number": (b"1", 400, None),
+    "null": (b"null", 400, None),
+    "a string": (b'"a"', 400, None),
+    "half": (b'{"text": ', 400, "parse_error"),
+    "only null characters": (bytes(100), 400, "parse_error"),
+    "exclude: no ids": (b'{"exclude": ["\\u0000", {}, null, 1e99]}', 400, "invalid"),
+}
+
+
+@pytest.mark.parametrize(("body", "status", "code"), JSON.values(), ids=JSON)
+def test_odd_json(ask, ready_post, body, status, code):
+    is_problem(ask("POST", f"{POSTS}/{ready_post.pk}/recommendations", body), status, code)
+    is_problem(ask("POST", f"{POSTS}/{ready_post.pk}/feedback", body), status)
+    is_problem(ask("POST", f"{POSTS}/{ready_post.pk}/choice", body), status)
+    is_problem(ask("PATCH", TASTE, body), status)
+
+
+FORMS = {
+    "1,000 photos": (form(*[photo(b"x")] * 1000), FORM, 422, "too_many_photos"),
+    "2,000 fields": (form(*[part("a", "x")] * 2000), FORM, 400, "too_many_fields"),
+    "a caption of 3 MB": (form(part("caption", "x" * 3_000_000)), FORM, 413, "body_too_large"),
+    "a caption with a null character": (form(part("caption", "a\0b"), photo(b"x")), FORM, 400, "invalid"),
+    "a caption that is no UTF-8": (form(part("caption", b"\xff\xfe"), photo(b"x")), FORM, 422, "not_a_photo"),
+    "a visibility with a null character": (form(part("visibility", "\0"), photo(b"x")), FORM, 400, "invalid"),
+    "a file name with a null character": (form(photo(b"x", "a\0.jpg")), FORM, 422, "not_a_photo"),
+    "a file name of 10,000 letters": (form(photo(b"x", "a" * 10_000)), FORM, 400, "parse_error"),
+    "a file without a name": (form(photo(b"x", "")), FORM, 400, "invalid"),
+    "no boundary": (form(photo(b"x")), "multipart/form-data", 400, "parse_error"),
+    "an empty boundary": (form(photo(b"x")), "multipart/form-data; boundary=", 400, "parse_error"),
+    "a boundary of 300 letters": (form(photo(b"x")), "multipart/form-data; boundary=" + "e" * 300, 415, None),
+    "a boundary with odd letters": (form(photo(b"x")), 'multipart/form-data; boundary="e\xfc"', 400, "parse_error"),
+    "another boundary": (form(photo(b"x")), "multipart/form-data; boundary=other", 400, "invalid"),
+    "no end": (photo(b"x"), FORM, 400, "invalid"),
+    "nothing but a boundary": (b"--edge", FORM, 400, "invalid"),
+    "parts in parts": (
+        form(part("photos", "x", "\r\nContent-Type: multipart/mixed; boundary=b")),
+        FORM,
+        400,
+        "invalid",
+    ),
+    "base64 that is none": (form(part("caption", "!", "\r\nContent-Transfer-Encoding: base64")), FORM, 400, None),
+    "a header of 1 MB": (form(part("caption", "x", "\r\nX: " + "y" * 1_000_000)), FORM, 400, None),
+    "urlencoded": (b"caption=x", "application/x-www-form-urlencoded", 415, "unsupported_media_type"),
+    "multipart/mixed": (form(photo(b"x")), "multipart/mixed; boundary=edge", 415, "unsupported_media_type"),
+    "no type": (form(photo(b"x")), "", 415, "unsupported_media_type"),
+    "a type that is none": (form(photo(b"x")), "multipart", 415, "unsupported_media_type"),
+}
+
+
+@pytest.mark.parametrize(("body", "content_type", "status", "code"), FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("who", ["token", "session"])
+def test_an_odd_upload(ask, alice, body, content_type, status, code, who):
+    if who == "token":
+        is_problem(ask("POST", POSTS, body, content_type), status, code)
+    else:  # whose check against forgery is the first to read the body
+        client = Client(raise_request_exception=False, enforce_csrf_checks=True)
+        client.force_login(alice)
+        client.cookies["csrftoken"] = "a" * 32
+        response = client.generic("POST", POSTS, body, content_type)
+        assert is_problem(response, response.status_code)
+        assert response.status_code in (status, 403)
+
+
+PAGE_FORMS = {
+    "1,000 photos": (form(*[photo(b"x")] * 1000), FORM, 422, "at most 10 photos"),
+    "2,000 fields": (form(*[part("a", "x")] * 2000), FORM, 400, "too many fields"),
+    "a caption of 3 MB": (form(part("caption", "x" * 3_000_000)), FORM, 413, "too long"),
+    "no boundary": (form(photo(b"x")), "multipart/form-data", 400, "cannot be read"),
+    "an odd boundary": (form(photo(b"x")), 'multipart/form-data; boundary="e\xfc"', 400, "cannot be read"),
+    "a charset of no text": (form(photo(b"x")), f"{FORM}; charset=hex", 415, "UTF-8"),
+    "a null character": (form(part("caption", "a\0b"), photo(b"x")), FORM, 422, "not a JPEG"),
+    "nothing": (b"", FORM, 422, "no photo"),
+    "urlencoded in another charset": (b"a=b", "application/x-www-form-urlencoded; charset=latin-1", 400, "cannot be"),
+}
+
+
+@pytest.mark.parametrize(("body", "content_type", "status", "text"), PAGE_FORMS.values(), ids=PAGE_FORMS)
+def test_an_odd_upload_to_the_page(alice, body, content_type, status, text):
+    client = Client(raise_request_exception=False)
+    client.force_login(alice)
+    whole = client.generic("POST", "/", body, content_type)
+    assert (whole.status_code, whole["Content-Type"]) == (status, "text/html; charset=utf-8")
+    assert text in whole.content.decode()
+    assert "</html>" in whole.content.decode()
+    fragment = client.generic("POST", "/", body, content_type, headers={"HX-Request": "true"})
+    assert fragment.status_code == status
+    assert text in fragment.content.decode()
+    assert "<html" not in fragment.content.decode()
+
+
+@pytest.mark.parametrize("path", ["/accounts/login/", "/admin/login/"])
+def test_odd_fields_of_a_login(path):
+    client = Client(raise_request_exception=False)
+    assert client.post(path, {"username": "a\0b", "password": "x"}).status_code == 200
+    many = "&".join(["a=x"] * 2000)
+    assert client.generic("POST", path, many, "application/x-www-form-urlencoded").status_code == 400
+    assert client.generic("POST", path, b"x" * 100_000, "text/plain").status_code == 413
+    assert client.generic("POST", path, form(part("username", "x")), "multipart/form-data").status_code == 400
+
+
+def test_forgery_is_still_refused(alice, upload):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(alice)
+    assert client.post("/", {"photos": upload()}).status_code == 403
+    token = client.get("/").context["csrf_token"]
+    assert client.post("/", {"photos": upload(), "csrfmiddlewaretoken": str(token)}).status_code == 302
+    answer = client.post(POSTS, {"photos": upload()})
+    is_problem(answer, 403, "permission_denied")
