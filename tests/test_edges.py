@@ -7,6 +7,7 @@ import uuid
 import pytest
 from django.test import Client
 
+from socialsongs.conf import MIB, config
 from socialsongs.models import Post
 
 pytestmark = pytest.mark.django_db
@@ -161,6 +162,17 @@ def test_a_body_that_is_not_compressed_may_say_so(ask):
 def test_a_body_without_a_length(ask, length):
     environ = {"CONTENT_LENGTH": length} if length else {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
     is_problem(ask("PATCH", TASTE, b'{"enabled": true}', **environ), 411, "length_required")
+
+
+@pytest.mark.parametrize("who", ["alice", "a stranger"])
+def test_more_than_all_photos_of_a_post_is_refused_unread(ask, who):
+    headers = {} if who == "alice" else {"Authorization": ""}
+    length = config().MAX_UPLOAD_BYTES * config().MAX_PHOTOS_PER_POST
+    for more in (3 * MIB, 10**15, 10**30):
+        answer = ask("POST", POSTS, b"", FORM, headers, CONTENT_LENGTH=str(length + more))
+        is_problem(answer, 413, "body_too_large")
+    answer = ask("POST", POSTS, b"", FORM, headers, CONTENT_LENGTH=str(length))
+    assert answer.status_code == (415 if who == "alice" else 401)  # there is no body, and so no type of one
 
 
 ACCEPTS = [

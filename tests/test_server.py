@@ -13,6 +13,7 @@ import pytest
 from gunicorn.config import Config
 from rest_framework.authtoken.models import Token
 
+from socialsongs.bodies import TEXT_BYTES
 from socialsongs.conf import config
 from socialsongs.models import Post
 from socialsongs.site import server
@@ -152,7 +153,7 @@ def test_bodies_come_in_pieces_whole_and_only_so_large(site, alice, photo_bytes)
     many = (b"x" * 100_000 for _ in range(200))
     response, text = ask(port, "POST", "/accounts/login/", many, **login)
     assert (response.status, json.loads(text)["code"]) == (413, "body_too_large")
-    most = 1_000_000 * config().MAX_PHOTOS_PER_POST + server.TEXTS_BYTES
+    most = 1_000_000 * config().MAX_PHOTOS_PER_POST + TEXT_BYTES
     response, text = ask(port, "POST", "/api/v1/posts", b"x" * (most + 1), **mine)
     assert (response.status, json.loads(text)["code"]) == (413, "body_too_large")
 

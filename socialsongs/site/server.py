@@ -29,7 +29,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, Task, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest, RequestEntityTooLarge
 
-from ..conf import config
+from ..bodies import photo_bytes
 
 CONNECTIONS = 500  # of one process; each costs a look at every turn of its loop
 HEADER_BYTES = 32 * 1024
@@ -38,7 +38,6 @@ HEADER_SECONDS = 15
 BODY_SECONDS = 30
 BODY_BYTES_PER_SECOND = 1024
 IDLE_SECONDS = 30  # of a connection between two requests, and of a client that reads nothing
-TEXTS_BYTES = 1024 * 1024  # what an upload may hold beside its photos
 THROWN_AWAY_BYTES = 1024 * 1024 * 1024  # a refused body is read up to here, then the connection is cut
 CHUNK_LINE_BYTES = 1024
 TURN_SECONDS = 0.5
@@ -47,7 +46,7 @@ TURN_SECONDS = 0.5
 def body_limit(headers: Mapping[str, str]) -> int:
     """Bytes of a body. Who is not logged in has nothing to upload; whether a login is valid is asked later."""
     if "AUTHORIZATION" in headers or f"{settings.SESSION_COOKIE_NAME}=" in headers.get("COOKIE", ""):
-        return config().MAX_UPLOAD_BYTES * config().MAX_PHOTOS_PER_POST + TEXTS_BYTES
+        return photo_bytes()
     return settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 
 
