@@ -1,11 +1,14 @@
 """The database takes no changes, or is away: whoever asks is told to come back, by API, pages, login and admin."""
 
+import json
+
 import pytest
-from django.db import connection
+from django.db import ProgrammingError, connection
 from django.test import Client
 from django.urls import reverse
 
 from socialsongs.services.posts import create_post
+from socialsongs.site.refusals import server_error
 
 from .test_api_posts import problem
 
@@ -118,14 +121,18 @@ def test_a_database_that_is_away(api_of, alice, upload, browser, away):
         page_comes_back(answer)
 
 
-def test_a_statement_that_is_wrong_is_no_outage(api_of, alice, monkeypatch):
-    """A mistake of ours stays one, to be seen as such, and the API says it in its own form."""
+def test_a_statement_that_is_wrong_is_no_outage(browser, monkeypatch, rf):
+    """A mistake of ours stays one, to be seen as such, and under /api/ it is said as a problem."""
 
     def wrong(**_):
         with connection.cursor() as cursor:
             cursor.execute("SELECT nothing FROM nowhere")
 
-    monkeypatch.setattr("socialsongs.api.posts.own_posts", wrong)
-    api = api_of(alice)
-    api.raise_request_exception = False
-    problem(api.get("/api/v1/posts"), 500, "error")
+    monkeypatch.setattr("socialsongs.web.views.own_posts", wrong)
+    assert browser.get("/").status_code == 500
+    try:
+        wrong()
+    except ProgrammingError:
+        answer = server_error(rf.get("/api/v1/posts"))
+    assert (answer.status_code, json.loads(answer.content)["code"]) == (500, "error")
+    assert answer["Content-Type"] == "application/problem+json"
