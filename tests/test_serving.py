@@ -3,9 +3,19 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from socialsongs.models import ModelRelease, PhotoAnalysis, RecommendationRequest, State, Suggestion
+from socialsongs.models import (
+    ModelRelease,
+    PhotoAnalysis,
+    RecommendationRequest,
+    Song,
+    SongEmbedding,
+    State,
+    Suggestion,
+)
+from socialsongs.selectors.catalogue import encoding_coverage
+from socialsongs.services.catalogue import save_song, set_status, sync_embeddings
 from socialsongs.services.posts import create_post
-from socialsongs.services.releases import NotPossible, activate, retire, split
+from socialsongs.services.releases import NotPossible, activate, pause, retire, rollback, split, stage
 from workers.drain import Loop
 from workers.serving import Served, Serving, serving
 
@@ -124,3 +134,92 @@ def test_a_staged_release_that_cannot_be_loaded_leaves_its_people_to_the_active_
     work_off()
     assert post.requests.get().release == old
     assert "old answers in the place of new" in caplog.text
+
+
+# Filled means: with the lyrics as they are now
+
+
+def edited(song):
+    song.lyrics = "Other words\nentirely"
+    save_song(song=song)
+
+
+def edited_in_the_database(song):
+    Song.objects.filter(pk=song.pk).update(lyrics="Other words\nentirely")
+
+
+def added(song):
+    save_song(song=Song(title="Another", artist="Somebody", lyrics="The snow", status="published"))
+
+
+CHANGES = [edited, edited_in_the_database, added]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("synced", [True, False])
+def test_a_release_that_was_retired_meanwhile_must_read_what_changed(two, change, synced, capsys, wide):
+    _, new = two
+    total = 4 if change is added else 3
+    retire(release=new)
+    change(Song.objects.first())
+    if synced:
+        sync_embeddings()
+    call_command("releases", "list")
+    assert f"{total - 1}/{total}" in capsys.readouterr().out
+    with pytest.raises(CommandError, match=rf"new has encoded \d of {total} songs.*retired.*releases stage new"):
+        call_command("releases", "activate", "new")
+    assert ModelRelease.objects.get(name="old").state == ModelRelease.State.ACTIVE
+    assert ModelRelease.objects.get(name="new").state == ModelRelease.State.RETIRED
+    stage(release=new)
+    with pytest.raises(NotPossible, match="wait for the workers, or use --force"):
+        activate(release=new)
+    call_command("releases", "encode", "new", pause=True)
+    assert f"paused at {total - 1} of {total} songs" in capsys.readouterr().out
+    pause(release=new, paused=False)
+    work_off()
+    activate(release=new)
+    assert encoding_coverage(release=new) == (total, total)
+
+
+def test_a_song_that_was_out_of_the_catalogue_while_a_release_was_retired_counts_again(two):
+    _, new = two
+    song = Song.objects.first()
+    set_status(songs=[song.pk], status="retired")
+    retire(release=new)
+    song.refresh_from_db()
+    song.status = "published"
+    edited(song)
+    assert encoding_coverage(release=new) == (2, 3)
+    with pytest.raises(NotPossible):
+        activate(release=new)
+
+
+def test_a_forced_release_reads_what_changed_while_it_was_retired(two):
+    _, new = two
+    retire(release=new)
+    edited(Song.objects.first())
+    activate(release=new, force=True)
+    assert SongEmbedding.objects.filter(release=new, state=State.QUEUED).count() == 1
+    work_off()
+    assert encoding_coverage(release=new) == (3, 3)
+
+
+def test_a_release_is_not_tried_before_it_has_read_what_changed_past_the_services(two):
+    _, new = two
+    edited_in_the_database(Song.objects.first())
+    with pytest.raises(NotPossible, match="has encoded 2 of 3 songs"):
+        split(release=new, share=5)
+    sync_embeddings()
+    work_off()
+    split(release=new, share=5)
+
+
+def test_a_rollback_is_at_once_whatever_is_still_to_be_read(two):
+    old, new = two
+    activate(release=new)
+    edited(Song.objects.first())
+    assert rollback() == old
+    assert ModelRelease.objects.get(state=ModelRelease.State.ACTIVE) == old
+    retire(release=new)
+    with pytest.raises(NotPossible, match="No release that was active before"):
+        rollback()

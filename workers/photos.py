@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
@@ -19,7 +19,7 @@ from recommender.images import PhotoError, load_photo
 from recommender.model import Image2Song, PhotoView
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease, PhotoAnalysis, PhotoSubject, Post, PostPhoto, RecommendationRequest, State
-from socialsongs.selectors.catalogue import serving_releases
+from socialsongs.selectors.catalogue import answering
 
 from .ask import Ask
 from .claim import (
@@ -216,8 +216,9 @@ def write(batch: PostBatch) -> None:
 
 def _write_together(token: UUID, jobs: Sequence[Job]) -> None:
     with holding([job.post for job in jobs], token) as held:
-        for served in {job.served.release: job.served for job in jobs}.values():
-            check_serving(served.release)
+        by_release = {job.served.release: job.served for job in jobs}
+        check_serving(by_release)
+        for served in by_release.values():
             ours = [job for job in jobs if job.post in held and job.served == served]
             save_analyses(served, [pair for job in ours for pair in zip(job.subjects, job.views, strict=True)])
             answer(served.release, {request: job.found for job in ours for request in job.requests if job.found})
@@ -231,10 +232,12 @@ def _write_failed(job: Job, token: UUID, reason: str) -> None:
             finish(job.requests, state=State.FAILED, reason=reason)
 
 
-def check_serving(release: ModelRelease) -> None:
-    """Raises ReleaseChanged."""
-    if release not in serving_releases():
-        raise ReleaseChanged(f"{release.name} no longer answers")
+def check_serving(releases: Collection[ModelRelease]) -> None:
+    """Inside the transaction that writes: until its end they go on answering. Raises ReleaseChanged."""
+    still = answering(releases=releases)
+    for release in releases:
+        if release.pk not in still:
+            raise ReleaseChanged(f"{release.name} no longer answers")
 
 
 def answer(release: ModelRelease, found: dict[RecommendationRequest, Found]) -> None:

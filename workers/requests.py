@@ -46,7 +46,7 @@ def _do(served: Served, request: RecommendationRequest, token: UUID) -> None:
         views = stored_views(served, request)
         found = find_songs(served.model, served.release, Ask.of(request, views))
         with holding([request], token) as held:
-            check_serving(served.release)
+            check_serving([served.release])
             answer(served.release, dict.fromkeys(held, found))
     except ReleaseChanged as error:
         logger.warning("Request %s is taken anew: %s", request.pk, error)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from django.contrib.postgres.search import SearchQuery
-from django.db.models import QuerySet
+from django.db import connection
+from django.db.models import F, QuerySet
 
 from ..models import ModelRelease, Song, SongEmbedding, State
 from ..models.song import SONG_SEARCH
@@ -46,11 +48,30 @@ def search_songs(*, songs: QuerySet[Song], text: str) -> QuerySet[Song]:
     return songs.annotate(search=SONG_SEARCH).filter(search=query)
 
 
+def answering(*, releases: Iterable[ModelRelease]) -> set[int]:
+    """The ids of those that answer at this moment, and go on to until the end of this transaction.
+
+    Who activates, tries or retires a release waits for that, since they lock these rows, by id, too.
+    """
+    with connection.cursor() as cursor:
+        # FOR SHARE, which Django does not have: workers do not wait for each other.
+        cursor.execute(
+            "SELECT id FROM socialsongs_modelrelease WHERE id = ANY(%s) AND (state = %s OR (state = %s AND share > 0))"
+            " ORDER BY id FOR SHARE",
+            [[release.pk for release in releases], ModelRelease.State.ACTIVE, ModelRelease.State.STAGED],
+        )
+        return {key for (key,) in cursor.fetchall()}
+
+
 def encoding_coverage(*, release: ModelRelease) -> tuple[int, int]:
-    """How many songs of the catalogue the release has dealt with, and how many there are."""
-    rows = SongEmbedding.objects.filter(release=release).exclude(status=Song.Status.RETIRED)
-    done = rows.filter(state__in=[State.READY, State.FAILED]).count()
-    return done, Song.objects.exclude(status=Song.Status.RETIRED).count()
+    """How many songs of the catalogue the release has dealt with as their lyrics are now, and how many there are.
+
+    By the songs themselves: rows of a retired release are not kept in line with them.
+    """
+    songs = Song.objects.exclude(status=Song.Status.RETIRED)
+    dealt_with = SongEmbedding.objects.filter(release=release, state__in=[State.READY, State.FAILED])
+    done = dealt_with.filter(song__in=songs, lyrics_digest=F("song__lyrics_digest")).count()
+    return done, songs.count()
 
 
 def searchable(*, release: ModelRelease) -> bool:

@@ -68,25 +68,23 @@ def activate(*, release: ModelRelease, force: bool = False) -> None:
 
     The one before goes on being filled, for a rollback, until it is retired.
     """
-    encoded, total = encoding_coverage(release=release)
-    if encoded < total and not force:
-        raise NotPossible(
-            f"{release.name} has encoded {encoded} of {total} songs; wait for the workers, or use --force."
-        )
+    if not force:
+        _must_be_filled(release, otherwise=", or use --force")
     with transaction.atomic():
         _one_switch_at_a_time()
-        ModelRelease.objects.filter(state=State.ACTIVE).exclude(pk=release.pk).update(state=State.STAGED)
-        _switch(release)
-        sync_embeddings()  # of one that was retired before
+        _replace_active_by(release)
+    sync_embeddings()  # of one that was retired before; apart, so that nobody who answers waits for it
 
 
 def rollback() -> ModelRelease:
     """Let the release answer again that was active before, at once. Raises NotPossible when it is retired."""
-    replaced = ModelRelease.objects.filter(state=State.STAGED, activated_at__isnull=False)
-    before = replaced.order_by("-activated_at").first()
-    if before is None:
-        raise NotPossible("No release that was active before is still filled; activate another one by name.")
-    activate(release=before, force=True)
+    with transaction.atomic():
+        _one_switch_at_a_time()
+        replaced = ModelRelease.objects.filter(state=State.STAGED, activated_at__isnull=False)
+        before = replaced.order_by("-activated_at").first()
+        if before is None:
+            raise NotPossible("No release that was active before is still filled; activate another one by name.")
+        _replace_active_by(before)
     return before
 
 
@@ -100,7 +98,8 @@ def split(*, release: ModelRelease, share: int) -> None:
     """Let a staged release answer for so many of a hundred people; 0: for nobody. Raises NotPossible."""
     if not 0 <= share <= MOST_SHARED:
         raise NotPossible(f"{share} of a hundred people is no share: say 0 to {MOST_SHARED}.")
-    encoded, total = encoding_coverage(release=release)
+    if share:
+        _must_be_filled(release)
     with transaction.atomic():
         _one_switch_at_a_time()
         staged = ModelRelease.objects.filter(pk=release.pk, state=State.STAGED)
@@ -109,14 +108,26 @@ def split(*, release: ModelRelease, share: int) -> None:
         others = ModelRelease.objects.filter(share__gt=0).exclude(pk=release.pk)
         if share and (other := others.first()):
             raise NotPossible(f"{other.name} is tried already, on {other.share} of a hundred people: end that first.")
-        if share and encoded < total:
-            raise NotPossible(f"{release.name} has encoded {encoded} of {total} songs; wait for the workers.")
         staged.update(share=share)
 
 
+def _must_be_filled(release: ModelRelease, *, otherwise: str = "") -> None:
+    encoded, total = encoding_coverage(release=release)
+    if encoded < total:
+        way = "wait for the workers"
+        if ModelRelease.objects.filter(pk=release.pk, state=State.RETIRED).exists():
+            way = f"it is retired, so that none is read for it: `manage.py releases stage {release.name}` comes first"
+        raise NotPossible(f"{release.name} has encoded {encoded} of {total} songs as they are now; {way}{otherwise}.")
+
+
 def _one_switch_at_a_time() -> None:
-    """Rows that refer to a release may be written meanwhile."""
+    """Rows that refer to a release may be written meanwhile, answers may not: ``selectors.answering``."""
     list(ModelRelease.objects.select_for_update(no_key=True).order_by("pk").defer("card"))
+
+
+def _replace_active_by(release: ModelRelease) -> None:
+    ModelRelease.objects.filter(state=State.ACTIVE).exclude(pk=release.pk).update(state=State.STAGED)
+    _switch(release)
 
 
 def _switch(release: ModelRelease) -> None:
