@@ -29,13 +29,20 @@ class Config:
     # Where work is announced. The rows are the truth, the broker only carries "there is work".
     BROKER_URL: str = "redis://localhost:6379/0"
 
-    # Uploads (socialsongs/intake.py).
+    # Uploads (socialsongs/intake).
     MAX_UPLOAD_BYTES: int = 15 * MIB
     MAX_PIXELS: int = 50_000_000
     MAX_FRAMES: int = 200
     MAX_PHOTOS_PER_POST: int = 10
     STORED_LONG_SIDE: int = 1600
     JPEG_QUALITY: int = 88
+    # Photos of one person that may wait for a worker at a time.
+    MAX_WAITING_PHOTOS: int = 200
+    # Processes of each web process that decode photos; for one photo: memory, time of the processor, time by the clock.
+    DECODE_PROCESSES: int = 2
+    DECODE_MEMORY_MIB: int = 224
+    DECODE_CPU_SECONDS: float = 3.0
+    DECODE_SECONDS: float = 15.0
 
     # Suggestions.
     SUGGESTIONS: int = 10

@@ -6,10 +6,16 @@ from __future__ import annotations
 class SocialSongsError(Exception):
     """Base of all errors that a caller can do something about.
 
-    ``code`` never changes and is what clients test; ``str(error)`` says what was wrong and what to do.
+    ``code`` never changes and is what clients test; ``str(error)`` says what was wrong and what to do, ``extra`` more
+    for programs. ``retry_after``: seconds after which the same may work.
     """
 
     code = "error"
+    retry_after: int | None = None
+
+    @property
+    def extra(self) -> dict[str, object]:
+        return {}
 
 
 class NoPhoto(SocialSongsError):
@@ -18,6 +24,20 @@ class NoPhoto(SocialSongsError):
 
 class TooManyPhotos(SocialSongsError):
     code = "too_many_photos"
+
+
+class TooManyWaiting(SocialSongsError):
+    """Photos of this person that are still being looked at."""
+
+    code = "too_many_waiting"
+    retry_after = 10
+
+
+class DecodersUnavailable(SocialSongsError):
+    """The processes that decode photos do not start, or are all busy; the photo itself may be a good one."""
+
+    code = "decoders_unavailable"
+    retry_after = 5
 
 
 class IdempotencyConflict(SocialSongsError):

@@ -1,0 +1,46 @@
+"""What the two processes say to each other: JSON, then bytes. Nothing that runs code when it is read."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from typing import IO, Any
+
+HEAD = struct.Struct(">I")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a photo's header says of it, and what is wanted: at most ``frames`` pictures, the first one's longer side
+    at most ``side`` pixels, a JPEG of that ``quality``. ``complete``: false for a JPEG without its end marker."""
+
+    format: str
+    width: int
+    height: int
+    orientation: int
+    complete: bool
+    frames: int
+    side: int
+    quality: int
+
+
+def write(stream: IO[bytes], message: dict[str, Any], *parts: bytes) -> None:
+    head = json.dumps({**message, "parts": [len(part) for part in parts]}).encode()
+    for part in (HEAD.pack(len(head)), head, *parts):
+        stream.write(part)
+    stream.flush()
+
+
+def read(stream: IO[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+    """Raises EOFError when the other process is gone."""
+    (length,) = HEAD.unpack(_exactly(stream, HEAD.size))
+    message: dict[str, Any] = json.loads(_exactly(stream, length))
+    return message, [_exactly(stream, size) for size in message.pop("parts")]
+
+
+def _exactly(stream: IO[bytes], size: int) -> bytes:
+    found = stream.read(size)
+    if len(found) < size:
+        raise EOFError("The other process is gone.")
+    return found

@@ -1,0 +1,158 @@
+"""A HEIC's boxes: its size, how many tiles it is made of, and what decoding them costs.
+
+The decoder reads the file as it is: where its parts lie is written all over it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from .header import MAX_PARTS, Header, damaged, too_many_parts
+
+BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+# A camera's picture of 48 million pixels has 192 tiles.
+MAX_ITEMS = 5_000
+# Grids of grids of grids ...
+MAX_DEPTH = 4
+# Tiles at the edges stick out.
+MOST_PIXELS_DECODED = 1.25
+# Measured, for eight bits: what the decoder has and what comes out of it; and the same for transparency.
+BYTES_OF_A_PIXEL, BYTES_OF_ALPHA = 4.5, 2.5
+
+
+@dataclass
+class _Found:
+    primary: int = 0
+    properties: list[tuple[bytes, bytes]] = field(default_factory=list)
+    of_item: dict[int, list[int]] = field(default_factory=dict)
+    parts: dict[int, list[int]] = field(default_factory=dict)
+    with_alpha: set[int] = field(default_factory=set)
+
+
+def is_heif(data: bytes) -> bool:
+    return data[4:8] == b"ftyp" and data[8:12] in BRANDS
+
+
+def read(data: bytes) -> Header:
+    found = _Found()
+    try:
+        for name, start, end in _boxes(data, 0, len(data)):
+            if name == b"meta":
+                _read_meta(found, data, start + 4, end)
+                break
+        width, height = _size(found, found.primary)
+    except struct.error as error:
+        raise damaged() from error
+    if not width or not height:
+        raise damaged()
+    most = int(MOST_PIXELS_DECODED * width * height) + 1_000_000
+    if _pixels_decoded(found, found.primary, most, MAX_DEPTH) > most:
+        raise too_many_parts("tiles")
+    each = BYTES_OF_A_PIXEL + (BYTES_OF_ALPHA if found.primary in found.with_alpha else 0)
+    memory = int(width * height * each) * (2 if _is_deep(found, found.primary) else 1)
+    return Header(format="HEIF", width=width, height=height, content=data, memory=memory)
+
+
+def _boxes(data: bytes, position: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Name, and where the content begins and ends in the file."""
+    parts = 0
+    while position + 8 <= end:
+        parts += 1
+        if parts > MAX_PARTS:
+            raise too_many_parts("boxes")
+        size, name = struct.unpack_from(">I4s", data, position)
+        start = position + 8
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", data, start)
+            start += 8
+        stop = position + size if size else end
+        if stop < start or stop > end:
+            if name == b"mdat":
+                return  # the decoder says what is missing of the pictures
+            raise damaged()
+        yield name, start, stop
+        position = stop
+
+
+def _read_meta(found: _Found, data: bytes, start: int, end: int) -> None:
+    for name, begin, stop in _boxes(data, start, end):
+        if name == b"pitm":
+            found.primary = _number(data, begin + 4, 2 if data[begin] == 0 else 4)
+        elif name == b"iref":
+            _read_references(found, data, begin, stop)
+        elif name == b"iprp":
+            for part, first, last in _boxes(data, begin, stop):
+                if part == b"ipco":
+                    found.properties += [(kind, data[a:b][:32]) for kind, a, b in _boxes(data, first, last)]
+                elif part == b"ipma":
+                    _read_associations(found, data, first, last)
+
+
+def _number(data: bytes, place: int, size: int) -> int:
+    return int(struct.unpack_from({2: ">H", 4: ">I"}[size], data, place)[0])
+
+
+def _read_references(found: _Found, data: bytes, start: int, end: int) -> None:
+    size = 2 if data[start] == 0 else 4
+    for name, begin, _ in _boxes(data, start + 4, end):
+        item, count = _number(data, begin, size), _number(data, begin + size, 2)
+        if count > MAX_ITEMS:
+            raise too_many_parts("tiles")
+        others = [_number(data, begin + size + 2 + size * place, size) for place in range(count)]
+        if name == b"dimg":
+            found.parts.setdefault(item, others)
+        elif name == b"auxl":
+            found.with_alpha.update(others)
+
+
+def _read_associations(found: _Found, data: bytes, start: int, end: int) -> None:
+    """Which properties are whose."""
+    version, wide = data[start], data[start + 3] & 1
+    position, size = start + 8, 2 if version == 0 else 4
+    count = _number(data, start + 4, 4)
+    if count > MAX_ITEMS:
+        raise too_many_parts("items")
+    for _ in range(count):
+        item, many = _number(data, position, size), struct.unpack_from("B", data, position + size)[0]
+        position += size + 1
+        places = struct.unpack_from(f">{many}{'H' if wide else 'B'}", data, position)
+        position += many * (2 if wide else 1)
+        found.of_item.setdefault(item, []).extend(place & (0x7FFF if wide else 0x7F) for place in places)
+    if position > end:
+        raise damaged()
+
+
+def _properties(found: _Found, item: int, kind: bytes) -> list[bytes]:
+    places = [place for place in found.of_item.get(item, []) if 0 < place <= len(found.properties)]
+    return [content for name, content in (found.properties[place - 1] for place in places) if name == kind]
+
+
+def _size(found: _Found, item: int) -> tuple[int, int]:
+    for content in _properties(found, item, b"ispe"):
+        width, height = struct.unpack_from(">II", content, 4)
+        return width, height
+    return 0, 0
+
+
+def _is_deep(found: _Found, item: int) -> bool:
+    """More than eight bits, in the picture or its first tile."""
+    items = [item, *found.parts.get(item, [])[:1]]
+    return any(max(content[5:], default=8) > 8 for each in items for content in _properties(found, each, b"pixi"))
+
+
+def _pixels_decoded(found: _Found, item: int, most: int, depth: int) -> int:
+    """For the item and what it is made of, as often as it is used; stops counting above ``most``."""
+    parts = found.parts.get(item, [])
+    width, height = _size(found, item)
+    if not parts:
+        return width * height
+    if not depth:
+        raise too_many_parts("tiles")
+    pixels = 0
+    for part in parts:
+        pixels += _pixels_decoded(found, part, most, depth - 1)
+        if pixels > most:
+            break
+    return pixels

@@ -1,0 +1,149 @@
+"""Processes in which photos are decoded, with limits on memory and time: a file that breaks a decoder breaks no web process.
+
+They are plain programs at the other end of a socket, and not a pool of ``multiprocessing``: that would run the site's own
+main program in each of them (or fork a process with threads), and speak pickle with a process that reads hostile files. A
+process that dies takes nobody else's photo along; all end with this one, since their sockets are closed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from threading import BoundedSemaphore
+from typing import IO, Any
+
+from ..conf import MIB, config
+from ..decoding import messages
+from ..decoding.messages import Task
+from ..errors import DecodersUnavailable
+from .errors import TookTooLong, Undecodable
+
+START_SECONDS = 30
+# A process is replaced after so many photos, should a decoder leak.
+PHOTOS = 1000
+
+
+class _Decoder:
+    """One process. Answers one photo at a time."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        environment = {name: os.environ[name] for name in ("LANG", "LD_LIBRARY_PATH") if name in os.environ}
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        with theirs:
+            self._process = subprocess.Popen(
+                [_python(), "-P", "-m", "socialsongs.decoding"], stdin=theirs, stdout=subprocess.DEVNULL, env=environment
+            )
+        self.photos = 0
+        self._socket = ours
+        self._stream: IO[bytes] = ours.makefile("rwb")
+        self._socket.settimeout(START_SECONDS)
+        try:
+            messages.read(self._stream)
+        except BaseException:
+            self.end()
+            raise
+
+    def ask(self, message: dict[str, Any], *parts: bytes, seconds: float) -> tuple[dict[str, Any], list[bytes]]:
+        """Raises TimeoutError, or EOFError or OSError when the process died."""
+        self.photos += 1
+        self._socket.settimeout(seconds)
+        messages.write(self._stream, message, *parts)
+        return messages.read(self._stream)
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def end(self) -> int:
+        """At once; the exit status, negative for a signal."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._socket.close()
+        return self._process.wait()
+
+
+def _python() -> str:
+    """This environment's interpreter, also inside a server that has Python built in."""
+    if Path(sys.executable or "").name.startswith("python"):
+        return sys.executable
+    return str(Path(sys.prefix) / "bin" / "python3")
+
+
+class _Pool:
+    def __init__(self, size: int) -> None:
+        self._free = BoundedSemaphore(size)
+        self._idle: list[_Decoder] = []
+
+    def decode(self, task: Task, content: bytes, profile: bytes) -> tuple[dict[str, Any], list[bytes]]:
+        """What a process answers. Raises TookTooLong, Undecodable or DecodersUnavailable."""
+        limits = config()
+        if not self._free.acquire(timeout=limits.DECODE_SECONDS):
+            raise DecodersUnavailable("Many photos are being read at this moment. Try again in a few seconds.")
+        try:
+            decoder = self._take()
+            message = asdict(task) | {"memory": limits.DECODE_MEMORY_MIB * MIB, "seconds": limits.DECODE_CPU_SECONDS}
+            try:
+                answer = decoder.ask(message, content, profile, seconds=limits.DECODE_SECONDS)
+            except TimeoutError as error:
+                decoder.end()
+                raise _too_long() from error
+            except (EOFError, OSError) as error:
+                if decoder.end() == -signal.SIGPROF:
+                    raise _too_long() from error
+                raise Undecodable(
+                    "The photo could not be decoded. Export a fresh copy of it, or choose another one."
+                ) from error
+            except BaseException:  # the thread is told to end: the answer would be taken for the next photo's
+                decoder.end()
+                raise
+            self._give_back(decoder)
+            return answer
+        finally:
+            self._free.release()
+
+    def _take(self) -> _Decoder:
+        while self._idle:
+            decoder = self._idle.pop()
+            if decoder.is_alive():
+                return decoder
+            decoder.end()
+        try:
+            return _Decoder()
+        except (OSError, EOFError) as error:
+            raise DecodersUnavailable("Photos cannot be read at this moment. Try again in a few seconds.") from error
+
+    def _give_back(self, decoder: _Decoder) -> None:
+        if decoder.photos < PHOTOS:
+            self._idle.append(decoder)
+        else:
+            decoder.end()
+
+    def end(self) -> None:
+        while self._idle:
+            self._idle.pop().end()
+
+
+def _too_long() -> TookTooLong:
+    return TookTooLong("Decoding the photo takes too long. Send a smaller copy of it.")
+
+
+@cache
+def _pool(size: int) -> _Pool:
+    pool = _Pool(size)
+    atexit.register(pool.end)
+    return pool
+
+
+def decode(task: Task, content: bytes, profile: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    return _pool(config().DECODE_PROCESSES).decode(task, content, profile)
+
+
+# A fork shares the sockets, and two processes would read each other's photos: it begins with none.
+os.register_at_fork(after_in_child=_pool.cache_clear)
