@@ -9,9 +9,20 @@ from pathlib import Path
 from typing import IO, Any
 
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 from torch import Tensor
 from torchvision.transforms.functional import normalize, pil_to_tensor
+
+# How a photo is turned that was taken with the camera held otherwise, by the orientation in its Exif.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class PhotoError(Exception):
@@ -41,8 +52,9 @@ def load_photo(source: Path | IO[bytes]) -> Image.Image:
     """Decode a photo, upright, in RGB, from a path or an open file. Raises PhotoError."""
     try:
         with Image.open(source) as image:
+            turn = UPRIGHT.get(_orientation(image))
             image.load()
-            upright = ImageOps.exif_transpose(image)
+            upright: Image.Image = image if turn is None else image.transpose(turn)
             if upright.mode.startswith("I;16"):  # Pillow would cut off everything above 255
                 upright = upright.point(lambda value: value / 256).convert("L")
             if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
@@ -53,6 +65,15 @@ def load_photo(source: Path | IO[bytes]) -> Image.Image:
         raise
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
         raise PhotoError(f"not a readable photo: {error}") from error
+
+
+def _orientation(image: Image.Image) -> int:
+    """As in Exif; 1 where its metadata are too odd to be read."""
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation)
+    except (AttributeError, KeyError, OSError, SyntaxError, TypeError, ValueError, struct.error):
+        return 1
+    return found if isinstance(found, int) else 1
 
 
 def batch(photos: list[Image.Image], preprocessing: Preprocessing) -> Tensor:

@@ -106,6 +106,8 @@ def config() -> Config:
             raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be 0 or more, got {value}.")
         if key == "EXPLORATION" and value > 1:
             raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] is a share of the lists, from 0 to 1, got {value}.")
+        if key in ("DECODE_SECONDS", "DECODE_CPU_SECONDS") and not value:
+            raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be more than 0.")
         if isinstance(value, int) and not number and value <= 0:
             raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be positive, got {value}.")
         if isinstance(value, str) and key.endswith("_RATE") and not RATE.fullmatch(value):
@@ -118,6 +120,11 @@ def config() -> Config:
     if found.SUGGESTIONS > found.MAX_SUGGESTIONS:
         raise ImproperlyConfigured(
             f"SOCIALSONGS['SUGGESTIONS'] is {found.SUGGESTIONS}, more than 'MAX_SUGGESTIONS', {found.MAX_SUGGESTIONS}."
+        )
+    if found.MAX_PHOTOS_PER_POST > found.MAX_WAITING_PHOTOS:
+        raise ImproperlyConfigured(
+            f"SOCIALSONGS['MAX_WAITING_PHOTOS'] is {found.MAX_WAITING_PHOTOS}, less than a post may hold: "
+            f"'MAX_PHOTOS_PER_POST' is {found.MAX_PHOTOS_PER_POST}."
         )
     return found
 

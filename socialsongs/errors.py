@@ -33,13 +33,6 @@ class TooManyWaiting(SocialSongsError):
     retry_after = 10
 
 
-class DecodersUnavailable(SocialSongsError):
-    """The processes that decode photos do not start, or are all busy; the photo itself may be a good one."""
-
-    code = "decoders_unavailable"
-    retry_after = 5
-
-
 class IdempotencyConflict(SocialSongsError):
     """The key was used before with another body."""
 
@@ -141,3 +134,10 @@ class Unavailable(SocialSongsError):
     """The database is away or takes no changes for the time being."""
 
     code = "unavailable"
+    retry_after = 5
+
+
+class DecodersUnavailable(Unavailable):
+    """The processes that decode photos do not start, or are all busy; the photo itself may be a good one."""
+
+    code = "decoders_unavailable"

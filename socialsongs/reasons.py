@@ -4,6 +4,7 @@ FAILURES = {
     "photo_unreadable": "The photo could not be read. Upload it again, or try another one.",
     "photo_missing": "The stored photo is gone. Upload it again.",
     "storage_unavailable": "The photo could not be fetched from its storage for a long time. Try again in a while.",
+    "decoders_unavailable": "Our machines could not read photos for a long time. Yours is safe: try again in a while.",
     "out_of_memory": "Our machines had no room for your photo for a long time. It is safe: try again in a while.",
     "attempts_exhausted": "Something on our side failed several times. Your photo is safe: try again in a while.",
     "text_empty": "There was no word to go by in the text. Say in a few words what the song should be like.",

@@ -18,6 +18,8 @@ from torch import Tensor
 from recommender.images import PhotoError, load_photo
 from recommender.model import Image2Song, PhotoView
 from socialsongs.conf import config
+from socialsongs.errors import DecodersUnavailable
+from socialsongs.intake import IntakeError, clean_bytes
 from socialsongs.models import ModelRelease, PhotoAnalysis, PhotoSubject, Post, PostPhoto, RecommendationRequest, State
 from socialsongs.selectors.catalogue import answering
 
@@ -101,6 +103,13 @@ def _decode(model: Image2Song, subject: PhotoSubject) -> Tensor:
         raise
     except Exception as error:  # of whatever type the storage's library has
         raise Outage("storage_unavailable", error) from error
+    if not isinstance(subject.photo, PostPhoto):  # a host's photo did not come through our intake
+        try:
+            content = clean_bytes(content).jpeg
+        except IntakeError as error:
+            raise PhotoError(str(error)) from error
+        except DecodersUnavailable as error:
+            raise Outage(error.code, error) from error
     return model.preprocessing(load_photo(BytesIO(content)))
 
 

@@ -19,7 +19,6 @@ from ..outages import is_outage
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
-RETRY_SECONDS = 5
 
 STATUS: dict[type[errors.SocialSongsError], int] = {
     intake.FileTooLarge: 413,
@@ -30,6 +29,7 @@ STATUS: dict[type[errors.SocialSongsError], int] = {
     errors.PostFailed: 409,
     errors.TasteNotOffered: 409,
     errors.TooManyFields: 400,
+    errors.TooManyWaiting: 429,
     errors.Unavailable: 503,
     errors.UnknownBodyEncoding: 415,
     errors.UnknownPost: 404,
@@ -55,6 +55,11 @@ TITLES = {
 }
 
 
+class BadPhotoSerializer(serializers.Serializer[Any]):
+    place = serializers.IntegerField(help_text="From 1, in the order in which the photos were sent.")
+    name = serializers.CharField(help_text="As the client calls the file, without what cannot be printed.")
+
+
 # The shape that handle() writes, for the schema.
 class ProblemSerializer(serializers.Serializer[Any]):
     """What went wrong, as in RFC 9457."""
@@ -67,6 +72,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     errors = serializers.DictField(  # type: ignore[assignment]  # shadows a property that only is_valid() fills
         child=serializers.ListField(child=serializers.CharField()), required=False, help_text="By field."
     )
+    photo = BadPhotoSerializer(required=False, help_text="Which of the photos is refused.")
 
 
 def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
@@ -83,9 +89,10 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         logger.error("The database does not serve a request: %s", error)
         error = unavailable()
     if isinstance(error, errors.SocialSongsError):
-        status, body = status_of(error), {"code": error.code, "detail": str(error)}
-        if isinstance(error, errors.Unavailable):
-            headers["Retry-After"] = str(RETRY_SECONDS)
+        status = status_of(error)
+        body: dict[str, Any] = {"code": error.code, "detail": str(error), **error.extra}
+        if error.retry_after is not None:
+            headers["Retry-After"] = str(error.retry_after)
     else:
         if isinstance(error, Http404):
             error = exceptions.NotFound("There is no such thing, or it is not yours to see.")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from math import ceil, floor
 
 import pi_heif
+from pi_heif import open_heif  # type: ignore[attr-defined]
 from PIL import Image, ImageCms
 
 from .messages import Task
@@ -79,7 +80,7 @@ def _whole_picture(task: Task, content: bytes) -> Image.Image:
 
 def _heif(task: Task, content: bytes) -> tuple[Image.Image, bytes]:
     """Upright already: the decoder applies the file's own rotation, and Exif's is not to be followed beside it."""
-    file = pi_heif.open_heif(content)
+    file = open_heif(content)
     if len(file) > task.frames:
         raise ManyFrames(str(len(file)))
     photo = file[file.primary_index]

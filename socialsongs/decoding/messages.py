@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass
-from typing import IO, Any
+from io import BufferedRWPair
+from typing import Any
 
 HEAD = struct.Struct(">I")
 
@@ -25,21 +26,21 @@ class Task:
     quality: int
 
 
-def write(stream: IO[bytes], message: dict[str, Any], *parts: bytes) -> None:
+def write(stream: BufferedRWPair[Any, Any], message: dict[str, Any], *parts: bytes) -> None:
     head = json.dumps({**message, "parts": [len(part) for part in parts]}).encode()
     for part in (HEAD.pack(len(head)), head, *parts):
         stream.write(part)
     stream.flush()
 
 
-def read(stream: IO[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+def read(stream: BufferedRWPair[Any, Any]) -> tuple[dict[str, Any], list[bytes]]:
     """Raises EOFError when the other process is gone."""
     (length,) = HEAD.unpack(_exactly(stream, HEAD.size))
     message: dict[str, Any] = json.loads(_exactly(stream, length))
     return message, [_exactly(stream, size) for size in message.pop("parts")]
 
 
-def _exactly(stream: IO[bytes], size: int) -> bytes:
+def _exactly(stream: BufferedRWPair[Any, Any], size: int) -> bytes:
     found = stream.read(size)
     if len(found) < size:
         raise EOFError("The other process is gone.")

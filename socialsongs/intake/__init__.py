@@ -1,7 +1,8 @@
 """What happens to an uploaded photo before anything is stored: the checklist, in order.
 
-Size, true type from the bytes, what the header says (pixels, frames, parts, memory), full decode in a process of its own,
-orientation, colour, then a fresh JPEG without EXIF, GPS or any other byte of the upload. Each refusal is an error of its own.
+Size, true type from the bytes, what the header says (parts, pixels, frames, memory), full decode in a process of its
+own, orientation, colour, then a fresh JPEG without EXIF, GPS or any other byte of the upload. Each refusal is an error
+of its own.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ __all__ = [
     "TooSmall",
     "TookTooLong",
     "Undecodable",
+    "clean_bytes",
     "clean_photo",
 ]
 
@@ -70,7 +72,12 @@ def clean_photo(upload: File[Any]) -> CleanPhoto:
             "Send a smaller copy of the photo."
         )
     upload.seek(0)
-    header = _read_header(upload.read())
+    return clean_bytes(upload.read())
+
+
+def clean_bytes(data: bytes) -> CleanPhoto:
+    """The same for a file of any length."""
+    header = _read_header(data)
     _check_size(header)
     _check_frames(header.frames)
     _check_memory(header)

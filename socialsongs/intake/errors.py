@@ -8,7 +8,10 @@ NAME_CHARACTERS = 80
 
 
 class IntakeError(SocialSongsError):
-    """The photo was refused; nothing was stored. ``place`` counts from 1; ``name`` is what the client calls the file."""
+    """The photo was refused; nothing was stored.
+
+    ``place``, from 1, and the client's ``name`` for the file say which photo of how many.
+    """
 
     place: int | None = None
     name = ""

@@ -1,4 +1,4 @@
-"""The one thing that is taken from a photo's metadata: how it is to be turned. Whatever is wrong with the rest is not read."""
+"""The one thing that is taken from a photo's metadata: how it is to be turned. Nothing else is read."""
 
 from __future__ import annotations
 

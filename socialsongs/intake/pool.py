@@ -1,8 +1,8 @@
-"""Processes in which photos are decoded, with limits on memory and time: a file that breaks a decoder breaks no web process.
+"""Processes in which photos are decoded, with limits on memory and time: what breaks a decoder breaks no web process.
 
-They are plain programs at the other end of a socket, and not a pool of ``multiprocessing``: that would run the site's own
-main program in each of them (or fork a process with threads), and speak pickle with a process that reads hostile files. A
-process that dies takes nobody else's photo along; all end with this one, since their sockets are closed.
+They are plain programs at the other end of a socket, and not a pool of ``multiprocessing``: that would run the site's
+main program in each of them (or fork a process that has threads), and read pickles from a process that decodes hostile
+files. One that dies takes nobody else's photo along. All end with this process: that closes their sockets.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from threading import BoundedSemaphore
-from typing import IO, Any
+from typing import Any
 
 from ..conf import MIB, config
 from ..decoding import messages
@@ -39,11 +39,14 @@ class _Decoder:
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         with theirs:
             self._process = subprocess.Popen(
-                [_python(), "-P", "-m", "socialsongs.decoding"], stdin=theirs, stdout=subprocess.DEVNULL, env=environment
+                [_python(), "-P", "-m", "socialsongs.decoding"],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                env=environment,
             )
         self.photos = 0
         self._socket = ours
-        self._stream: IO[bytes] = ours.makefile("rwb")
+        self._stream = ours.makefile("rwb")
         self._socket.settimeout(START_SECONDS)
         try:
             messages.read(self._stream)
@@ -66,7 +69,7 @@ class _Decoder:
         if self._process.poll() is None:
             self._process.kill()
         self._socket.close()
-        return self._process.wait()
+        return int(self._process.wait())
 
 
 def _python() -> str:

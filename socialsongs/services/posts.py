@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connections, router, transaction
 from django.db.models import QuerySet
 
 from .. import dispatch
 from ..conf import config
-from ..errors import IdempotencyConflict, NoPhoto, NotRetryable, TooManyPhotos, UnknownPost
-from ..intake import CleanPhoto, clean_photo
-from ..models import PhotoSubject, Post, PostPhoto, RecommendationRequest
+from ..errors import IdempotencyConflict, NoPhoto, NotRetryable, TooManyPhotos, TooManyWaiting, UnknownPost
+from ..intake import CleanPhoto, IntakeError, clean_photo
+from ..models import PhotoSubject, Post, PostPhoto, RecommendationRequest, State
 from .queue import requeue_posts
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def create_post(
     """Store photos as a post and queue it, with the default recommendation request.
 
     Returns the post and whether it is new: the same key with the same body gives the first post again.
-    Raises IntakeError, NoPhoto, TooManyPhotos or IdempotencyConflict; then nothing is stored.
+    Raises IntakeError, NoPhoto, TooManyPhotos, TooManyWaiting, DecodersUnavailable or IdempotencyConflict; then nothing
+    is stored.
     """
     limit = config().MAX_PHOTOS_PER_POST
     if not uploads:
@@ -46,7 +47,8 @@ def create_post(
         fingerprint = _fingerprint(uploads=uploads, caption=caption, visibility=visibility)
         if earlier := _earlier_post(owner=owner, key=idempotency_key, fingerprint=fingerprint):
             return earlier, False
-    photos = [clean_photo(upload) for upload in uploads]
+    _check_waiting(owner=owner, more=len(uploads))
+    photos = _clean(uploads)
     post = Post(
         owner=owner,
         caption=caption,
@@ -56,6 +58,8 @@ def create_post(
     )
     try:
         with transaction.atomic():
+            _lock_waiting(owner=owner)
+            _check_waiting(owner=owner, more=len(photos))
             _store(post=post, photos=photos)
             dispatch.announce_photos()
     except IntegrityError:
@@ -63,6 +67,34 @@ def create_post(
             return earlier, False  # it lost a race against itself
         raise
     return post, True
+
+
+def _clean(uploads: Sequence[UploadedFile[Any]]) -> list[CleanPhoto]:
+    """All photos, or the error of the first bad one, which says which that is."""
+    photos = []
+    for place, upload in enumerate(uploads, 1):
+        try:
+            photos.append(clean_photo(upload))
+        except IntakeError as error:
+            error.of(place=place, name=upload.name or "", among=len(uploads))
+            raise
+    return photos
+
+
+def _check_waiting(*, owner: Person, more: int) -> None:
+    limit = config().MAX_WAITING_PHOTOS
+    waiting = PostPhoto.objects.filter(post__owner=owner, post__state__in=(State.QUEUED, State.ANALYSING)).count()
+    if waiting + more > limit:
+        raise TooManyWaiting(
+            f"{waiting} of your photos are still being looked at; at most {limit} may wait at a time. Post again when "
+            "some of them are ready."
+        )
+
+
+def _lock_waiting(*, owner: Person) -> None:
+    """Until the end of the transaction: uploads of one person count what waits one after another."""
+    with connections[router.db_for_write(Post)].cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('socialsongs-waiting'), hashtext(%s))", [str(owner.pk)])
 
 
 def _store(*, post: Post, photos: Sequence[CleanPhoto]) -> None:

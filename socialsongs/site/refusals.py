@@ -9,9 +9,9 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views import defaults
 
-from ..api.problem import CONTENT_TYPE, RETRY_SECONDS, problem, status_of, unavailable
+from ..api.problem import CONTENT_TYPE, problem, status_of, unavailable
 from ..bodies import READING_ERRORS, named
-from ..errors import BodyRefused, SocialSongsError, Unavailable, UnreadableBody
+from ..errors import BodyRefused, SocialSongsError, UnreadableBody
 from ..outages import is_outage
 from ..web.page import check_size, refused
 
@@ -58,8 +58,8 @@ def answer(request: HttpRequest, error: SocialSongsError) -> HttpResponse:
     status = status_of(error)
     body = problem(status, code=error.code, detail=str(error))
     response = JsonResponse(body, status=status, content_type=CONTENT_TYPE)
-    if isinstance(error, Unavailable):
-        response["Retry-After"] = str(RETRY_SECONDS)
+    if error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
     return response
 
 

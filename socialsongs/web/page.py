@@ -11,9 +11,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
-from ..api.problem import RETRY_SECONDS, TITLES, status_of, unavailable
+from ..api.problem import TITLES, status_of, unavailable
 from ..bodies import READING_ERRORS, STRANGER_BYTES, check_body, named, photo_bytes
-from ..errors import BodyRefused, BodyTooLarge, SocialSongsError, Unavailable
+from ..errors import BodyRefused, BodyTooLarge, SocialSongsError
 from ..outages import is_outage
 
 logger = logging.getLogger(__name__)
@@ -62,6 +62,6 @@ def refused(request: HttpRequest, error: SocialSongsError) -> HttpResponse:
     template = "_error" if request.headers.get("HX-Request") == "true" else "refused"
     context = {"title": TITLES[status], "error": str(error)}
     response = HttpResponse(render_to_string(f"socialsongs/{template}.html", context), status=status)
-    if isinstance(error, Unavailable):
-        response["Retry-After"] = str(RETRY_SECONDS)
+    if error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
     return response

@@ -19,6 +19,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from .. import reasons
 from ..api.base import PerUser, RequestThrottle, UploadThrottle
+from ..api.problem import status_of
 from ..api.serializers import RecommendationParametersSerializer
 from ..conf import MIB, config
 from ..errors import NotRetryable, NotSuggested, PostFailed, SocialSongsError, UnknownPost, UnknownSong
@@ -99,7 +100,10 @@ def _upload(request: HttpRequest) -> HttpResponse:
             visibility=visibility if visibility in Post.Visibility.values else Post.Visibility.PRIVATE,
         )
     except SocialSongsError as error:
-        return _refused(request, str(error), caption, 422)
+        refused = _refused(request, str(error), caption, 422 if error.retry_after is None else status_of(error))
+        if error.retry_after is not None:
+            refused["Retry-After"] = str(error.retry_after)
+        return refused
     target = reverse("socialsongs:post-page", args=[post.pk])
     return HttpResponseClientRedirect(target) if is_htmx(request) else redirect(target)
 

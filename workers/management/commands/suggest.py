@@ -5,18 +5,22 @@ from __future__ import annotations
 import json as jsonlib
 import sys
 from argparse import ArgumentParser
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from django.core.files.base import File
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recommender.images import PhotoError, load_photo
+from recommender.images import load_photo
 from recommender.model import PhotoView
 from recommender.release import ReleaseError
 from socialsongs.conf import config
+from socialsongs.errors import DecodersUnavailable
+from socialsongs.intake import IntakeError, clean_photo
 from socialsongs.models import ModelRelease, SongEmbedding, State, Suggestion
 from socialsongs.reasons import notice_of
 from socialsongs.selectors.catalogue import active_release
@@ -30,7 +34,7 @@ class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("photo", nargs="+", type=Path, help="JPEG, PNG, WebP ... files")
+        parser.add_argument("photo", nargs="+", type=Path, help="JPEG, PNG, WebP or HEIC files, read as an upload is")
         parser.add_argument("--json", action="store_true", help="one JSON document instead of tables")
         parser.add_argument("--limit", type=int, default=5, help="songs per photo (default 5)")
 
@@ -47,11 +51,13 @@ class Command(BaseCommand):
         unread = 0
         for path in photo:
             try:
-                view = model.analyse([load_photo(path)])[0]
-            except (PhotoError, OSError) as error:
+                with path.open("rb") as file:
+                    kept = clean_photo(File(file))
+            except (IntakeError, DecodersUnavailable, OSError) as error:
                 self.stderr.write(f"{path}: {error}")
                 unread += 1
                 continue
+            view = model.analyse([load_photo(BytesIO(kept.jpeg))])[0]
             answer = find_songs(model, release, Ask([view], {"limit": limit}))
             if json:
                 found.append(_as_json(path, view, answer))
