@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ from ..decoding.messages import Task
 from ..errors import DecodersUnavailable
 from .errors import TookTooLong, Undecodable
 
+ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 30
 # A process is replaced after so many photos, should a decoder leak.
 PHOTOS = 1000
@@ -36,14 +38,18 @@ class _Decoder:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         environment = {name: os.environ[name] for name in ("LANG", "LD_LIBRARY_PATH") if name in os.environ}
-        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        environment["PYTHONPATH"] = os.pathsep.join([*map(os.path.abspath, sys.path), str(ROOT)])
         with theirs:
-            self._process = subprocess.Popen(
-                [_python(), "-P", "-m", "socialsongs.decoding"],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                env=environment,
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [_python(), "-P", "-m", "socialsongs.decoding"],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    env=environment,
+                )
+            except BaseException:
+                ours.close()
+                raise
         self.photos = 0
         self._socket = ours
         self._stream = ours.makefile("rwb")
@@ -68,6 +74,8 @@ class _Decoder:
         """At once; the exit status, negative for a signal."""
         if self._process.poll() is None:
             self._process.kill()
+        with suppress(OSError):  # what it was not sent any more
+            self._stream.close()
         self._socket.close()
         return int(self._process.wait())
 
