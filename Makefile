@@ -50,5 +50,8 @@ faults: setup  ## run the fault tests and write their table to docs/operations.m
 soak: setup  ## 5,000 posts in ten minutes, while processes and servers are killed
 	$(BIN)/python -m tests.faults.soak --posts 5000 --minutes 10 --seed 1
 
-.PHONY: help setup demo test lint schema lock digests bench faults soak
+bombs: setup  ## post 2,000 hostile photos: none may break anything, or take over 2 s or 300 MB
+	$(BIN)/python -m tests.hostile --files 2000 --seed 1
+
+.PHONY: help setup demo test lint schema lock digests bench faults soak bombs
 .DEFAULT_GOAL := help

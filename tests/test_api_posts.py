@@ -57,6 +57,40 @@ class TestCreate:
         again = api.post(URL, {"photos": upload(), "caption": "new"}, headers={"Idempotency-Key": "k1"})
         problem(again, 409, "idempotency_conflict")
 
+    def test_it_names_the_bad_one_of_several_photos(self, api_of, alice, upload):
+        bad = upload(b"Dear Sir or Madam", name="beach\u202e\x07 (2).jpg")
+        response = api_of(alice).post(URL, {"photos": [upload(name="a.jpg"), bad, upload(name="c.jpg")]})
+        body = problem(response, 422, "not_a_photo")
+        assert body["detail"].startswith("Photo 2 (beach (2).jpg): This is not a JPEG")
+        assert body["photo"] == {"place": 2, "name": "beach (2).jpg"}
+        assert not Post.objects.exists()
+
+    def test_the_one_bad_photo_needs_no_name_in_its_text(self, api_of, alice, upload):
+        body = problem(api_of(alice).post(URL, {"photos": upload(b"x", name="a.jpg")}), 422, "not_a_photo")
+        assert body["detail"].startswith("This is not a JPEG")
+        assert body["photo"] == {"place": 1, "name": "a.jpg"}
+
+    def test_a_long_name_is_cut(self, api_of, alice, upload):
+        response = api_of(alice).post(URL, {"photos": [upload(), upload(b"", name="x" * 200 + ".jpg")]})
+        assert len(problem(response, 422, "empty_file")["photo"]["name"]) == 80
+
+    def test_photos_that_wait_are_bounded(self, api_of, alice, bob, upload, settings):
+        settings.SOCIALSONGS = {**settings.SOCIALSONGS, "MAX_WAITING_PHOTOS": 10}
+        api = api_of(alice)
+        first = api.post(URL, {"photos": [upload() for _ in range(9)]}, headers={"Idempotency-Key": "k1"})
+        assert first.status_code == 202
+        refused = api.post(URL, {"photos": [upload(), upload()]})
+        assert "9 of your photos" in problem(refused, 429, "too_many_waiting")["detail"]
+        assert refused["Retry-After"] == "10"
+        assert api.post(URL, {"photos": upload()}).status_code == 202
+        Post.objects.update(state=State.ANALYSING)
+        problem(api.post(URL, {"photos": upload()}), 429, "too_many_waiting")
+        again = api.post(URL, {"photos": [upload() for _ in range(9)]}, headers={"Idempotency-Key": "k1"})
+        assert again.json()["id"] == first.json()["id"]
+        assert api_of(bob).post(URL, {"photos": upload()}).status_code == 202
+        Post.objects.filter(owner=alice).update(state=State.READY)
+        assert api.post(URL, {"photos": upload()}).status_code == 202
+
     def test_keys_of_two_people_do_not_meet(self, api_of, alice, bob, upload):
         for user in (alice, bob):
             api_of(user).post(URL, {"photos": upload()}, headers={"Idempotency-Key": "k1"})

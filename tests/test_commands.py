@@ -22,6 +22,7 @@ from workers.engine import model_of
 from workers.reconcile import reconcile
 from workers.songs import do_songs
 
+from . import photos
 from .releases import card, network
 
 pytestmark = pytest.mark.django_db
@@ -306,6 +307,32 @@ def test_suggest_names_what_it_cannot_read_and_goes_on(folder, make_song, photo,
     assert stopped.value.code == 1
     assert [line.partition(": ")[0] for line in errors.getvalue().splitlines()] == bad
     assert [found["photo"] for found in json.loads(output.getvalue())] == [str(photo)]
+
+
+def test_suggest_reads_a_photo_as_an_upload_is_read(folder, make_song, tmp_path):
+    make_song()
+    run("releases", "register")
+    jpeg = photos.written(photos.slope(), "JPEG")
+    odd = photos.tiff([(0x8825, 2, 4, b"2.3\0"), (0x011A, 2, 4, b"abc\0"), (0x0100, 99, 1, b""), photos.ROTATED])
+    good = {
+        "odd.jpg": photos.with_segments(jpeg, photos.exif(odd)),
+        "endless.jpg": jpeg[:-2],
+        "text.png": photos.png((64, 64), pixel=b"abc", before=photos.chunk(b"tEXt", b"Comment\0" + bytes(1_500_000))),
+        "grid.heic": photos.heic(tiles=(3, 2)),
+    }
+    bad = {
+        "scans.jpg": photos.many_scans(2000),
+        "bomb.webp": photos.riff((b"VP8L", photos.lossless_head(7071, 7071) + bytes(13))),
+        "half.jpg": jpeg[: len(jpeg) // 2],
+    }
+    for name, content in {**good, **bad}.items():
+        (tmp_path / name).write_bytes(content)
+    output, errors = StringIO(), StringIO()
+    paths = [str(tmp_path / name) for name in (*good, *bad)]
+    with pytest.raises(SystemExit):
+        call_command("suggest", *paths, json=True, stdout=output, stderr=errors)
+    assert [found["photo"] for found in json.loads(output.getvalue())] == paths[: len(good)]
+    assert [line.partition(": ")[0] for line in errors.getvalue().splitlines()] == paths[len(good) :]
 
 
 def test_suggest_says_when_there_is_no_release(folder, photo):

@@ -44,6 +44,10 @@ ENV = {**os.environ, "DJANGO_SETTINGS_MODULE": "socialsongs.site.settings"}
         ("MARKET", ""),
         ("SUGGESTIONS", 51),
         ("MAX_SUGGESTIONS", 9),
+        ("MAX_WAITING_PHOTOS", 9),
+        ("DECODE_CPU_SECONDS", 0.0),
+        ("DECODE_SECONDS", 0.0),
+        ("DECODE_PROCESSES", 0),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(settings, key, value):

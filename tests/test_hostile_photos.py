@@ -11,12 +11,16 @@ from contextlib import contextmanager
 
 import psutil
 import pytest
+from django.contrib.contenttypes.models import ContentType
+from django.core.files.base import ContentFile
 from PIL import Image
 
 from socialsongs import intake
 from socialsongs.errors import DecodersUnavailable
 from socialsongs.intake import clean_photo, pool
-from socialsongs.models import Post, PostPhoto
+from socialsongs.models import PhotoSubject, Post, PostPhoto, Song
+from workers.failures import Outage, PermanentFailure
+from workers.photos import decode, failure_of
 
 from . import photos
 from .hostile import ANSWERS, decoders, hostile_files, memory_of_decoders
@@ -300,3 +304,46 @@ def test_a_fork_has_decoders_of_its_own(upload, fresh):
     with os.fdopen(receiving) as said:
         assert decoder.pid not in json.loads(said.read())
     assert clean_photo(upload()).width == 320
+
+
+# Photos of a host's own model, which a worker reads
+
+
+@pytest.fixture
+def subject_of(make_song):
+    """A file field of another model stands for a host's."""
+
+    def make(content):
+        song = make_song()
+        song.preview_file.save("photo.jpg", ContentFile(content))
+        kind = ContentType.objects.get_for_model(Song)
+        return PhotoSubject.objects.create(content_type=kind, object_id=str(song.pk), field="preview_file")
+
+    return make
+
+
+@pytest.mark.django_db
+def test_a_worker_reads_a_hosts_photo_as_an_upload_is_read(model, subject_of):
+    jpeg = photos.with_segments(
+        photos.written(photos.slope(), "JPEG"), photos.exif(photos.tiff([(0x8825, 2, 4, b"2.3\0"), photos.ROTATED]))
+    )
+    for content in (jpeg, photos.heic(rotation=1)):
+        seen = decode(model, subject_of(content)).result()
+        middle = seen.shape[1] // 2
+        assert abs(float(seen[0, middle, 4] - seen[0, middle, -4])) > 2  # dark on one side, since it is turned
+        assert abs(float(seen[0, 4, middle] - seen[0, -4, middle])) < 0.5
+
+
+@pytest.mark.django_db
+def test_a_hosts_photo_that_is_refused_fails_for_good(model, subject_of, undecoded):
+    failure = failure_of(decode(model, subject_of(photos.many_scans(2000))))
+    assert isinstance(failure, PermanentFailure)
+    assert failure.reason == "photo_unreadable"
+
+
+@pytest.mark.django_db
+def test_a_hosts_photo_waits_while_there_are_no_decoders(model, subject_of, fresh, monkeypatch):
+    monkeypatch.setattr(pool, "_python", lambda: "/nowhere/python3")
+    failure = failure_of(decode(model, subject_of(photos.written(photos.slope(), "JPEG"))))
+    assert isinstance(failure, Outage)
+    assert failure.reason == "decoders_unavailable"

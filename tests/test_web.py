@@ -350,3 +350,20 @@ def test_the_page_holds_no_inline_code(mine, ready_post, steered):
     assert "<style" not in page
     assert " onclick=" not in page
     assert "<script>" not in page
+
+
+def test_the_page_names_the_bad_one_of_several_photos(client, alice, upload):
+    client.force_login(alice)
+    response = client.post("/", {"photos": [upload(), upload(b"no photo", name="<b>sea.jpg")]})
+    assert response.status_code == 422
+    assert "Photo 2 (&lt;b&gt;sea.jpg): This is not a JPEG" in response.content.decode()
+    assert not Post.objects.exists()
+
+
+def test_the_page_says_when_too_many_photos_wait(client, alice, upload, settings):
+    settings.SOCIALSONGS = {**settings.SOCIALSONGS, "MAX_WAITING_PHOTOS": 10}
+    client.force_login(alice)
+    assert client.post("/", {"photos": [upload() for _ in range(10)]}).status_code == 302
+    response = client.post("/", {"photos": upload()}, headers={"HX-Request": "true"})
+    assert (response.status_code, response["Retry-After"]) == (429, "10")
+    assert "10 of your photos are still being looked at" in response.content.decode()
