@@ -15,6 +15,7 @@ from rest_framework.views import set_rollback
 from .. import errors, intake
 from ..bodies import READING_ERRORS, named
 from ..outages import is_outage
+from .ranges import RangeNotSatisfiable
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ TITLES = {
     411: "Length required",
     413: "Too large",
     415: "Unsupported media type",
+    416: "No such range",
     422: "Refused",
     429: "Too many requests",
     500: "Server error",
@@ -143,6 +145,8 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
     headers = {}
     if auth_header := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = auth_header
+    if isinstance(error, RangeNotSatisfiable):
+        headers["Content-Range"] = f"bytes */{error.size}"
     if isinstance(error, exceptions.Throttled):
         headers["Retry-After"] = str(int(getattr(error, "wait", None) or 0) + 1)
     return headers

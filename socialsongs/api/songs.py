@@ -6,6 +6,7 @@ import uuid
 
 from django.http import FileResponse, Http404
 from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,6 +16,8 @@ from ..selectors.catalogue import published_songs, search_songs
 from ..selectors.permissions import permitted
 from ..selectors.similar import posts_for_song, similar_songs
 from .base import ApiView, ByTitle, ReadThrottle
+from .problem import problems
+from .ranges import in_ranges
 from .schema import BYTES, operation
 from .serializers import (
     FittingPostsSerializer,
@@ -119,7 +122,12 @@ class SongPreview(ApiView):
 
     @operation(
         operation_id="playPreview",
-        responses={(200, "audio/*"): BYTES},
+        parameters=[
+            OpenApiParameter("Range", str, OpenApiParameter.HEADER, description="One range of bytes, to start in it."),
+            OpenApiParameter("If-Range", str, OpenApiParameter.HEADER, description="ETag or date of what is there."),
+            OpenApiParameter("Content-Range", str, OpenApiParameter.HEADER, required=True, response=[206, 416]),
+        ],
+        responses={(200, "audio/*"): BYTES, (206, "audio/*"): BYTES, **problems(416)},
     )
     def get(self, request: Request, song_id: uuid.UUID) -> FileResponse:
         """The preview clip of a published song; who may view or change songs hears drafts, too."""
@@ -129,11 +137,12 @@ class SongPreview(ApiView):
             or permitted(user=request.user, permission="change_song")
         ):
             raise Http404
+        storage, name = song.preview_file.storage, str(song.preview_file.name)
         try:
-            file = song.preview_file.storage.open(str(song.preview_file.name))
+            file = storage.open(name)
         except FileNotFoundError:
             raise Http404 from None
-        response = FileResponse(file, filename=str(song.preview_file.name))
+        response = FileResponse(file, filename=name)
         response["Cache-Control"] = "private, max-age=86400"
         response["X-Content-Type-Options"] = "nosniff"
-        return response
+        return in_ranges(request, response, file=file, storage=storage, name=name)

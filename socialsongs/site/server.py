@@ -11,12 +11,13 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import cached_property
 from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
+from wsgiref.util import FileWrapper
 
 from django.conf import settings
 from gunicorn.workers.base import Worker
@@ -41,6 +42,9 @@ IDLE_SECONDS = 30  # of a connection between two requests, and of a client that 
 THROWN_AWAY_BYTES = 1024 * 1024 * 1024  # a refused body is read up to here, then the connection is cut
 CHUNK_LINE_BYTES = 1024
 TURN_SECONDS = 0.5
+
+
+Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 def body_limit(headers: Mapping[str, str]) -> int:
@@ -165,12 +169,26 @@ class Answer(Logged, WSGITask):  # type: ignore[misc]
 class Refusal(Logged, ErrorTask): ...  # type: ignore[misc]
 
 
+def without_body(application: Application) -> Application:
+    """An application whose answers to HEAD have no body: waitress sends whatever it is given."""
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        body = application(environ, start_response)
+        if environ["REQUEST_METHOD"] != "HEAD":
+            return body
+        if close := getattr(body, "close", None):
+            close()
+        return []
+
+    return answer
+
+
 def file_wrapper(file: Any, block_size: int) -> Iterable[bytes]:
     """A file of this machine is sent beside the requests, without a thread; any other is read by the request's."""
     try:
         file.fileno()
     except (AttributeError, OSError):
-        return iter(lambda: file.read(block_size), b"")
+        return FileWrapper(file, block_size)
     wrapped: Iterable[bytes] = ReadOnlyFileBasedBuffer(file, block_size)
     return wrapped
 
@@ -229,7 +247,14 @@ class BufferingWorker(Worker):  # type: ignore[misc]
     def _listen(self, listener: Any, adjustments: Adjustments, threads: Any, loop: dict[int, Any]) -> Server:
         where = (listener.family, listener.type, listener.proto, listener.getsockname())
         server = Server(
-            self.wsgi, loop, True, listener, dispatcher=threads, adj=adjustments, sockinfo=where, bind_socket=False
+            without_body(self.wsgi),
+            loop,
+            True,
+            listener,
+            dispatcher=threads,
+            adj=adjustments,
+            sockinfo=where,
+            bind_socket=False,
         )
         server.worker = self
         return server
