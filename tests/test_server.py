@@ -91,8 +91,8 @@ def test_two_hundred_slow_connections_hold_nobody_up(site, alice, photo_bytes):
             connection.sendall(b"x")
         response, _ = ask(port, "GET", "/health/")
         assert response.status == 200
-    # In pieces, which arrive, too. No other test uploads here: between two the tests' database is made anew, while these
-    # processes know its content types by their numbers.
+    # In pieces, which arrive, too. No other test uploads here: between two the tests' database is made anew, while
+    # these processes know its content types by their numbers.
     pieces = (body[start : start + 1000] for start in range(0, len(body), 1000))
     response, text = ask(port, "POST", "/api/v1/posts", pieces, Authorization=token(alice), Content_Type=kind)
     assert response.status == 202, text
