@@ -7,13 +7,19 @@ from typing import Any
 from django.db.models.signals import post_delete, pre_delete
 from django.dispatch import receiver
 
-from .models import Feedback, PostPhoto, RecommendationRequest, Song
+from .models import Feedback, PostPhoto, RecommendationRequest, Song, Thumbnail
 from .services.files import delete_file
 
 
 @receiver(post_delete, sender=PostPhoto)
 def delete_photo(instance: PostPhoto, using: str, **_: Any) -> None:
     """A stored photo goes with its row."""
+    delete_file(file=instance.image, using=using)
+
+
+@receiver(post_delete, sender=Thumbnail)
+def delete_thumbnail(instance: Thumbnail, using: str, **_: Any) -> None:
+    """A stored thumbnail goes with its row, and so with its photo."""
     delete_file(file=instance.image, using=using)
 
 

@@ -357,6 +357,15 @@ class TestFeedback:
         self.send(api_of(alice), ready_post, {"song": song, "kind": "hide"})
         assert [s["rank"] for s in api_of(alice).get(f"{URL}/{ready_post.pk}").json()["suggestions"]] == [2, 3]
 
+    def test_a_hidden_song_can_be_shown_again(self, api_of, alice, bob, ready_post):
+        song = str(ready_post.requests.get().suggestions.get(rank=1).song_id)
+        self.send(api_of(alice), ready_post, {"song": song, "kind": "hide"}, {"song": song, "kind": "play"})
+        problem(api_of(bob).delete(f"{URL}/{ready_post.pk}/hidden/{song}"), 404, "not_found")
+        for _ in range(2):
+            assert api_of(alice).delete(f"{URL}/{ready_post.pk}/hidden/{song}").status_code == 204
+        assert [s["rank"] for s in api_of(alice).get(f"{URL}/{ready_post.pk}").json()["suggestions"]] == [1, 2, 3]
+        assert set(Feedback.objects.values_list("kind", flat=True)) == {"play", "impression"}
+
     def test_it_rejects_choices_and_strange_songs(self, api_of, alice, ready_post, make_song):
         song = str(ready_post.requests.get().suggestions.get(rank=1).song_id)
         for kind in ("choose", "impression"):  # made with /choice; noted by itself

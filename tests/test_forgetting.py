@@ -22,11 +22,13 @@ from socialsongs.models import (
     RecommendationRequest,
     Suggestion,
     Taste,
+    Thumbnail,
 )
 from socialsongs.services import forgetting
 from socialsongs.services.feedback import choose_song, log_impressions
 from socialsongs.services.posts import create_post, delete_post
 from socialsongs.services.taste import offer_taste
+from socialsongs.services.thumbnails import thumbnail
 
 pytestmark = pytest.mark.django_db
 
@@ -43,6 +45,7 @@ def lived(ready_post, alice, release):
     )
     log_impressions(request=steered, shown=steered.suggestions.all(), user=alice)
     RecommendationRequest.objects.create(subject=PhotoSubject.objects.get(), release=release)
+    thumbnail(photo=ready_post.photos.get(), side=192)
     return ready_post
 
 
@@ -94,14 +97,15 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_of_a_deleted_post_nothing_is_left(lived, client, staff, alice, way, django_capture_on_commit_callbacks):
     keys, name = keys_of(lived), os.path.basename(lived.photos.get().image.name)
+    small = os.path.basename(Thumbnail.objects.get().image.name)
     assert mentions(keys)
-    assert name in files()
+    assert {name, small} <= files()
     with django_capture_on_commit_callbacks(execute=True):
         way(lived, client, staff)
     assert not Post.objects.exists()
     assert mentions(keys) == []
-    assert name not in files()
-    for model in (PhotoSubject, PhotoAnalysis, RecommendationRequest, Suggestion):
+    assert not {name, small} & files()
+    for model in (PhotoSubject, PhotoAnalysis, RecommendationRequest, Suggestion, Thumbnail):
         assert not model.objects.exists(), model
 
 

@@ -1,7 +1,12 @@
 """The poster's pages, without a browser."""
 
+import re
+from io import BytesIO
+from urllib.parse import quote
+
 import pytest
 from django.urls import reverse
+from PIL import Image
 
 from socialsongs.models import Feedback, PhotoAnalysis, Post, RecommendationRequest, State, Suggestion
 
@@ -92,6 +97,44 @@ def test_not_this_leaves_the_list(mine, ready_post):
     assert Feedback.objects.get(song=song).kind == "hide"
     for kind in ("applaud", "impression"):
         assert mine.post(url("post-page-feedback", ready_post.pk, song.pk, kind)).status_code == 404
+
+
+def test_what_was_hidden_can_be_shown_again(mine, ready_post, steered):
+    song = Suggestion.objects.get(request=steered, rank=2).song  # in the first list, too
+    here = f"?request={steered.pk}"
+    mine.post(url("post-page-feedback", ready_post.pk, song.pk, "hide") + here)
+    page = mine.get(url("post-page", ready_post.pk)).content.decode()
+    assert "Hidden songs (1)" in page
+    assert f'action="{url("post-page-show", ready_post.pk, song.pk)}"' in page
+    shown = mine.post(url("post-page-show", ready_post.pk, song.pk))
+    assert shown.headers["Location"] == f"{url('post-page', ready_post.pk)}#result"
+    assert not Feedback.objects.filter(kind="hide").exists()
+    page = mine.get(url("post-page", ready_post.pk)).content.decode()
+    assert f"<h2>{song.title}</h2>" in page
+    assert "Hidden songs" not in page
+
+
+def test_when_all_are_hidden_there_are_ways_on(mine, client, bob, ready_post):
+    for suggestion in Suggestion.objects.all():
+        mine.post(url("post-page-feedback", ready_post.pk, suggestion.song_id, "hide"))
+    page = mine.get(url("post-page", ready_post.pk)).content.decode()
+    assert "All songs are hidden" in page
+    assert "No song to suggest" not in page
+    assert url("post-page-steer", ready_post.pk) in page
+    client.force_login(bob)
+    for name, more in (("post-page-show-all", ()), ("post-page-show", (Suggestion.objects.first().song_id,))):
+        assert client.post(url(name, ready_post.pk, *more)).status_code == 404
+    client.force_login(ready_post.owner)
+    mine.post(url("post-page-show-all", ready_post.pk))
+    assert mine.get(url("post-page", ready_post.pk)).content.decode().count('class="card panel"') == 3
+
+
+def test_a_song_that_is_removed_can_be_taken_back(mine, ready_post):
+    song = Suggestion.objects.get(rank=1).song
+    mine.post(url("post-page-choose", ready_post.pk, song.pk))
+    part = mine.post(url("post-page-unchoose", ready_post.pk), headers={"HX-Request": "true"}).content.decode()
+    assert f"Undo: choose {song.title} again" in part
+    assert f'action="{url("post-page-choose", ready_post.pk, song.pk)}"' in part
 
 
 def test_a_failed_post_can_be_tried_again(mine, ready_post):
@@ -367,3 +410,106 @@ def test_the_page_says_when_too_many_photos_wait(client, alice, upload, settings
     response = client.post("/", {"photos": upload()}, headers={"HX-Request": "true"})
     assert (response.status_code, response["Retry-After"]) == (429, "10")
     assert "10 of your photos are still being looked at" in response.content.decode()
+
+
+def test_the_same_form_makes_one_post_and_another_photo_another(mine, upload, photo_bytes):
+    key = re.search(r'name="idempotency_key" value="([^"]+)"', mine.get("/").content.decode())[1]
+    body = {"idempotency_key": key, "caption": "Sea"}
+    first = mine.post("/", {"photos": upload(), **body}).headers["Location"]
+    assert mine.post("/", {"photos": upload(), **body}).headers["Location"] == first
+    other = mine.post("/", {"photos": upload(photo_bytes(size=(64, 64))), **body}).headers["Location"]
+    assert other != first
+    assert mine.post("/", {"photos": upload(), **body, "caption": "Other"}).headers["Location"] not in (first, other)
+    assert Post.objects.count() == 3
+
+
+@pytest.mark.parametrize("key", ["", "x", "\0", "0" * 1000])
+def test_a_form_whose_key_is_none_is_taken_as_before(mine, upload, key):
+    for _ in range(2):
+        assert mine.post("/", {"photos": upload(), "idempotency_key": key}).status_code == 302
+    assert Post.objects.count() == 2
+
+
+class TestLogin:
+    """Whoever is not logged in any more gets to the login, and from there back."""
+
+    @pytest.mark.parametrize(
+        ("method", "name"),
+        [
+            ("get", "post-page"),
+            ("get", "post-progress"),
+            ("post", "post-page-steer"),
+            ("post", "post-page-retry"),
+            ("post", "post-page-delete"),
+            ("post", "post-page-unchoose"),
+            ("post", "post-page-show-all"),
+        ],
+    )
+    def test_scripts_are_told_where_to_go(self, client, ready_post, method, name):
+        shown = f"http://testserver{url('post-page', ready_post.pk)}?request=1#result"
+        headers = {"HX-Request": "true", "HX-Current-URL": shown}
+        answer = getattr(client, method)(url(name, ready_post.pk), headers=headers)
+        assert (answer.status_code, answer.content) == (401, b"")
+        back = quote(f"{url('post-page', ready_post.pk)}?request=1", safe="/")
+        assert answer.headers["HX-Redirect"] == f"/accounts/login/?next={back}"
+
+    @pytest.mark.parametrize("shown", ["http://elsewhere.example/", "http://testserver//elsewhere.example/", "", "x"])
+    def test_no_foreign_page_is_gone_back_to(self, client, shown):
+        answer = client.post("/", headers={"HX-Request": "true", "HX-Current-URL": shown})
+        assert answer.headers["HX-Redirect"] == "/accounts/login/?next=/"
+
+    def test_a_form_leads_back_to_its_page(self, client, ready_post):
+        page = url("post-page", ready_post.pk)
+        steer = url("post-page-steer", ready_post.pk)
+        assert client.post(steer).headers["Location"] == f"/accounts/login/?next={page}"
+        referer = {"Referer": f"http://testserver{page}?request=1"}
+        assert client.post(steer, headers=referer).headers["Location"] == f"/accounts/login/?next={page}%3Frequest%3D1"
+
+    def test_a_host_s_own_login(self, client, settings):
+        settings.LOGIN_URL = "https://id.example/login?site=songs"
+        answer = client.post("/", headers={"HX-Request": "true", "HX-Current-URL": "http://testserver/?page=2"})
+        back = quote("http://testserver/?page=2", safe="/")
+        assert answer.headers["HX-Redirect"] == f"https://id.example/login?site=songs&next={back}"
+
+    def test_a_host_that_asks_everybody_to_log_in(self, client, settings):
+        settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
+        assert client.post("/", headers={"HX-Request": "true"}).status_code == 401
+
+
+def test_steering_by_the_script(mine, ready_post):
+    headers = {"HX-Request": "true"}
+    answer = mine.post(url("post-page-steer", ready_post.pk), {"text": "upbeat"}, headers=headers)
+    request = ready_post.requests.get(text="upbeat")
+    assert answer.headers["HX-Redirect"] == f"{url('post-page', ready_post.pk)}?request={request.pk}#result"
+    refused = mine.post(url("post-page-steer", ready_post.pk), {"text": "..."}, headers=headers)
+    assert refused.status_code == 422
+    assert "<html" not in refused.content.decode()
+    assert "Say it in words" in refused.content.decode()
+    assert 'value="..."' in refused.content.decode()
+    Post.objects.update(state=State.FAILED, reason="photo_unreadable")
+    answer = mine.post(url("post-page-steer", ready_post.pk), {"text": "upbeat"}, headers=headers)
+    assert "could not be read" in answer.content.decode()
+
+
+def test_lists_show_thumbnails(mine, ready_post):
+    page = mine.get("/").content.decode()
+    for address, sides in (
+        (url("post-photo", ready_post.pk, 0), (192, 384)),
+        (url("sample", "coffee"), (72, 144)),
+    ):
+        assert f'src="{address}?side={sides[0]}" srcset="{address}?side={sides[1]} 2x"' in page
+        for side in sides:
+            answer = mine.get(f"{address}?side={side}")
+            assert answer.headers["Content-Type"] == "image/webp"
+            assert Image.open(BytesIO(answer.getvalue())).size == (side, side)
+
+
+def test_pages_are_compressed_and_photos_are_not(mine, ready_post):
+    headers = {"Accept-Encoding": "gzip"}
+    page = mine.get("/", headers=headers)
+    assert page.headers["Content-Encoding"] == "gzip"
+    assert len(page.content) < len(mine.get("/").content) / 2
+    for address in (url("post-photo", ready_post.pk, 0), url("sample", "coffee"), f"{url('sample', 'coffee')}?side=72"):
+        photo = mine.get(address, headers=headers)
+        _ = photo.getvalue() if photo.streaming else photo.content  # read to its end, it is closed
+        assert "Content-Encoding" not in photo.headers

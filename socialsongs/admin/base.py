@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from ..models import Post, PostPhoto, Rule, Song, Suggestion
+from ..models import Post, PostPhoto, Rule, Song, Suggestion, Thumbnail
 
 COLOURS = {
     "published": "#1a7f37", "ready": "#1a7f37", "active": "#1a7f37",
@@ -32,6 +32,8 @@ def badge(state: str, note: str = "") -> SafeString:
 
 def picture(post: Post, photo: PostPhoto, side: int) -> SafeString:
     url = reverse("socialsongs:post-photo", args=[post.pk, photo.position])
+    if small := next((size for size in Thumbnail.Side.values if size >= 2 * side), None):
+        url = f"{url}?side={small}"
     return format_html(
         '<img src="{}" alt="" loading="lazy" style="max-width:{}px;max-height:{}px;border-radius:6px">', url, side, side
     )

@@ -8,7 +8,9 @@ from typing import Any
 
 from django.db import transaction
 from django.http import FileResponse, Http404
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.utils.cache import get_conditional_response
 from django.utils.decorators import method_decorator
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
@@ -19,7 +21,7 @@ from rest_framework.response import Response
 
 from ..bodies import photo_bytes
 from ..conf import config
-from ..models import Post, PostAccess, PostPhoto, RecommendationRequest, State, Suggestion
+from ..models import Post, PostAccess, PostPhoto, RecommendationRequest, State, Suggestion, Thumbnail
 from ..selectors.posts import (
     default_request,
     find_post,
@@ -30,9 +32,10 @@ from ..selectors.posts import (
     suggestions_of,
 )
 from ..services.access import note_reads
-from ..services.feedback import choose_song, clear_choice, log_impressions, record_feedback
+from ..services.feedback import choose_song, clear_choice, log_impressions, record_feedback, show_hidden
 from ..services.posts import create_post, delete_post, retry_post
 from ..services.requests import request_recommendations, wait_for_answer
+from ..services.thumbnails import thumbnail
 from .base import ApiView, FeedbackThrottle, Json, Newest, ReadThrottle, RequestThrottle, UploadThrottle, person
 from .problem import problems
 from .schema import BYTES, location, operation, retry_after
@@ -263,19 +266,42 @@ class PostPhotoFile(ApiView):
 
     @operation(
         operation_id="readPhoto",
-        responses={(200, "image/jpeg"): BYTES},
+        parameters=[
+            OpenApiParameter(
+                "side",
+                OpenApiTypes.INT,
+                enum=Thumbnail.Side.values,
+                description="A thumbnail instead, as WebP: a square from the photo's middle, so many pixels wide.",
+            )
+        ],
+        responses={(200, "image/jpeg"): BYTES, (200, "image/webp"): BYTES, 304: None},
     )
-    def get(self, request: Request, post_id: uuid.UUID, position: int) -> FileResponse:
+    def get(self, request: Request, post_id: uuid.UUID, position: int) -> HttpResponseBase:
         """A photo of a post, as JPEG."""
         photo = get_object_or_404(PostPhoto, post=find(request, post_id, PostAccess.Door.PHOTO), position=position)
-        try:
-            file = photo.image.storage.open(str(photo.image.name))
-        except FileNotFoundError:
-            raise Http404 from None
-        response = FileResponse(file, content_type="image/jpeg")
+        side = self.side(request)
+        etag = f'"{photo.pk}-{side or "photo"}"'  # a stored photo never changes
+        response = get_conditional_response(request, etag=etag) or self.file(photo, side)
+        response["ETag"] = etag
         response["Cache-Control"] = "private, max-age=86400"
         response["X-Content-Type-Options"] = "nosniff"
         return response
+
+    def side(self, request: Request) -> int | None:
+        asked = request.query_params.get("side")
+        if asked is None:
+            return None
+        if asked not in map(str, Thumbnail.Side.values):
+            raise ValidationError({"side": [f"Ask for one of {', '.join(map(str, Thumbnail.Side.values))}."]})
+        return int(asked)
+
+    def file(self, photo: PostPhoto, side: int | None) -> FileResponse:
+        try:
+            if side:
+                return FileResponse(thumbnail(photo=photo, side=side), content_type="image/webp")
+            return FileResponse(photo.image.storage.open(str(photo.image.name)), content_type="image/jpeg")
+        except FileNotFoundError:
+            raise Http404 from None
 
 
 class PostChoice(ApiView):
@@ -329,3 +355,13 @@ class PostFeedback(ApiView):
                 for event in form.validated_data["events"]
             ]
         return Response({"recorded": told.count(True), "known": told.count(False)})
+
+
+class HiddenSong(ApiView):
+    throttle_classes = [FeedbackThrottle]
+
+    @operation(operation_id="showHiddenSong", responses={204: None})
+    def delete(self, request: Request, post_id: uuid.UUID, song_id: uuid.UUID) -> Response:
+        """Take back that you hid a song: it is in the post's lists again. One that you did not hide stays as it is."""
+        show_hidden(post=find_own(request, post_id), user=person(request), song_ids=[song_id])
+        return Response(status=204)

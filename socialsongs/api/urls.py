@@ -4,6 +4,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from .base import Unknown
 from .contract import SPECTACULAR
 from .posts import (
+    HiddenSong,
     PostChoice,
     PostDetail,
     PostFeedback,
@@ -28,6 +29,7 @@ urlpatterns = [
     ),
     path("v1/posts/<uuid:post_id>/choice", PostChoice.as_view(), name="post-choice"),
     path("v1/posts/<uuid:post_id>/feedback", PostFeedback.as_view(), name="post-feedback"),
+    path("v1/posts/<uuid:post_id>/hidden/<uuid:song_id>", HiddenSong.as_view(), name="post-hidden"),
     path("v1/songs", Songs.as_view(), name="songs"),
     path("v1/songs/<uuid:song_id>", SongDetail.as_view(), name="song"),
     path("v1/songs/<uuid:song_id>/preview", SongPreview.as_view(), name="song-preview"),

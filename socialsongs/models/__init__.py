@@ -3,7 +3,7 @@
 from .access import PostAccess
 from .claimable import Claimable, State
 from .photo import PhotoAnalysis, PhotoSubject
-from .post import Post, PostPhoto
+from .post import Post, PostPhoto, Thumbnail
 from .release import EMBEDDING_DIM, SEARCH_DIM, ModelRelease
 from .rule import Rule
 from .song import Song, SongEmbedding
@@ -29,5 +29,6 @@ __all__ = [
     "State",
     "Suggestion",
     "Taste",
+    "Thumbnail",
     "Worker",
 ]

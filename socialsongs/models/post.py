@@ -73,3 +73,25 @@ class PostPhoto(models.Model):
 
     def __str__(self) -> str:
         return f"{self.post_id} #{self.position}"
+
+
+class Thumbnail(models.Model):
+    """A small copy of a photo, made when it is first asked for; a square from its middle."""
+
+    class Side(models.IntegerChoices):
+        """In pixels: for a tile in a list, and for one on a screen with twice the pixels."""
+
+        TILE = 192
+        FINE_TILE = 384
+
+    photo = models.ForeignKey(PostPhoto, on_delete=models.CASCADE, related_name="thumbnails")
+    side = models.PositiveSmallIntegerField(choices=Side.choices)
+    image = models.FileField(upload_to="thumbnails/", max_length=200)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["photo", "side"], name="socialsongs_thumbnail_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.photo_id} at {self.side}"

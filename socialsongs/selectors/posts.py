@@ -82,8 +82,21 @@ def hidden_songs(*, post: Post) -> QuerySet[Feedback, UUID]:
 
 def suggestions_of(*, request: RecommendationRequest) -> QuerySet[Suggestion]:
     """Best first; songs that were hidden in any list of the post, or left the catalogue, are gone."""
-    shown = request.suggestions.filter(song__status="published").select_related("song", "release").order_by("rank")
+    shown = _published(request)
     return shown if request.post is None else shown.exclude(song__in=hidden_songs(post=request.post))
+
+
+def hidden_suggestions(*, request: RecommendationRequest) -> QuerySet[Suggestion]:
+    """Those that ``suggestions_of`` leaves out because they were hidden."""
+    return (
+        _published(request).filter(song__in=hidden_songs(post=request.post))
+        if request.post
+        else Suggestion.objects.none()
+    )
+
+
+def _published(request: RecommendationRequest) -> QuerySet[Suggestion]:
+    return request.suggestions.filter(song__status="published").select_related("song", "release").order_by("rank")
 
 
 def answerable_requests(*, bulk: bool) -> QuerySet[RecommendationRequest]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -58,6 +58,21 @@ def record_feedback(
         if suggestion is None:
             raise NotSuggested(f"The song {song_id} was not suggested for this post, or not in this list.")
         return _record(suggestion=suggestion, user=user, kind=kind)
+
+
+def show_hidden(*, post: Post, user: Person, song_ids: Collection[uuid.UUID] | None = None) -> int:
+    """Take back that songs were hidden, in whichever list of the post; None: all of them. Returns how many songs.
+
+    It was a slip, so nothing of it counts any more. Raises UnknownPost.
+    """
+    with transaction.atomic():
+        lock_post(post=post)
+        hidden = Feedback.objects.filter(request__post=post, user=user, kind=Feedback.Kind.HIDE)
+        if song_ids is not None:
+            hidden = hidden.filter(song__in=song_ids)
+        songs = hidden.values("song").distinct().count()
+        hidden.delete()
+    return songs
 
 
 def log_impressions(*, request: RecommendationRequest, shown: Sequence[Suggestion], user: Person) -> int:

@@ -44,7 +44,7 @@ def create_post(
         raise TooManyPhotos(f"There are {len(uploads)} photos; a post holds at most {limit}.")
     fingerprint = ""
     if idempotency_key:
-        fingerprint = _fingerprint(uploads=uploads, caption=caption, visibility=visibility)
+        fingerprint = body_digest(uploads=uploads, caption=caption, visibility=visibility)
         if earlier := _earlier_post(owner=owner, key=idempotency_key, fingerprint=fingerprint):
             return earlier, False
     _check_waiting(owner=owner, more=len(uploads))
@@ -111,7 +111,8 @@ def _store(*, post: Post, photos: Sequence[CleanPhoto]) -> None:
         raise
 
 
-def _fingerprint(*, uploads: Sequence[UploadedFile[Any]], caption: str, visibility: str) -> str:
+def body_digest(*, uploads: Sequence[UploadedFile[Any]], caption: str, visibility: str) -> str:
+    """What an idempotency key stands for."""
     digest = hashlib.sha256()
     for text in (caption, visibility):
         digest.update(text.encode() + b"\0")

@@ -6,6 +6,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from ..services.thumbnails import shrunk
+
 PLACES = {
     "coffee": ("skimage", "data/coffee.png"),
     "cat": ("skimage", "data/chelsea.png"),
@@ -16,6 +18,8 @@ PLACES = {
     "temple": ("sklearn", "datasets/images/china.jpg"),
     "flower": ("sklearn", "datasets/images/flower.jpg"),
 }
+# Pixels of their thumbnails: as they are shown, and for screens with twice the pixels.
+SAMPLE_SIDES = (72, 144)
 
 
 @cache
@@ -28,3 +32,8 @@ def sample_photos() -> dict[str, Path]:
             if (path := Path(folder) / place).is_file():
                 found[name] = path
     return found
+
+
+@cache
+def sample_thumbnail(path: Path, side: int) -> bytes:
+    return shrunk(path, side)

@@ -12,6 +12,8 @@ urlpatterns = [
     path("posts/<uuid:post_id>/retry", page(views.retry), name="post-page-retry"),
     path("posts/<uuid:post_id>/delete", page(views.delete), name="post-page-delete"),
     path("posts/<uuid:post_id>/songs/<uuid:song_id>/choose", page(views.choose), name="post-page-choose"),
+    path("posts/<uuid:post_id>/songs/<uuid:song_id>/show", page(views.show_again), name="post-page-show"),
+    path("posts/<uuid:post_id>/songs/show", page(views.show_again), name="post-page-show-all"),
     path("posts/<uuid:post_id>/songs/<uuid:song_id>/<str:kind>", page(views.feedback), name="post-page-feedback"),
     path("posts/<uuid:post_id>/unchoose", page(views.unchoose), name="post-page-unchoose"),
 ]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.contrib.auth.decorators import login_required
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.paginator import Paginator
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -23,21 +23,23 @@ from ..api.problem import status_of
 from ..api.serializers import RecommendationParametersSerializer
 from ..conf import MIB, config
 from ..errors import NotRetryable, NotSuggested, PostFailed, SocialSongsError, UnknownPost, UnknownSong
-from ..models import Feedback, Post, PostAccess, RecommendationRequest, Rule, State, Suggestion
+from ..models import Feedback, Post, PostAccess, RecommendationRequest, Rule, Song, State, Suggestion
 from ..selectors.posts import (
     analysis,
     default_request,
     excerpt,
     find_post,
+    hidden_suggestions,
     manages_post,
     own_posts,
     suggestions_of,
 )
 from ..services.access import note_reads
-from ..services.feedback import choose_song, clear_choice, log_impressions, record_feedback
-from ..services.posts import create_post, delete_post, retry_post
+from ..services.feedback import choose_song, clear_choice, log_impressions, record_feedback, show_hidden
+from ..services.posts import body_digest, create_post, delete_post, retry_post
 from ..services.requests import request_recommendations
-from .samples import sample_photos
+from .login import is_htmx, login_needed
+from .samples import SAMPLE_SIDES, sample_photos, sample_thumbnail
 
 POSTS_PER_PAGE = 12
 # After this long the page says that it may be closed, and asks less often.
@@ -51,6 +53,13 @@ MARKERS = {Suggestion.Origin.EXPLORATION: "something different", **OFFERED}
 OTHERWISE = {**OFFERED, Suggestion.Origin.NEAREST: "the nearest ones"}
 
 
+class Done(NamedTuple):
+    """What somebody has just done with a song: "chosen", "removed", "hidden" or "shown"."""
+
+    what: str
+    song: Song
+
+
 def too_often(request: HttpRequest, throttle: PerUser) -> str:
     """What to tell somebody whose rate, which page and API share, is used up; empty: it is not."""
     if throttle.allow_request(request, None):
@@ -58,11 +67,7 @@ def too_often(request: HttpRequest, throttle: PerUser) -> str:
     return f"That was too often in a short time. Try again in {ceil(throttle.wait())} seconds."
 
 
-def is_htmx(request: HttpRequest) -> bool:
-    return request.headers.get("HX-Request") == "true"
-
-
-@login_required
+@login_needed
 @require_http_methods(["GET", "POST"])
 def home(request: HttpRequest) -> HttpResponse:
     """Pick or drop a photo; the own posts below."""
@@ -80,6 +85,7 @@ def _form(**more: Any) -> dict[str, Any]:
         "max_bytes": limits.MAX_UPLOAD_BYTES,
         "max_megabytes": limits.MAX_UPLOAD_BYTES // MIB,
         "max_photos": limits.MAX_PHOTOS_PER_POST,
+        "idempotency_key": uuid.uuid4(),
         **more,
     }
 
@@ -93,12 +99,13 @@ def _upload(request: HttpRequest) -> HttpResponse:
         uploads = list(request.FILES.getlist("photos"))
         if name := request.POST.get("sample"):
             uploads = [_sample_upload(name)]
-        post, _ = create_post(
-            owner=request.user,  # type: ignore[arg-type]  # login_required
-            uploads=uploads,
-            caption=caption[:2200],
-            visibility=visibility if visibility in Post.Visibility.values else Post.Visibility.PRIVATE,
-        )
+        body: dict[str, Any] = {
+            "uploads": uploads,
+            "caption": caption[:2200],
+            "visibility": visibility if visibility in Post.Visibility.values else Post.Visibility.PRIVATE,
+        }
+        key = _idempotency_key(request.POST.get("idempotency_key", ""), body)
+        post, _ = create_post(owner=request.user, idempotency_key=key, **body)  # type: ignore[arg-type]  # login_needed
     except SocialSongsError as error:
         refused = _refused(request, str(error), caption, 422 if error.retry_after is None else status_of(error))
         if error.retry_after is not None:
@@ -108,8 +115,16 @@ def _upload(request: HttpRequest) -> HttpResponse:
     return HttpResponseClientRedirect(target) if is_htmx(request) else redirect(target)
 
 
+def _idempotency_key(form: str, body: dict[str, Any]) -> str:
+    """Of a form and what it holds: sent twice it is one post, and the same form with another photo is another post."""
+    try:
+        return f"page-{uuid.UUID(form)}-{body_digest(**body)}"
+    except ValueError:
+        return ""  # a page from before forms had keys
+
+
 def _refused(request: HttpRequest, problem: str, caption: str, status: int) -> HttpResponse:
-    context = _form(error=problem, caption=caption)
+    context = _form(error=problem, caption=caption, visibility=request.POST.get("visibility"))
     if is_htmx(request):
         return render(request, "socialsongs/_error.html", context, status=status)
     page = Paginator(own_posts(user=request.user), POSTS_PER_PAGE).get_page(1)
@@ -128,34 +143,41 @@ def _sample_upload(name: str) -> SimpleUploadedFile:
     return SimpleUploadedFile(path.name, path.read_bytes())
 
 
-@login_required
+@login_needed
 @require_GET
-def sample(request: HttpRequest, name: str) -> FileResponse:
-    response = FileResponse(_sample_path(name).open("rb"))
+def sample(request: HttpRequest, name: str) -> HttpResponseBase:
+    """The photo, or with ``?side=`` a thumbnail of it."""
+    path, side = _sample_path(name), request.GET.get("side", "")
+    if side not in map(str, SAMPLE_SIDES):
+        response: HttpResponseBase = FileResponse(path.open("rb"))
+    else:
+        response = HttpResponse(sample_thumbnail(path, int(side)), content_type="image/webp")
     response["Cache-Control"] = "private, max-age=86400"
     return response
 
 
-@login_required
+@login_needed
 @require_GET
 def post_page(request: HttpRequest, post_id: uuid.UUID) -> HttpResponse:
     return render(request, "socialsongs/post.html", _post(request, post_id))
 
 
-@login_required
+@login_needed
 @require_GET
 def progress(request: HttpRequest, post_id: uuid.UUID) -> HttpResponse:
     """The part of the page that waits; asked again and again until there is something to see."""
     return render(request, "socialsongs/_result.html", _post(request, post_id))
 
 
-def _post(request: HttpRequest, post_id: uuid.UUID) -> dict[str, Any]:
+def _post(request: HttpRequest, post_id: uuid.UUID, done: Done | None = None) -> dict[str, Any]:
+    """``done``: what somebody has just done with a song, for the part of the page that is about it."""
     post = find_post(user=request.user, post_id=post_id)
     if post is None:
         raise Http404("There is no such post, or it is not yours to see.")
-    note_reads(reader=request.user, posts=[post], door=PostAccess.Door.PAGE)  # type: ignore[arg-type]  # login_required
+    note_reads(reader=request.user, posts=[post], door=PostAccess.Door.PAGE)  # type: ignore[arg-type]  # login_needed
     manages, own = manages_post(user=request.user, post=post), post.owner_id == request.user.pk
     context: dict[str, Any] = {"post": post, "manages": manages, "own": own, "most_characters": MOST_CHARACTERS}
+    context["done"] = done
     context |= _progress(post)
     asked = _asked(request, post) if manages else None
     if asked is None:
@@ -168,10 +190,10 @@ def _post(request: HttpRequest, post_id: uuid.UUID) -> dict[str, Any]:
         context |= {"steered": asked, **_progress(asked)}
         if asked.state != State.READY:
             return context
-    context |= _found(post, asked)
+    context |= _found(post, asked, done)
     if own and context["cards"]:
         shown = [card["suggestion"] for card in context["cards"]]
-        log_impressions(request=asked, shown=shown, user=request.user)  # type: ignore[arg-type]  # login_required
+        log_impressions(request=asked, shown=shown, user=request.user)  # type: ignore[arg-type]  # login_needed
     return context
 
 
@@ -196,9 +218,9 @@ def _asked(request: HttpRequest, post: Post) -> RecommendationRequest | None:
     return get_object_or_404(post.requests, pk=key)
 
 
-def _found(post: Post, asked: RecommendationRequest) -> dict[str, Any]:
+def _found(post: Post, asked: RecommendationRequest, done: Done | None) -> dict[str, Any]:
     """Suggestions with their lines, but for the chosen song, and all tags; a reason points at the region where its tag
-    was seen best."""
+    was seen best. A song that was hidden a moment ago keeps its place in ``rows``, for the way back."""
     seen = [
         {**tag, "photo": photo.position, "percent": round(tag["score"] * 100)}
         for photo in post.photos.all()
@@ -209,9 +231,15 @@ def _found(post: Post, asked: RecommendationRequest) -> dict[str, Any]:
     by_name = {tag["name"]: tag for tag in reversed(seen)}
     others = suggestions_of(request=asked).exclude(song=post.chosen_song_id)
     cards = [_card(suggestion, by_name) for suggestion in others]
+    hidden = list(hidden_suggestions(request=asked).exclude(song=post.chosen_song_id))
+    just_hidden = [row for row in hidden if done and done.what == "hidden" and row.song_id == done.song.pk]
+    rows = [*cards, *({"suggestion": row, "just_hidden": True} for row in just_hidden)]
     origins = {card["suggestion"].origin for card in cards}
     return {
         "cards": cards,
+        "rows": sorted(rows, key=lambda row: row["suggestion"].rank),
+        "hidden": [row.song for row in hidden if row not in just_hidden],
+        "all_hidden": bool(hidden) and not cards,
         "confident": asked.confident is not False,  # answers from before releases knew count as they did
         "otherwise": " or ".join(text for origin, text in OTHERWISE.items() if origin in origins) or "the nearest ones",
         "notice": reasons.notice_of(asked.notice),
@@ -239,10 +267,10 @@ def _own(request: HttpRequest, post_id: uuid.UUID) -> Post:
     return get_object_or_404(own_posts(user=request.user), pk=post_id)
 
 
-def _again(request: HttpRequest, post: Post) -> HttpResponse:
+def _again(request: HttpRequest, post: Post, done: Done | None = None) -> HttpResponse:
     """The result part for htmx, the whole page without it."""
     if is_htmx(request):
-        return render(request, "socialsongs/_result.html", _post(request, post.pk))
+        return render(request, "socialsongs/_result.html", _post(request, post.pk, done))
     return redirect(_page(post, _asked(request, post)))
 
 
@@ -252,7 +280,7 @@ def _page(post: Post, asked: RecommendationRequest | None) -> str:
     return f"{reverse('socialsongs:post-page', args=[post.pk])}{query}#result"
 
 
-@login_required
+@login_needed
 @require_POST
 def steer(request: HttpRequest, post_id: uuid.UUID) -> HttpResponse:
     """Ask for other songs, by a few words; none lead back to the first songs."""
@@ -266,37 +294,40 @@ def steer(request: HttpRequest, post_id: uuid.UUID) -> HttpResponse:
     try:
         asked = request_recommendations(post=post, text=text) if text else None
     except PostFailed:
-        asked = None  # the page says so
+        return _again(request, post)  # the page says so
     except UnknownPost as error:
         raise Http404(str(error)) from error
-    return redirect(_page(post, asked))
+    target = _page(post, asked)
+    return HttpResponseClientRedirect(target) if is_htmx(request) else redirect(target)
 
 
 def _not_steered(request: HttpRequest, post: Post, text: str, problem: str, status: int) -> HttpResponse:
     context = _post(request, post.pk) | {"text": text, "error": problem}
-    return render(request, "socialsongs/post.html", context, status=status)
+    template = "socialsongs/_result.html" if is_htmx(request) else "socialsongs/post.html"
+    return render(request, template, context, status=status)
 
 
-@login_required
+@login_needed
 @require_POST
 def choose(request: HttpRequest, post_id: uuid.UUID, song_id: uuid.UUID) -> HttpResponse:
     post = _own(request, post_id)
     try:
-        choose_song(post=post, user=request.user, song_id=song_id, request=_asked(request, post))  # type: ignore[arg-type]
+        song = choose_song(post=post, user=request.user, song_id=song_id, request=_asked(request, post))  # type: ignore[arg-type]
     except (UnknownPost, UnknownSong) as error:
         raise Http404(str(error)) from error
-    return _again(request, post)
+    return _again(request, post, Done("chosen", song))
 
 
-@login_required
+@login_needed
 @require_POST
 def unchoose(request: HttpRequest, post_id: uuid.UUID) -> HttpResponse:
     post = _own(request, post_id)
+    song = post.chosen_song
     clear_choice(post=post)
-    return _again(request, post)
+    return _again(request, post, Done("removed", song) if song else None)
 
 
-@login_required
+@login_needed
 @require_POST
 def feedback(request: HttpRequest, post_id: uuid.UUID, song_id: uuid.UUID, kind: str) -> HttpResponse:
     """Play, skip or hide; a hidden song leaves the list."""
@@ -307,10 +338,25 @@ def feedback(request: HttpRequest, post_id: uuid.UUID, song_id: uuid.UUID, kind:
         record_feedback(post=post, user=request.user, song_id=song_id, kind=kind, request=_asked(request, post))  # type: ignore[arg-type]
     except (UnknownPost, NotSuggested) as error:
         raise Http404(str(error)) from error
-    return _again(request, post) if kind == Feedback.Kind.HIDE else HttpResponse(status=204)
+    if kind != Feedback.Kind.HIDE:
+        return HttpResponse(status=204)
+    return _again(request, post, Done("hidden", Song.objects.get(pk=song_id)))
 
 
-@login_required
+@login_needed
+@require_POST
+def show_again(request: HttpRequest, post_id: uuid.UUID, song_id: uuid.UUID | None = None) -> HttpResponse:
+    """Take back that a song was hidden; without one, that any was."""
+    post = _own(request, post_id)
+    try:
+        show_hidden(post=post, user=request.user, song_ids=None if song_id is None else [song_id])  # type: ignore[arg-type]
+    except UnknownPost as error:
+        raise Http404(str(error)) from error
+    song = Song.objects.filter(pk=song_id).first() if song_id else None
+    return _again(request, post, Done("shown", song) if song else None)
+
+
+@login_needed
 @require_POST
 def retry(request: HttpRequest, post_id: uuid.UUID) -> HttpResponse:
     post = _own(request, post_id)
@@ -321,7 +367,7 @@ def retry(request: HttpRequest, post_id: uuid.UUID) -> HttpResponse:
     return _again(request, post)
 
 
-@login_required
+@login_needed
 @require_POST
 def delete(request: HttpRequest, post_id: uuid.UUID) -> HttpResponse:
     delete_post(post=_own(request, post_id))

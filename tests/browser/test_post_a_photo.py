@@ -1,80 +1,16 @@
 """A person with a browser posts a photo and picks a song. Real server, real worker, real Chromium."""
 
-import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
 
-from socialsongs import dispatch
-from socialsongs.models import Feedback, Post, SongEmbedding, State
-from socialsongs.site.demo import answers
-from socialsongs.site.processes import WEB, WORKER
+from socialsongs.models import Feedback, Post, State
 
-from ..processes import free_port, process, wait_until
+from .conftest import BROWSER
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.worker,
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
-]
-expect = playwright.expect
-
-
-@pytest.fixture(scope="module")
-def browser():
-    # Playwright runs an event loop in this thread; Django's ORM is still used from it, in turns.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    arguments = ["--disable-background-networking", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
-    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
-
-
-@pytest.fixture
-def worker(tmp_path):
-    call_command("import_songs", sample=True, verbosity=0)
-    call_command("releases", "register")
-    log = tmp_path / "worker.log"
-    with process(WORKER, log):
-        dispatch.send(dispatch.DRAIN_BULK)
-        wait_until(lambda: not SongEmbedding.objects.exclude(state=State.READY).exists(), log)
-        yield log
-
-
-@pytest.fixture
-def site(tmp_path, db):
-    address = f"127.0.0.1:{free_port()}"
-    log = tmp_path / "web.log"
-    with process([*WEB, address], log):
-        wait_until(lambda: answers(f"http://{address}"), log)
-        yield f"http://{address}"
-
-
-@pytest.fixture
-def page(browser, site, alice):
-    alice.set_password("correct horse")
-    alice.save()
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    problems = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.goto(site)
-    page.get_by_label("Name").fill("alice")
-    page.get_by_label("Password").fill("correct horse")
-    page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("heading", name="Which song goes with your photo?")).to_be_visible()
-    yield page
-    context.close()
-    assert not problems
+pytestmark = [*BROWSER, pytest.mark.worker]
+expect = pytest.importorskip("playwright.sync_api").expect
 
 
 def sample(name):
@@ -106,7 +42,7 @@ def test_from_photo_to_song(worker, page):
     page.keyboard.press("Enter")
     expect(cards).to_have_count(9)
     expect(cards.first.get_by_role("heading")).to_have_text(second)
-    expect(cards.first).to_be_focused()
+    expect(page.get_by_role("button", name=f"Undo: show {first} again")).to_be_focused()
 
     cards.first.get_by_role("button", name=re.compile("Choose")).click()
     expect(page.get_by_role("region", name="Chosen song").get_by_role("heading")).to_have_text(second)
@@ -117,7 +53,9 @@ def test_from_photo_to_song(worker, page):
 
     page.reload()
     expect(page.get_by_role("region", name="Chosen song").get_by_role("heading")).to_have_text(second)
-    page.get_by_role("button", name="Choose another").click()
+    page.get_by_role("link", name="Choose another").click()
+    expect(cards).to_have_count(8)
+    page.get_by_role("button", name="Remove song").click()
     expect(cards).to_have_count(9)
 
 
@@ -141,7 +79,7 @@ def test_other_songs_by_a_few_words_and_back(worker, page):
     choice = Feedback.objects.get(kind="choose")
     assert (choice.request.text, choice.rank) == ("dancing all night", 2)
 
-    page.get_by_role("button", name="Choose another").click()
+    page.get_by_role("button", name="Remove song").click()
     expect(cards).to_have_count(10)
     page.get_by_role("link", name="Back to the first songs").click()
     expect(cards.first.get_by_role("heading")).to_have_text(first)

@@ -1,0 +1,59 @@
+"""Small copies of photos for lists, made when they are first asked for and kept beside the photos."""
+
+from __future__ import annotations
+
+import io
+import logging
+import uuid
+from pathlib import Path
+from typing import IO
+
+from django.core.files.base import ContentFile
+from django.db import DatabaseError, transaction
+from PIL import Image, ImageOps
+
+from ..models import PostPhoto, Thumbnail
+
+QUALITY = 72
+
+logger = logging.getLogger(__name__)
+
+
+def thumbnail(*, photo: PostPhoto, side: int) -> IO[bytes]:
+    """WebP of a square from the photo's middle. Raises FileNotFoundError when the photo's file is gone."""
+    if kept := Thumbnail.objects.filter(photo=photo, side=side).first():
+        try:
+            return kept.image.storage.open(str(kept.image.name))
+        except FileNotFoundError:
+            kept.delete()  # the storage lost it: made anew
+    with photo.image.storage.open(str(photo.image.name)) as file:
+        webp = shrunk(file, side)
+    try:
+        _keep(photo=photo, side=side, webp=webp)
+    except (OSError, DatabaseError) as error:  # a full disk, a database that is read-only: shown all the same
+        logger.warning("The thumbnail of photo %s could not be kept: %s", photo.pk, error)
+    return io.BytesIO(webp)
+
+
+def shrunk(file: IO[bytes] | Path, side: int) -> bytes:
+    with Image.open(file) as image:
+        image.draft("RGB", (2 * side, 2 * side))  # JPEG: decode at a fraction of its size
+        square = ImageOps.fit(image.convert("RGB"), (side, side), Image.Resampling.LANCZOS)
+    webp = io.BytesIO()
+    square.save(webp, "WEBP", quality=QUALITY)
+    return webp.getvalue()
+
+
+def _keep(*, photo: PostPhoto, side: int, webp: bytes) -> None:
+    """A row and its file, unless somebody else was first or the photo was deleted meanwhile."""
+    file = Thumbnail(photo=photo, side=side).image
+    file.save(f"{uuid.uuid4().hex}.webp", ContentFile(webp), save=False)
+    created = False
+    try:
+        with transaction.atomic():
+            if PostPhoto.objects.select_for_update(no_key=True).filter(pk=photo.pk).exists():
+                kept = {"image": file.name}
+                _, created = Thumbnail.objects.get_or_create(photo=photo, side=side, defaults=kept)
+    finally:
+        if not created:
+            file.storage.delete(str(file.name))

@@ -1,0 +1,36 @@
+"use strict";
+
+// A page that waits for songs never gives up: after an answer that failed it asks again, less and less often, and at once
+// when the network or the person is back.
+{
+  const FIRST = 1000;
+  const LONGEST = 30_000;
+  let failures = 0;
+  let timer = null;
+
+  const ask = () => {
+    clearTimeout(timer);
+    timer = null;
+    const waiting = document.querySelector("[data-poll]");
+    if (!waiting) return;
+    const told = () => {};  // by the events below
+    htmx.ajax("GET", waiting.getAttribute("hx-get"), { source: waiting, target: "#result" }).catch(told);
+  };
+
+  const later = (event) => {
+    if (!event.target.matches("[data-poll]")) return;
+    const most = Math.min(LONGEST, FIRST * 2 ** failures);
+    failures += 1;
+    clearTimeout(timer);
+    timer = setTimeout(ask, most * (0.5 + Math.random() / 2));  // not all pages in the same moment
+    page.say(`${page.reason(event)} The photo is safe: this page asks again by itself.`, { trouble: true });
+  };
+
+  for (const kind of ["responseError", "sendError", "timeout", "sendAbort"]) document.addEventListener(`htmx:${kind}`, later);
+  document.addEventListener("htmx:afterSwap", () => { failures = 0; });
+  window.addEventListener("online", () => {
+    failures = 0;
+    if (timer) ask();
+  });
+  document.addEventListener("visibilitychange", () => { if (timer && !document.hidden) ask(); });
+}

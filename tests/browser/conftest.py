@@ -1,0 +1,86 @@
+"""A real server, a real worker and a real Chromium, and alice who is logged in."""
+
+import os
+import shutil
+
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.core.management import call_command
+
+from socialsongs import dispatch
+from socialsongs.models import SongEmbedding, State
+from socialsongs.site.demo import answers
+from socialsongs.site.processes import WEB, WORKER
+
+from ..processes import free_port, process, wait_until
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+# Of every module of tests here. Numbers begin anew with each test, so that content types have the same ones in all of
+# them: the site goes on from test to test and remembers them.
+BROWSER = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True, reset_sequences=True),
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    # Playwright runs an event loop in this thread; Django's ORM is still used from it, in turns.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    arguments = ["--disable-background-networking", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def worker(tmp_path):
+    call_command("import_songs", sample=True, verbosity=0)
+    call_command("releases", "register")
+    log = tmp_path / "worker.log"
+    with process(WORKER, log):
+        dispatch.send(dispatch.DRAIN_BULK)
+        wait_until(lambda: not SongEmbedding.objects.exclude(state=State.READY).exists(), log)
+        yield log
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, django_db_setup, django_db_blocker):
+    """Of all tests of a module: it starts for seconds."""
+    with django_db_blocker.unblock():
+        call_command("flush", interactive=False, verbosity=0)
+    address = f"127.0.0.1:{free_port()}"
+    log = tmp_path_factory.mktemp("site") / "web.log"
+    with process([*WEB, address], log):
+        wait_until(lambda: answers(f"http://{address}"), log)
+        yield f"http://{address}"
+
+
+@pytest.fixture(scope="session")
+def password():
+    """“correct horse” as it is stored."""
+    return make_password("correct horse")
+
+
+@pytest.fixture
+def page(browser, site, alice, password, client):
+    """The home page of alice."""
+    alice.password = password
+    alice.save()
+    client.force_login(alice)
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": site}])
+    page = context.new_page()
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(site)
+    page.get_by_role("heading", name="Which song goes with your photo?").wait_for()
+    yield page
+    context.close()
+    assert not problems
