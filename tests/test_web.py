@@ -453,6 +453,11 @@ class TestLogin:
         back = quote(f"{url('post-page', ready_post.pk)}?request=1", safe="/")
         assert answer.headers["HX-Redirect"] == f"/accounts/login/?next={back}"
 
+    def test_photos_are_not_read_for_it(self, client, upload):
+        large = bytes(1_000_000)
+        assert client.post("/", {"photos": upload(large)}, headers={"HX-Request": "true"}).status_code == 401
+        assert client.post("/", {"photos": upload(large)}).status_code == 413
+
     @pytest.mark.parametrize("shown", ["http://elsewhere.example/", "http://testserver//elsewhere.example/", "", "x"])
     def test_no_foreign_page_is_gone_back_to(self, client, shown):
         answer = client.post("/", headers={"HX-Request": "true", "HX-Current-URL": shown})

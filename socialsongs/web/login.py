@@ -31,13 +31,13 @@ def login_needed(view: View) -> View:
 
     @wraps(view)
     def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        return view(request, *args, **kwargs) if request.user.is_authenticated else _to_login(request, **kwargs)
+        return view(request, *args, **kwargs) if request.user.is_authenticated else to_login(request, **kwargs)
 
     inner.login_required = False  # type: ignore[attr-defined]  # a host's LoginRequiredMiddleware leaves it to us
     return inner
 
 
-def _to_login(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+def to_login(request: HttpRequest, **kwargs: Any) -> HttpResponse:
     back = _page(request, **kwargs)
     host = urlsplit(resolve_url(settings.LOGIN_URL)).netloc
     if host and host != request.get_host():

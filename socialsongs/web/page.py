@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 from django.db import Error, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -15,6 +16,7 @@ from ..api.problem import TITLES, status_of, unavailable
 from ..bodies import READING_ERRORS, STRANGER_BYTES, check_body, named, photo_bytes
 from ..errors import BodyRefused, BodyTooLarge, SocialSongsError
 from ..outages import is_outage
+from .login import is_htmx, to_login
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +33,13 @@ def page(view: View) -> View:
     @csrf_exempt
     @transaction.non_atomic_requests
     @wraps(view)
-    def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             check_size(request)
             return protected(request, *args, **kwargs)
         except BodyRefused as error:
+            if isinstance(error, BodyTooLarge) and is_htmx(request) and not request.user.is_authenticated:
+                return to_login(request, **kwargs)  # photos of somebody whose login has ended, unread
             return refused(request, error)
         except READING_ERRORS as error:
             return refused(request, named(error))
@@ -59,7 +63,7 @@ def check_size(request: HttpRequest) -> None:
 def refused(request: HttpRequest, error: SocialSongsError) -> HttpResponse:
     """A page, or for htmx a part of one, which does not look for the person: it might be that nobody can."""
     status = status_of(error)
-    template = "_error" if request.headers.get("HX-Request") == "true" else "refused"
+    template = "_error" if is_htmx(request) else "refused"
     context = {"title": TITLES[status], "error": str(error)}
     response = HttpResponse(render_to_string(f"socialsongs/{template}.html", context), status=status)
     if error.retry_after is not None:

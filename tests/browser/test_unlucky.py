@@ -15,10 +15,10 @@ pytestmark = BROWSER
 expect = pytest.importorskip("playwright.sync_api").expect
 
 
-def photo(name="sea.jpg"):
+def photo():
     file = BytesIO()
-    Image.linear_gradient("L").resize((320, 240)).convert("RGB").save(file, "JPEG")
-    return {"name": name, "mimeType": "image/jpeg", "buffer": file.getvalue()}
+    Image.effect_noise((800, 600), 80).save(file, "JPEG")
+    return {"name": "sea.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()}
 
 
 def log_in(page):
