@@ -5,6 +5,8 @@ from pathlib import Path
 import yaml
 from django.core.management import call_command
 
+from socialsongs.errors import CatalogueError, SocialSongsError
+
 SNAPSHOT = Path(__file__).resolve().parents[1] / "docs" / "openapi.yaml"
 
 
@@ -46,6 +48,17 @@ def test_nothing_in_an_answer_is_optional_but_the_fields_of_a_problem():
         optional = set(schema.get("properties", ())) - set(schema.get("required", ()))
         if not name.endswith("Request"):
             assert optional == ({"errors", "photo"} if name == "Problem" else set()), name
+
+
+def kinds_of(error):
+    return [error, *(kind for narrower in error.__subclasses__() for kind in kinds_of(narrower))]
+
+
+def test_every_code_of_an_error_is_in_the_documentation():
+    documented = (SNAPSHOT.parent / "api.md").read_text()
+    elsewhere = kinds_of(CatalogueError)  # of the import, which no client calls
+    codes = {kind.code for kind in kinds_of(SocialSongsError) if kind not in elsewhere} - {"error"}
+    assert [code for code in sorted(codes) if f"`{code}`" not in documented] == []
 
 
 def test_schema_and_its_ui_work_offline(client):
