@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ORDER_VAR
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Func, Prefetch, QuerySet, UUIDField, Value
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from ..codes import isrc_code
 from ..errors import NotEncoded
 from ..models import ModelRelease, Song, SongEmbedding, State
-from ..selectors.catalogue import search_songs
+from ..selectors.search import search_songs
 from ..selectors.similar import posts_for_song, similar_songs
 from ..services.catalogue import TIDIED, save_song, set_editorial, set_status, tidy
 from ..services.queue import queue_songs
@@ -28,9 +30,6 @@ from .base import badge, picture, song_link
 # Reasons for which a song has been dealt with and yet cannot be suggested.
 NOT_ENCODED = {"no_lyrics": "No lyrics", "unsupported_language": "Language not supported"}
 NEIGHBOURS = 8
-
-
-ISRC = re.compile(r"[A-Za-z]{2}[A-Za-z0-9]{3}\d{7}")
 
 
 class SongForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -50,6 +49,14 @@ class SongForm(forms.ModelForm):  # type: ignore[type-arg]
         except ValidationError as error:
             self.add_error(None, error)
         return self.cleaned_data | {name: getattr(song, name) for name in given if name in self.cleaned_data}
+
+
+def _isrc(text: str) -> str:
+    """Empty for what is none."""
+    try:
+        return isrc_code(text)
+    except ValueError:
+        return ""
 
 
 class EncodingFilter(admin.SimpleListFilter):
@@ -117,10 +124,17 @@ class SongAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Song], search_term: str
     ) -> tuple[QuerySet[Song], bool]:
-        """By the index over words; an ISRC by itself."""
-        if ISRC.fullmatch(search_term.strip()):
-            return queryset.filter(isrc__iexact=search_term.strip()), False
-        return search_songs(songs=queryset, text=search_term), False
+        """Best first, unless a column was chosen to sort by; an ISRC by itself."""
+        if not search_term.strip():
+            return queryset, False
+        if isrc := _isrc(search_term):
+            return queryset.filter(isrc=isrc), False
+        found = [hit.pk for hit in search_songs(songs=queryset, text=search_term)]
+        queryset = queryset.filter(pk__in=found)
+        if ORDER_VAR not in request.GET:
+            place = Func(Value(found, ArrayField(UUIDField())), "pk", function="array_position")
+            queryset = queryset.order_by(place)
+        return queryset, False
 
     def save_model(self, request: HttpRequest, obj: Song, form: Any, change: bool) -> None:
         save_song(song=obj)

@@ -5,9 +5,12 @@ Authentication is the one thing that is the host's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
 
 from django.db import transaction
 from django.http import HttpRequest
@@ -27,6 +30,7 @@ from rest_framework.views import APIView
 from ..bodies import TEXT_BYTES, check_body
 from ..conf import config
 from ..rates import seconds_to_wait
+from ..selectors.search import Hit
 from .problem import handle
 from .schema import ContractSchema
 
@@ -182,3 +186,51 @@ class ByTitle(Newest):
 
     def is_position(self, text: str) -> bool:
         return "\0" not in text
+
+
+class ByRank(Newest):
+    """Pages of what was searched for. A cursor holds the hit beside which it goes on, so that nothing is shown twice or
+    left out when songs come and go between two pages."""
+
+    def paginate(self, hits: Sequence[Hit], request: Request) -> list[Hit]:
+        """``hits`` in order."""
+        self.base_url = request.build_absolute_uri()
+        size = self.get_page_size(request) or self.page_size
+        cursor = self.decode_cursor(request)
+        start, end = 0, size
+        if cursor is not None and (hit := _hit(str(cursor.position))) is not None:
+            if cursor.reverse:
+                end = bisect_left(hits, hit)
+                start = max(0, end - size)
+            else:
+                start = bisect_right(hits, hit)
+                end = start + size
+        page = list(hits[start:end])
+        self.links = (
+            self._link(page[-1], reverse=False) if page and end < len(hits) else None,
+            self._link(page[0], reverse=True) if page and start else None,
+        )
+        return page
+
+    def get_next_link(self) -> str | None:
+        return self.links[0]
+
+    def get_previous_link(self) -> str | None:
+        return self.links[1]
+
+    def _link(self, hit: Hit, *, reverse: bool) -> str:
+        position = json.dumps([hit.rank, hit.title, str(hit.pk)])
+        # DRF's own cursors hold texts, too, whatever its stubs say.
+        return self.encode_cursor(Cursor(offset=0, reverse=reverse, position=cast("Any", position)))
+
+    def is_position(self, text: str) -> bool:
+        return _hit(text) is not None
+
+
+def _hit(text: str) -> Hit | None:
+    """None for what is not one."""
+    try:
+        rank, title, pk = json.loads(text)
+        return Hit(float(rank), "".join(title), UUID(pk))
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None

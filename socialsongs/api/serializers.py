@@ -350,7 +350,7 @@ class SongQuerySerializer(serializers.Serializer[Any]):
         default="",
         allow_blank=True,
         max_length=500,
-        help_text="Words, or beginnings of words, of title, artist, album or lyrics.",
+        help_text="Of title, artist, album or lyrics: words, or beginnings of words. Best first.",
     )
     language = serializers.CharField(default="", allow_blank=True, help_text="BCP 47, as in the song, e.g. en")
     genre = serializers.CharField(default="", allow_blank=True)

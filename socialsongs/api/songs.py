@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.http import FileResponse, Http404
 from django.shortcuts import get_object_or_404
@@ -12,10 +13,11 @@ from rest_framework.response import Response
 
 from ..errors import NotEncoded
 from ..models import Song
-from ..selectors.catalogue import published_songs, search_songs
+from ..selectors.catalogue import published_songs
 from ..selectors.permissions import permitted
+from ..selectors.search import search_songs
 from ..selectors.similar import posts_for_song, similar_songs
-from .base import ApiView, ByTitle, ReadThrottle
+from .base import ApiView, ByRank, ByTitle, ReadThrottle
 from .problem import problems
 from .ranges import in_ranges
 from .schema import BYTES, operation
@@ -41,19 +43,29 @@ class Songs(ApiView):
         responses={200: SongSerializer(many=True)},
     )
     def get(self, request: Request) -> Response:
-        """Published songs by title; all of them, or those that match."""
+        """Published songs: all of them by title, or those that match, best first."""
         query = SongQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         asked = query.validated_data
-        songs = search_songs(songs=published_songs(), text=asked["q"])
+        songs = published_songs()
         for name in ("language", "genre"):
             if asked[name]:
                 songs = songs.filter(**{name: asked[name]})
         if not asked["explicit"]:
             songs = songs.filter(explicit=False)
-        paginator = self.pagination_class()
-        page = paginator.paginate_queryset(songs, request, view=self)
-        return paginator.get_paginated_response(SongSerializer(page, many=True, context={"request": request}).data)
+        page: list[Song]
+        if asked["q"].strip():
+            ranked = ByRank()
+            hits = ranked.paginate(search_songs(songs=songs, text=asked["q"]), request)
+            known = Song.objects.in_bulk([hit.pk for hit in hits])
+            page = [known[hit.pk] for hit in hits if hit.pk in known]
+            return ranked.get_paginated_response(self._data(page, request))
+        by_title = self.pagination_class()
+        page = by_title.paginate_queryset(songs, request, view=self) or []
+        return by_title.get_paginated_response(self._data(page, request))
+
+    def _data(self, page: list[Song], request: Request) -> Any:
+        return SongSerializer(page, many=True, context={"request": request}).data
 
 
 class SongDetail(ApiView):

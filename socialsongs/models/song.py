@@ -5,18 +5,23 @@ from __future__ import annotations
 import uuid
 
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import GinIndex
-from django.contrib.postgres.search import SearchVector
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.contrib.postgres.search import SearchVectorField
 from django.core.validators import MaxLengthValidator, MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models import Func, Value
 from django.db.models.functions import MD5
 from pgvector.django import HalfVectorField
 
 from .claimable import Claimable
 from .release import SEARCH_DIM, ModelRelease
 
-# What a catalogue search reads; the index below and ``selectors.search_songs`` must agree on it.
-SONG_SEARCH = SearchVector("title", "artist", "album", "lyrics", config="simple")
+# What a catalogue search reads, by functions of the database (migration 0010); the indexes below and
+# ``selectors.search`` must agree on it.
+TITLE_KEY = Func("title", function="socialsongs_key", output_field=models.TextField())
+ARTIST_KEY = Func("artist", function="socialsongs_key", output_field=models.TextField())
+NAMES = Func("title", "artist", "album", Value(""), function="socialsongs_words", output_field=SearchVectorField())
+WORDS = Func("title", "artist", "album", "lyrics", function="socialsongs_words", output_field=SearchVectorField())
 
 
 class Song(models.Model):
@@ -93,8 +98,12 @@ class Song(models.Model):
             models.Index(
                 fields=["-popularity"], condition=models.Q(popularity__gt=0.0), name="socialsongs_song_popular"
             ),
-            # Search in the API and admin: WHERE to_tsvector('simple', ..) @@ to_tsquery('simple', 'word:* & ..')
-            GinIndex(SONG_SEARCH, name="socialsongs_song_search"),
+            # Search in the API and admin: WHERE socialsongs_key(title) LIKE 'acdc%' OR socialsongs_key(artist) LIKE ..;
+            # WHERE socialsongs_words(..) @@ 'word':* & ..
+            models.Index(OpClass(TITLE_KEY, "text_pattern_ops"), name="socialsongs_song_title_key"),
+            models.Index(OpClass(ARTIST_KEY, "text_pattern_ops"), name="socialsongs_song_artist_key"),
+            GinIndex(NAMES, name="socialsongs_song_names"),
+            GinIndex(WORDS, name="socialsongs_song_search"),
         ]
         constraints = [
             models.UniqueConstraint(

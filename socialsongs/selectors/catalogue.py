@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
-from django.contrib.postgres.search import SearchQuery
 from django.db import connection
 from django.db.models import F, QuerySet
 
 from ..models import ModelRelease, Song, SongEmbedding, State
-from ..models.song import SONG_SEARCH
 
 
 def active_release() -> ModelRelease | None:
@@ -37,15 +34,6 @@ def live_releases() -> QuerySet[ModelRelease]:
 
 def published_songs() -> QuerySet[Song]:
     return Song.objects.filter(status=Song.Status.PUBLISHED).order_by("title", "id")
-
-
-def search_songs(*, songs: QuerySet[Song], text: str) -> QuerySet[Song]:
-    """Songs whose title, artist, album or lyrics hold every word of the text, as word or beginning of one."""
-    words = re.findall(r"\w+", text)
-    if not words:
-        return songs
-    query = SearchQuery(" & ".join(f"'{word}':*" for word in words), search_type="raw", config="simple")
-    return songs.annotate(search=SONG_SEARCH).filter(search=query)
 
 
 def answering(*, releases: Iterable[ModelRelease]) -> set[int]:

@@ -54,12 +54,14 @@ WITH written AS (
 )
 SELECT count(*) FILTER (WHERE created), count(*) FILTER (WHERE NOT created) FROM written
 """
-# The search index takes many songs at once in two thirds of the time that it takes for few and few. What is left over
-# in its list of new rows slows every search down, so it is put in its place by who may do so, the index's owner.
+# The search indexes take many songs at once in two thirds of the time that they take for few and few. What is left over
+# in their lists of new rows slows every search down, so it is put in its place by who may do so, the owner.
 AT_ONCE = "SET LOCAL gin_pending_list_limit = '64MB'; SET LOCAL work_mem = '64MB'"
 TIDY = """
 SELECT gin_clean_pending_list(oid) FROM pg_class
-WHERE oid = to_regclass('socialsongs_song_search') AND pg_has_role(relowner, 'USAGE')
+WHERE oid IN (
+    to_regclass('socialsongs_song_search'), to_regclass('socialsongs_song_names'), to_regclass('socialsongs_song_typos')
+) AND pg_has_role(relowner, 'USAGE')
 """
 
 
