@@ -1,6 +1,9 @@
 """From the upload to the songs: one photo after another through the API of a fresh `manage.py demo`; memory by process.
 
-python bench/upload.py [PHOTO ...]
+Before that, what decoding in processes of their own costs: photos a second that four threads check and re-encode, as
+the web process does it and with the decoder called in the threads themselves, in turns.
+
+python bench/upload.py [--decoders-only] [PHOTO ...]
 """
 
 from __future__ import annotations
@@ -18,13 +21,28 @@ import tempfile
 import time
 import urllib.request
 import uuid
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
+from django.conf import settings
+from django.core.files.base import ContentFile
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from socialsongs.decoding import decode as decoding
+from socialsongs.decoding.messages import Task
+from socialsongs.intake import clean_photo, pool
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = {
@@ -35,12 +53,66 @@ SAMPLES = {
     "sklearn": ["datasets/images/china.jpg", "datasets/images/flower.jpg"],
 }  # fmt: skip
 POST_SECONDS, POLL_SECONDS = 60, 0.02
+THREADS, ROUNDS = 4, 15
 MIB = 1024 * 1024
 
 
 def samples() -> list[Path]:
     folders = {package: Path(find_spec(package).submodule_search_locations[0]) for package in SAMPLES}  # type: ignore
     return [folders[package] / name for package, names in SAMPLES.items() for name in names]
+
+
+def large_photos() -> list[bytes]:
+    """What cameras and screens make, 2 to 12 million pixels."""
+    made = []
+    for format, size in (("JPEG", (4000, 3000)), ("JPEG", (1920, 1080)), ("PNG", (1920, 1080)), ("WEBP", (2000, 1500))):
+        noise = Image.effect_noise((size[0] // 8, size[1] // 8), 60).resize(size)
+        image = Image.merge("RGB", (noise, noise.transpose(Image.Transpose.ROTATE_180), noise))
+        file = BytesIO()
+        image.save(file, format)
+        made.append(file.getvalue())
+    return made
+
+
+@contextmanager
+def in_these_threads() -> Iterator[None]:
+    def decode(task: Task, content: bytes, profile: bytes) -> tuple[dict[str, Any], list[bytes]]:
+        jpeg, (width, height) = decoding.decode(task, content, profile)
+        return {"width": width, "height": height}, [jpeg]
+
+    with patch.object(pool, "decode", decode):
+        yield
+
+
+def processor_seconds() -> float:
+    processes = [psutil.Process(), *psutil.Process().children()]
+    return sum(process.cpu_times().user + process.cpu_times().system for process in processes)
+
+
+def uploads_per_second(photos: list[bytes], threads: ThreadPoolExecutor) -> tuple[float, float]:
+    """By the clock, and by the processor's time for all."""
+    began, used = time.monotonic(), processor_seconds()
+    list(threads.map(lambda photo: clean_photo(ContentFile(photo)), photos))
+    return len(photos) / (time.monotonic() - began), len(photos) / (processor_seconds() - used)
+
+
+def cost_of_decoders(photos: list[bytes], rounds: int) -> dict[str, float]:
+    """The median of rounds, each of which has both: what else runs on the machine meets both."""
+    rates: dict[str, list[tuple[float, float]]] = {"here": [], "apart": []}
+    with ThreadPoolExecutor(THREADS) as threads:
+        uploads_per_second(photos, threads)  # starts the processes
+        for _ in range(rounds):
+            rates["apart"].append(uploads_per_second(photos, threads))
+            with in_these_threads():
+                rates["here"].append(uploads_per_second(photos, threads))
+    pairs = list(zip(rates["apart"], rates["here"], strict=True))
+    return {
+        "uploads_per_s": round(statistics.median(rate for rate, _ in rates["apart"]), 1),
+        "uploads_per_s_in_web_process": round(statistics.median(rate for rate, _ in rates["here"]), 1),
+        "decoders_ratio": round(statistics.median(apart[0] / here[0] for apart, here in pairs), 3),
+        # The same by the time of the processor, where other programs run beside.
+        "decoders_processor_ratio": round(statistics.median(apart[1] / here[1] for apart, here in pairs), 3),
+    }
 
 
 def free_port() -> int:
@@ -103,8 +175,25 @@ def memory(demo: int) -> dict[str, float]:
 
 
 def main() -> None:
-    photos = [Path(name) for name in sys.argv[1:]] or samples()
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("photo", nargs="*", type=Path)
+    parser.add_argument("--decoders-only", action="store_true", help="no demo: only what the decoders cost")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    options = parser.parse_args()
+    photos = options.photo or samples()
     console = Console()
+    settings.configure()
+    mixed = [*[path.read_bytes() for path in photos], *large_photos()] * 2
+    cost = cost_of_decoders(mixed, options.rounds)
+    table = Table(
+        "decoded", "uploads a second", title=f"{len(mixed)} photos, {THREADS} threads, {os.cpu_count()} cores"
+    )
+    table.add_row("in processes of their own", f"{cost['uploads_per_s']:.1f}")
+    table.add_row("in the web process", f"{cost['uploads_per_s_in_web_process']:.1f}")
+    console.print(table)
+    if options.decoders_only:
+        print(json.dumps(cost))
+        return
     port = free_port()
     site = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(prefix="socialsongs-bench-") as var:
@@ -125,7 +214,7 @@ def main() -> None:
         sizes.add_row(name, f"{size:.0f}")
     console.print(sizes)
     ready = sorted(found["ready_s"] for found in posts)
-    figures = {
+    figures = cost | {
         "first_start_s": round(start_s, 1),
         "ready_p50_s": round(statistics.median(ready), 3),
         "ready_max_s": round(ready[-1], 3),

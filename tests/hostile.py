@@ -6,6 +6,7 @@ Each goes through the API of the site, with its real database. The last line is 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import struct
@@ -232,7 +233,6 @@ def main() -> None:
 
     os.environ |= {
         "DJANGO_SETTINGS_MODULE": "socialsongs.site.settings",
-        "LOG_LEVEL": "CRITICAL",
         "SOCIALSONGS_UPLOAD_RATE": "1000000/hour",
         "SOCIALSONGS_MAX_WAITING_PHOTOS": "1000000",
     }
@@ -245,6 +245,7 @@ def main() -> None:
     from django.test.utils import setup_test_environment
     from rest_framework.test import APIClient
 
+    logging.disable(logging.CRITICAL)  # each refusal is logged
     setup_test_environment()
     connection.creation.create_test_db(verbosity=0)
     api = APIClient()

@@ -35,7 +35,11 @@ from socialsongs.site.processes import BEAT, WORKER
 from .own import OwnServers
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMITS = {"SOCIALSONGS_LEASE_SECONDS": "20", "SOCIALSONGS_RECONCILE_SECONDS": "2"}
+LIMITS = {
+    "SOCIALSONGS_LEASE_SECONDS": "20",
+    "SOCIALSONGS_RECONCILE_SECONDS": "2",
+    "SOCIALSONGS_MAX_WAITING_PHOTOS": "1000000",  # all are one person's
+}
 KINDS = {"worker": 6, "reconciler": 1, "redis": 2, "postgres": 2}  # of eleven kills, so many
 GAPS = (3.0, 12.0)  # seconds from one kill to the next
 AWAY = (0.5, 5.0)  # seconds until a server is started again
