@@ -19,6 +19,7 @@ from recommender.packing import unpack
 from recommender.rank import CatalogueSong, rank_by_relevance
 from recommender.release import load_release
 
+from . import photos
 from .languages import ENGLISH, FOREIGN
 from .releases import WORDS
 
@@ -105,6 +106,16 @@ def test_an_odd_photo_is_seen_like_any_other(model, content, size):
 )
 def test_an_odd_photo_keeps_its_colours(content, place, colour):
     assert np.abs(np.subtract(load_photo(BytesIO(content)).getpixel(place), colour)).max() <= 2
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [(0x8825, 2, 4, b"2.3\0"), (0x011A, 2, 4, b"abc\0"), (0x0100, 99, 1, b""), (0x0132, 2, 2**31, b"\xff\xff\xff\x7f")],
+    ids=["GPS that is a text", "a string for a number", "a type that does not exist", "longer than the file"],
+)
+def test_odd_metadata_leave_a_photo_readable_and_upright(odd):
+    exif = photos.exif(photos.tiff([odd, photos.ROTATED]))
+    assert load_photo(BytesIO(photos.with_segments(written(slope("RGB"), "JPEG"), exif))).size == (48, 64)
 
 
 @pytest.mark.parametrize(
