@@ -16,10 +16,11 @@ from PIL import Image
 
 from recommender.__main__ import main
 from recommender.backbones import whole_network
+from recommender.evaluate.eyes import captioned
 from recommender.images import Preprocessing
 from recommender.tagger import Tagger
 from recommender.train.data import Photo, Pixels, read_described_photos, read_tags, split_by_name, vocabulary
-from recommender.train.eyes import Config, order, prepare
+from recommender.train.eyes import Config, Exam, order, prepare
 from recommender.train.run import keep
 
 SMALL = ["--backbone", "efficientnet_lite0", "--size", "64", "--probe-epochs", "8", "--batch", "16", "--device", "cpu"]
@@ -284,3 +285,14 @@ def test_sizes_and_epochs_must_be_equally_many(data, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(command(data, tmp_path, "--sizes", "32", "--epochs", "1", "2"))
     assert "equally many" in capsys.readouterr().err
+
+
+def test_what_the_starting_backbone_thinks_is_no_truth_to_measure_by(data, trained, tmp_path):
+    photos, tags = photos_of(data), vocabulary(photos_of(data))
+    config = Config(data, data, data, data, data, trained)
+    sure = prepare(photos, tags, torch.ones(len(photos), 1000), config)
+    found = Exam(sure, captioned([], []), tmp_path / "figures.jsonl", torch.device("cpu")).truth
+    column = [bool(tag.classes) and not tag.words & {"dog", "boat"} for tag in tags]
+    assert (sure.targets[:, column] >= 1).all()
+    assert not found[:, column].any()
+    assert found.any()

@@ -184,13 +184,7 @@ def read_all(config: Config) -> list[Photo]:
 
 
 def prepare(photos: list[Photo], tags: list[TagSpec], classes: Tensor, config: Config) -> Lesson:
-    """What a description shows counts as much as two captions that say it."""
-    told = [
-        replace(photo, captions=photo.captions + 2 * (photo.description.shows,)) if photo.description else photo
-        for photo in photos
-    ]
-    targets, weights = tag_targets(told, tags, classes)
-    moods = [column for column, tag in enumerate(tags) if tag.kind == "mood"]
+    targets, weights = targets_of(photos, tags, classes)
     described = [row for row, photo in enumerate(photos) if photo.description]
     views, means = {}, {}
     for name in ("shows", "evokes"):
@@ -202,13 +196,23 @@ def prepare(photos: list[Photo], tags: list[TagSpec], classes: Tensor, config: C
             vectors = torch.from_numpy(np.concatenate(parts).astype(np.float32))
             means[name] = vectors.mean(0)
             views[name][described] = nn.functional.normalize(vectors - means[name], dim=1)
-    for row in described:
-        description = photos[row].description
-        assert description is not None
-        targets[row, moods] = torch.tensor([float(tags[column].name in description.moods) for column in moods])
-        weights[row, moods] = 1.0
     split = {name: torch.tensor([i for i, p in enumerate(photos) if p.split == name]) for name in ("train", "dev")}
     return Lesson(photos, tags, targets, weights, views["shows"], views["evokes"], classes, **split, means=means)
+
+
+def targets_of(photos: Sequence[Photo], tags: Sequence[TagSpec], classes: Tensor) -> tuple[Tensor, Tensor]:
+    """Targets and weights, (N, T) each. What a description shows counts as much as two captions that say it."""
+    told = [
+        replace(photo, captions=photo.captions + 2 * (photo.description.shows,)) if photo.description else photo
+        for photo in photos
+    ]
+    targets, weights = tag_targets(told, tags, classes)
+    moods = [column for column, tag in enumerate(tags) if tag.kind == "mood"]
+    for row, photo in enumerate(photos):
+        if photo.description:
+            found = [float(tags[column].name in photo.description.moods) for column in moods]
+            targets[row, moods], weights[row, moods] = torch.tensor(found), 1.0
+    return targets, weights
 
 
 def beside(lesson: Lesson, config: Config, device: torch.device) -> Captioned:
@@ -229,9 +233,10 @@ class Exam:
 
     def __init__(self, lesson: Lesson, part: Captioned, path: Path, device: torch.device) -> None:
         self.lesson, self.part, self.path, self.device = lesson, part, path, device
-        rows = lesson.dev.tolist()
-        self.described = np.array([at for at, row in enumerate(rows) if lesson.photos[row].description], np.int64)
-        self.truth = (lesson.targets[lesson.dev] >= 0.99).numpy()
+        photos = [lesson.photos[row] for row in lesson.dev.tolist()]
+        self.described = np.array([at for at, photo in enumerate(photos) if photo.description], np.int64)
+        nothing = torch.zeros(len(photos), lesson.classes.shape[1])  # what the starting backbone thinks is no truth
+        self.truth = (targets_of(photos, lesson.tags, nothing)[0] >= 0.99).numpy()
 
     @torch.no_grad()
     def write(self, stage: str, model: Student, features: Tensor, *, size: int, seconds: float, looked: int) -> None:
