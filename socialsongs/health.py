@@ -5,17 +5,18 @@ Anybody may ask for the answers, so they name no paths, passwords or problems of
 
 from __future__ import annotations
 
+import uuid
 from abc import abstractmethod
 from dataclasses import dataclass
 
 from django.db import Error, connection
 from health_check.base import HealthCheck
 from health_check.exceptions import ServiceUnavailable
-from kombu import Connection
+from kombu import Connection, Queue
 from kombu.exceptions import OperationalError
 
 from .conf import config
-from .dispatch import DRAIN_BULK, DRAIN_INTERACTIVE, QUEUES
+from .dispatch import DRAIN_BULK, DRAIN_INTERACTIVE, KEY_PREFIX, QUEUES
 from .models import Worker
 from .selectors.catalogue import active_release
 from .selectors.workers import live_workers, queues_without_consumer, ready_workers
@@ -27,10 +28,10 @@ def unavailable(problem: str) -> ServiceUnavailable:
 
 @dataclass
 class Broker(HealthCheck):
-    """The broker that wake-ups are sent to."""
+    """The broker that wake-ups are sent to: it answers, and takes a message."""
 
     def run(self) -> None:  # type: ignore[override]  # a plain function is run on a thread
-        limits = {"socket_connect_timeout": 1, "socket_timeout": 1}
+        limits = {"global_keyprefix": KEY_PREFIX, "socket_connect_timeout": 1, "socket_timeout": 1}
         with Connection(config().BROKER_URL, connect_timeout=1, transport_options=limits) as broker:
             try:
                 broker.ensure_connection(max_retries=1, interval_start=0)
@@ -39,6 +40,23 @@ class Broker(HealthCheck):
                     "The broker cannot be reached. Start it, or correct BROKER_URL; "
                     "until then work waits for the reconciler."
                 ) from error
+            try:
+                self._put_and_delete(broker)
+            except (*broker.recoverable_connection_errors, *broker.recoverable_channel_errors) as error:
+                raise unavailable(
+                    "The broker takes no messages: is it full, or a read-only replica? "
+                    "Until it does, work waits for the reconciler."
+                ) from error
+
+    def _put_and_delete(self, broker: Connection) -> None:
+        """On a queue of this look's own, which goes by itself should we die over it."""
+        queue = Queue(f"socialsongs-health-{uuid.uuid4()}", durable=False, auto_delete=True, expires=60)
+        with broker.channel() as channel, broker.Producer(channel) as producer:
+            bound = queue(channel)
+            bound.declare()
+            producer.publish("?", routing_key=queue.name, retry=False)
+            bound.purge()
+            bound.delete()
 
 
 @dataclass

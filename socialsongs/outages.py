@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-SLOW_SECONDS = 0.1
+SLOW_SECONDS = 0.2
 REST_SECONDS = 5.0
 LOG_SECONDS = 10.0
 

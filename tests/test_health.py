@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models.functions import Now
 from health_check.exceptions import ServiceUnavailable
+from redis import Redis
 
+from socialsongs import dispatch
 from socialsongs.conf import config
 from socialsongs.health import Broker, Consumers, Workers
 from socialsongs.models import Worker
@@ -68,6 +71,38 @@ def test_a_broker_that_does_not_speak_is_given_up_soon(settings):
         broker_at(settings, f"redis://127.0.0.1:{mute.getsockname()[1]}/0")
         with pytest.raises(ServiceUnavailable):
             Broker().run()
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_a_redis_that_takes_nothing_is_told_of(fault, settings, client):
+    redis = Redis.from_url(settings.REDIS_URL)
+    try:
+        redis.config_set("maxmemory", 1) if fault == "full" else redis.replicaof("127.0.0.1", 1)
+        assert problem(Broker()).startswith("The broker takes no messages")
+        status, found = answer(client, "/health/")
+        assert status == 500
+        assert found["Cache(alias='default')"] != "OK"
+        assert dispatch.send(dispatch.DRAIN_BULK) is False
+    finally:
+        redis.config_set("maxmemory", 0)
+        redis.replicaof("NO", "ONE")
+    Broker().run()
+    dispatch.BROKER.forget()  # the first message of a process may have taken long to fail
+    assert dispatch.send(dispatch.DRAIN_BULK)
+
+
+def test_a_look_at_the_broker_leaves_nothing_behind(settings):
+    before = Redis.from_url(settings.REDIS_URL).keys()
+    Broker().run()
+    assert Redis.from_url(settings.REDIS_URL).keys() == before
+
+
+def test_a_broker_that_hangs_is_waited_for_once(settings):
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        broker_at(settings, f"redis://127.0.0.1:{mute.getsockname()[1]}/0")
+        began = time.monotonic()
+        assert [dispatch.send(dispatch.DRAIN_INTERACTIVE) for _ in range(5)] == [False] * 5
+        assert time.monotonic() - began < 1.5
 
 
 # Workers

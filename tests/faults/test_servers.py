@@ -12,10 +12,14 @@ from redis import Redis
 
 from socialsongs import dispatch
 from socialsongs.models import State, Worker
+from socialsongs.site.demo import answers
+from socialsongs.site.processes import WEB
+from tests.processes import free_port, process, wait_until
 from tests.servers import PART, ROOT
 
 from .crew import COLOURS, Stopwatch
 from .own import OwnServers, broker
+from .visitor import Visitor
 
 pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]
 
@@ -48,14 +52,31 @@ def crew(crew, own):
     return crew
 
 
-def test_redis_stops_and_comes_back_empty(crew, own, record):
+@pytest.fixture
+def visitor(crew, alice, own):
+    """At a web server beside the crew, which was warm before anything fails."""
+    port, log = free_port(), crew.folder / "web.log"
+    with process([*WEB, f"127.0.0.1:{port}"], log, **crew.environment):
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}"), log)
+        visitor = Visitor(port, alice)
+        for _ in range(4):  # each process of it
+            crew.posts += visitor.posts("teal", "gold")
+        yield visitor
+
+
+PAGES = ("/", "/accounts/login/", "/admin/login/", "/api/v1/posts", "/api/v1/songs", "/api/v1/taste")
+
+
+def test_redis_stops_and_comes_back_empty(crew, own, record, visitor):
     crew.switch_on("wait-after_decode", text="0.1")
     with crew.beat(), crew.worker() as worker:
         crew.wait_ready()
+        crew.settled()
         with crew.held("after_look", *COLOURS):
             own.kill_redis()
             watch = Stopwatch()
-            late = crew.post("teal")  # accepted all the same
+            late = visitor.posts("teal")  # accepted all the same
+            crew.posts += late
             time.sleep(0.5)
         assert watch.seconds < 5
         time.sleep(1)
@@ -65,21 +86,14 @@ def test_redis_stops_and_comes_back_empty(crew, own, record):
 
         own.kill_redis()
         watch = Stopwatch()
-        posts = crew.post(*COLOURS[:5])
-        assert watch.seconds < 5
+        posts = visitor.posts(*COLOURS[:5])
+        crew.posts += posts
+        visitor.looks(*PAGES)
+        assert visitor.health() == 500
         own.start()
         record("Redis away at an upload", "killed before, started after", crew.settled(posts), watch.seconds)
         dispatch.send(dispatch.DRAIN_INTERACTIVE)  # may still fall over the connection of before
         assert dispatch.send(dispatch.DRAIN_INTERACTIVE)
-
-        os.kill(own.redis, signal.SIGSTOP)
-        watch = Stopwatch()
-        try:
-            posts = crew.post("teal")
-            assert watch.seconds < 5
-        finally:
-            os.kill(own.redis, signal.SIGCONT)
-        record("Redis hangs at an upload", "SIGSTOP", crew.settled(posts), watch.seconds)
 
         with crew.held("after_look", *COLOURS) as posts:
             Redis.from_url(own.servers.redis_url).flushall()
@@ -87,6 +101,50 @@ def test_redis_stops_and_comes_back_empty(crew, own, record):
         record("Redis emptied during work", "FLUSHALL", crew.settled(posts), watch.seconds)
         assert worker.exitcode is None
     assert {post.attempts for post in crew.posts} == {1}
+
+
+def hangs(own):
+    os.kill(own.redis, signal.SIGSTOP)
+    return lambda: os.kill(own.redis, signal.SIGCONT)
+
+
+def full(own):
+    redis = Redis.from_url(own.servers.redis_url)
+    redis.config_set("maxmemory", 1)
+    return lambda: redis.config_set("maxmemory", 0)
+
+
+def read_only(own):
+    redis = Redis.from_url(own.servers.redis_url)
+    redis.replicaof("127.0.0.1", 1)
+    return lambda: redis.replicaof("NO", "ONE")
+
+
+REDIS_FAULTS = {
+    "Redis hangs at an upload": (hangs, "SIGSTOP"),
+    "Redis is full at an upload": (full, "maxmemory reached, nothing is evicted"),
+    "Redis is read-only at an upload": (read_only, "became a replica"),
+}
+
+
+def test_redis_does_not_work(crew, own, record, visitor):
+    """Uploads and pages do, in bounded time; the posts are answered when Redis works again."""
+    with crew.beat(), crew.worker() as worker:
+        crew.wait_ready()
+        crew.settled()
+        for name, (fault, how) in REDIS_FAULTS.items():
+            mend = fault(own)
+            watch = Stopwatch()
+            try:
+                posts = visitor.posts(*COLOURS[:6])
+                crew.posts += posts
+                visitor.looks(*PAGES)
+                assert visitor.health() == 500
+            finally:
+                mend()
+            record(name, how, crew.settled(posts), watch.seconds)
+            assert worker.exitcode is None
+    assert {post.state for post in crew.posts} == {State.READY}
 
 
 def away(crew, own, how, seconds):
