@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from celery import Celery
+from celery.signals import worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "socialsongs.site.settings")
 
@@ -40,10 +41,9 @@ def _ours() -> dict[str, Any]:
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "task_ignore_result": True,
-        # Whoever can write to the broker can say that there is work, and no more: no pickles, no commands to workers.
+        # Whoever can write to the broker can say that there is work, and no more: no pickles, and see below.
         "accept_content": ["json"],
         "task_serializer": "json",
-        "worker_enable_remote_control": False,
         "worker_prefetch_multiplier": 1,
         # One process for each device, which never forks: a fork after a forward pass hangs.
         "worker_pool": "solo",
@@ -60,6 +60,15 @@ def _ours() -> dict[str, Any]:
         },
         "timezone": settings.TIME_ZONE,
     }
+
+
+@worker_init.connect
+def _take_no_commands(**_: object) -> None:
+    """The channel for commands stays: without it (worker_enable_remote_control) a worker whose Redis died during a task
+    never notices, and takes nothing any more. There is no command that it would carry out."""
+    from celery.worker.control import Panel
+
+    Panel.data.clear()
 
 
 app.autodiscover_tasks(["workers"])
