@@ -5,10 +5,9 @@ from django.core.files.base import ContentFile
 from socialsongs.models import Song, Suggestion
 
 from ..test_ranges import clip
-from . import test_post_a_photo as photos
-from .test_post_a_photo import browser, page, site  # noqa: F401
+from .conftest import BROWSER
 
-pytestmark = [mark for mark in photos.pytestmark if mark.name != "worker"]
+pytestmark = BROWSER
 WATCHED = """
 const Plain = window.Audio;
 window.Audio = function (...given) {
@@ -19,7 +18,7 @@ window.Audio = function (...given) {
 """
 
 
-def test_it_plays_from_its_line_and_not_from_the_beginning(page, site, ready_post):  # noqa: F811
+def test_it_plays_from_its_line_and_not_from_the_beginning(page, site, ready_post):
     song = Song.objects.get(title="Song 1")
     song.preview_start_ms = 5_000  # of the song, so the line is 40 s into the clip
     song.preview_file.save("clip.wav", ContentFile(clip(seconds=120)))
