@@ -18,6 +18,7 @@ from recommender.__main__ import main
 from recommender.backbones import whole_network
 from recommender.evaluate.eyes import captioned
 from recommender.images import Preprocessing
+from recommender.inputs import InputError
 from recommender.tagger import Tagger
 from recommender.train.data import Photo, Pixels, read_described_photos, read_tags, split_by_name, vocabulary
 from recommender.train.eyes import Config, Exam, order, prepare
@@ -296,3 +297,18 @@ def test_what_the_starting_backbone_thinks_is_no_truth_to_measure_by(data, train
     assert (sure.targets[:, column] >= 1).all()
     assert not found[:, column].any()
     assert found.any()
+
+
+def test_without_a_described_photo_to_measure_on_nothing_is_trained(data, tmp_path, capsys):
+    row = {"image": "captions/images/0.jpg", "shows": "a boat", "evokes": "calm days", "moods": ["calm"]}
+    (tmp_path / "described.jsonl").write_text(json.dumps(row))
+    given = command(data, tmp_path / "out")
+    given[given.index("--described") + 1] = str(tmp_path / "described.jsonl")
+    assert main(given) == 2
+    assert "none of its photos is held out" in capsys.readouterr().err
+
+
+def test_a_photo_that_cannot_be_read_is_named(data, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"no photo")
+    with pytest.raises(InputError, match="replace the photo"):
+        Pixels([Photo(tmp_path / "broken.jpg", "", "train")], Preprocessing(32), augment=False)[0]

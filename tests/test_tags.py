@@ -5,9 +5,10 @@ from collections import Counter
 
 import pytest
 
-from recommender.train.data import read_tags
+from recommender.train.data import WORDS, read_tags
 
 TAGS = read_tags()
+MORE = read_tags(WORDS)
 # What a photo must not be said to tell of people: origin, faith, health, body, orientation. ("black" and "white" are
 # colours, "church" is a building.)
 FORBIDDEN = [
@@ -36,3 +37,23 @@ def test_no_tag_says_what_is_sensitive_of_people(word):
 
 def test_every_tag_can_be_learned_from_something():
     assert not [tag.name for tag in TAGS if not (tag.words or tag.labels or tag.classes)]
+
+
+def test_more_words_are_of_the_same_kinds_and_of_twenty_moods():
+    kinds = Counter(tag.kind for tag in MORE)
+    assert set(kinds) == {"object", "attribute", "action", "scene", "mood"}
+    assert kinds["mood"] == 20
+    assert len({(tag.name, tag.kind) for tag in MORE}) == len(MORE) >= 700
+    known = {tag.name: tag.kind for tag in TAGS}
+    assert not [tag.name for tag in MORE if tag.kind != "mood" and known.get(tag.name, tag.kind) != tag.kind]
+
+
+def test_more_words_say_nothing_sensitive_of_people():
+    harmless = {"race", "hot"}
+    said = {word for tag in MORE for name in (tag.name, *tag.words) for word in name.split()}
+    assert said & set(FORBIDDEN) <= harmless
+
+
+def test_every_further_tag_but_a_mood_has_words_in_lower_case():
+    assert not [tag.name for tag in MORE if tag.kind != "mood" and not tag.words]
+    assert not [word for tag in MORE for word in tag.words if word != word.lower().strip()]

@@ -33,6 +33,7 @@ from ..backbones import BACKBONES, load_backbone, starting_input
 from ..evaluate.eyes import Captioned, Outlook, captioned, eyes_figures, head_beside
 from ..evaluate.tagger import BESIDE
 from ..images import Preprocessing
+from ..inputs import InputError
 from ..tagger import Tagged, Tagger
 from .data import Photo, Pixels, TagSpec, read_described_photos, tag_targets, vocabulary
 from .features import backbone_view
@@ -159,14 +160,13 @@ def train(config: Config) -> None:
     photos = read_all(config)
     tags = vocabulary(photos)
     maps, classifier = load_backbone(config.backbone, config.weights)
-    model = Student(len(tags), config.backbone, classifier)
+    model = Student(len(tags), config.backbone, classifier).to(device)
     model.tagger.backbone.load_state_dict(maps.state_dict())
     features, classes = backbone_view(maps, classifier, photos, config.square(), config.kept("features"), device)
     lesson = prepare(photos, tags, classes, config)
     print(f"{len(photos)} photos, {len(lesson.dev)} of them held out, {len(tags)} tags", flush=True)
     exam = Exam(lesson, beside(lesson, config, device), config.out / "figures.jsonl", device)
     begin(model.tagger, classifier, lesson.targets, lesson.weights, tags)
-    model.to(device)
 
     teach_heads("frozen", config.out / "heads.pt", model, features, exam, config, device)
     if config.frozen:
@@ -180,7 +180,13 @@ def train(config: Config) -> None:
 def read_all(config: Config) -> list[Photo]:
     photos = read_described_photos(config.described, config.images, config.captions, config.labels, config.exclude)
     photos = [replace(photo, split="train") if photo.source in config.unscored else photo for photo in photos]
-    return photos[: config.first or None]
+    photos = photos[: config.first or None]
+    if not any(photo.description and photo.split == "dev" for photo in photos):
+        raise InputError(
+            f"{config.described}: none of its photos is held out to measure on (a tenth is, by a hash of the names); "
+            "describe more photos"
+        )
+    return photos
 
 
 def prepare(photos: list[Photo], tags: list[TagSpec], classes: Tensor, config: Config) -> Lesson:
@@ -188,14 +194,12 @@ def prepare(photos: list[Photo], tags: list[TagSpec], classes: Tensor, config: C
     described = [row for row, photo in enumerate(photos) if photo.description]
     views, means = {}, {}
     for name in ("shows", "evokes"):
+        texts = [getattr(photos[row].description, name) for row in described]
+        parts = [embed(texts[at : at + 2048], config.kept("teacher")) for at in range(0, len(texts), 2048)]
+        vectors = torch.from_numpy(np.concatenate(parts).astype(np.float32))
+        means[name] = vectors.mean(0)
         views[name] = torch.zeros(len(photos), WIDTH)
-        means[name] = torch.zeros(WIDTH)
-        if described:
-            texts = [getattr(photos[row].description, name) for row in described]
-            parts = [embed(texts[at : at + 2048], config.kept("teacher")) for at in range(0, len(texts), 2048)]
-            vectors = torch.from_numpy(np.concatenate(parts).astype(np.float32))
-            means[name] = vectors.mean(0)
-            views[name][described] = nn.functional.normalize(vectors - means[name], dim=1)
+        views[name][described] = nn.functional.normalize(vectors - means[name], dim=1)
     split = {name: torch.tensor([i for i, p in enumerate(photos) if p.split == name]) for name in ("train", "dev")}
     return Lesson(photos, tags, targets, weights, views["shows"], views["evokes"], classes, **split, means=means)
 
