@@ -44,6 +44,9 @@ class Config:
     DECODE_CPU_SECONDS: float = 3.0
     DECODE_SECONDS: float = 15.0
 
+    # Previews of songs (socialsongs/audio.py).
+    MAX_PREVIEW_BYTES: int = 10 * MIB
+
     # Suggestions.
     SUGGESTIONS: int = 10
     MAX_SUGGESTIONS: int = 50

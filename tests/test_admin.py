@@ -29,6 +29,8 @@ from socialsongs.services.feedback import choose_song, log_impressions
 from socialsongs.services.posts import create_post, delete_post
 from socialsongs.services.taste import offer_taste
 
+from .clips import wav
+
 pytestmark = pytest.mark.django_db
 SONGS = "/admin/socialsongs/song/"
 
@@ -96,12 +98,12 @@ def test_lyrics_are_measured_as_they_are_stored(desk, make_song):
 
 
 def test_a_preview_goes_when_it_is_replaced_and_with_its_song(make_song, django_capture_on_commit_callbacks):
-    song = make_song(preview_file=ContentFile(b"first", "clip.mp3"))
+    song = make_song(preview_file=ContentFile(wav(), "clip.wav"))
     storage, first = song.preview_file.storage, song.preview_file.name
     with django_capture_on_commit_callbacks(execute=True):
         save_song(song=song)
     assert storage.exists(first)
-    song.preview_file = ContentFile(b"second", "clip.mp3")
+    song.preview_file = ContentFile(wav(), "clip.wav")
     with django_capture_on_commit_callbacks(execute=True):
         save_song(song=song)
     second = song.preview_file.name

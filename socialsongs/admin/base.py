@@ -13,30 +13,18 @@ from django.utils.safestring import SafeString
 
 from ..models import Post, PostPhoto, Rule, Song, Suggestion, Thumbnail
 
-COLOURS = {
-    "published": "#1a7f37", "ready": "#1a7f37", "active": "#1a7f37",
-    "draft": "#6e7781", "queued": "#6e7781", "staged": "#0969da", "analysing": "#0969da",
-    "retired": "#8250df", "failed": "#b3261e", "missing": "#6e7781", "starting": "#0969da", "refusing": "#b3261e",
-    "scheduled": "#0969da", "over": "#8250df", "off": "#6e7781",
-}  # fmt: skip
-
 
 def badge(state: str, note: str = "") -> SafeString:
-    return format_html(
-        '<span style="background:{};color:#fff;border-radius:9px;padding:2px 9px;white-space:nowrap">{}</span> {}',
-        COLOURS.get(state, "#6e7781"),
-        state,
-        note,
-    )
+    """Coloured by ``socialsongs/admin.css``."""
+    return format_html('<span class="socialsongs-badge socialsongs-{}">{}</span> {}', state, state, note)
 
 
 def picture(post: Post, photo: PostPhoto, side: int) -> SafeString:
+    """``side``: one for which ``socialsongs/admin.css`` has a class."""
     url = reverse("socialsongs:post-photo", args=[post.pk, photo.position])
     if small := next((size for size in Thumbnail.Side.values if size >= 2 * side), None):
         url = f"{url}?side={small}"
-    return format_html(
-        '<img src="{}" alt="" loading="lazy" style="max-width:{}px;max-height:{}px;border-radius:6px">', url, side, side
-    )
+    return format_html('<img src="{}" alt="" loading="lazy" class="socialsongs-photo socialsongs-photo-{}">', url, side)
 
 
 def song_link(song: Song) -> SafeString:
@@ -66,7 +54,14 @@ def suggestion_table(rows: Iterable[Suggestion]) -> SafeString:
     )
 
 
-class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+class Styled(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Styles are in a file, so that a strict content security policy can be put in front of the admin."""
+
+    class Media:
+        css = {"all": ["socialsongs/admin.css"]}
+
+
+class ReadOnly(Styled):
     """Rows that people and workers make, never hands."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:

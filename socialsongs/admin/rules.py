@@ -10,11 +10,11 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from ..models import ModelRelease, Rule
-from .base import badge
+from .base import Styled, badge
 
 
 @admin.register(Rule)
-class RuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class RuleAdmin(Styled):
     list_display = ["name", "action", "about", "where", "starts_at", "ends_at", "state_now"]
     list_filter = ["action", "enabled"]
     list_select_related = ["song"]

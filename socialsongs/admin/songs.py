@@ -25,7 +25,7 @@ from ..selectors.search import search_songs
 from ..selectors.similar import posts_for_song, similar_songs
 from ..services.catalogue import TIDIED, save_song, set_editorial, set_status, tidy
 from ..services.queue import queue_songs
-from .base import badge, picture, song_link
+from .base import Styled, badge, picture, song_link
 
 # Reasons for which a song has been dealt with and yet cannot be suggested.
 NOT_ENCODED = {"no_lyrics": "No lyrics", "unsupported_language": "Language not supported"}
@@ -78,7 +78,7 @@ class EncodingFilter(admin.SimpleListFilter):
 
 
 @admin.register(Song)
-class SongAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class SongAdmin(Styled):
     form = SongForm
     list_display = ["title", "artist", "genre", "language", "status_badge", "encoding", "explicit", "popularity",
                     "editorial"]  # fmt: skip

@@ -9,11 +9,12 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
 
 from django.db import transaction
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils.dateparse import parse_datetime
 from rest_framework.exceptions import NotFound, ParseError, ValidationError
 from rest_framework.fields import IntegerField
@@ -55,6 +56,21 @@ class JsonAlone(DefaultContentNegotiation):
         return renderers
 
 
+# What is stored for people runs nothing, wherever it is opened.
+MEDIA_POLICY = "default-src 'none'; sandbox"
+
+
+Answer = TypeVar("Answer", bound=HttpResponseBase)
+
+
+def media(response: Answer) -> Answer:
+    """A stored file is what it was found to be, and nothing else. The browser of who asked may keep it."""
+    response["Cache-Control"] = "private, max-age=86400"
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = MEDIA_POLICY
+    return response
+
+
 class ApiView(APIView):
     permission_classes = [IsAuthenticated]
     parser_classes = [Json]
@@ -77,6 +93,13 @@ class ApiView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         check_body(request._request, most=self.most_bytes)  # before a look at query or session reads any of it
         super().initial(request, *args, **kwargs)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Answers are about one person: no cache keeps them, unless the view says otherwise."""
+        final = super().finalize_response(request, response, *args, **kwargs)
+        if "Cache-Control" not in final:
+            final["Cache-Control"] = "no-store"
+        return final
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
         return handle

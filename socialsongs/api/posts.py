@@ -36,7 +36,17 @@ from ..services.feedback import choose_song, clear_choice, log_impressions, reco
 from ..services.posts import create_post, delete_post, retry_post
 from ..services.requests import request_recommendations, wait_for_answer
 from ..services.thumbnails import thumbnail
-from .base import ApiView, FeedbackThrottle, Json, Newest, ReadThrottle, RequestThrottle, UploadThrottle, person
+from .base import (
+    ApiView,
+    FeedbackThrottle,
+    Json,
+    Newest,
+    ReadThrottle,
+    RequestThrottle,
+    UploadThrottle,
+    media,
+    person,
+)
 from .problem import problems
 from .schema import BYTES, location, operation, retry_after
 from .serializers import (
@@ -283,9 +293,7 @@ class PostPhotoFile(ApiView):
         etag = f'"{photo.pk}-{side or "photo"}"'  # a stored photo never changes
         response = get_conditional_response(request, etag=etag) or self.file(photo, side)
         response["ETag"] = etag
-        response["Cache-Control"] = "private, max-age=86400"
-        response["X-Content-Type-Options"] = "nosniff"
-        return response
+        return media(response)
 
     def side(self, request: Request) -> int | None:
         asked = request.query_params.get("side")

@@ -11,13 +11,14 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ..audio import type_of
 from ..errors import NotEncoded
 from ..models import Song
 from ..selectors.catalogue import published_songs
 from ..selectors.permissions import permitted
 from ..selectors.search import search_songs
 from ..selectors.similar import posts_for_song, similar_songs
-from .base import ApiView, ByRank, ByTitle, ReadThrottle
+from .base import ApiView, ByRank, ByTitle, ReadThrottle, media
 from .problem import problems
 from .ranges import in_ranges
 from .schema import BYTES, operation
@@ -150,11 +151,12 @@ class SongPreview(ApiView):
         ):
             raise Http404
         storage, name = song.preview_file.storage, str(song.preview_file.name)
+        kind = type_of(name)
+        if kind is None:
+            raise Http404
         try:
             file = storage.open(name)
         except FileNotFoundError:
             raise Http404 from None
-        response = FileResponse(file, filename=name)
-        response["Cache-Control"] = "private, max-age=86400"
-        response["X-Content-Type-Options"] = "nosniff"
+        response = media(FileResponse(file, content_type=kind, as_attachment=True, filename=name))
         return in_ranges(request, response, file=file, storage=storage, name=name)

@@ -1,5 +1,5 @@
 from django.urls import path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from .base import Unknown
 from .contract import SPECTACULAR
@@ -41,7 +41,14 @@ urlpatterns = [
         SpectacularAPIView.as_view(generator_class=ContractGenerator, custom_settings=SPECTACULAR),
         name="schema",
     ),
-    path("schema/ui/", SpectacularSwaggerView.as_view(url_name="socialsongs:schema"), name="schema-ui"),
+    path(
+        "schema/ui/",
+        SpectacularSwaggerSplitView.as_view(
+            url_name="socialsongs:schema",
+            template_name="socialsongs/schema.html",
+        ),
+        name="schema-ui",
+    ),
     # But for the schema's, to which the host may add its slash.
     re_path("^(?!schema(/ui)?$)", Unknown.as_view()),
 ]

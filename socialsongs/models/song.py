@@ -13,6 +13,7 @@ from django.db.models import Func, Value
 from django.db.models.functions import MD5
 from pgvector.django import HalfVectorField
 
+from ..audio import check_preview
 from .claimable import Claimable
 from .release import SEARCH_DIM, ModelRelease
 
@@ -54,7 +55,13 @@ class Song(models.Model):
     year = models.PositiveSmallIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1000), MaxValueValidator(2200)]
     )
-    preview_file = models.FileField(upload_to="previews/", blank=True, default="")
+    preview_file = models.FileField(
+        upload_to="previews/",
+        blank=True,
+        default="",
+        validators=[check_preview],
+        help_text="MP3, M4A, Ogg, FLAC or WAV, by its content.",
+    )
     preview_url = models.URLField(max_length=500, blank=True, default="")
     preview_start_ms = models.PositiveIntegerField(
         default=0, help_text="Where in the song the preview begins, in milliseconds."

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from .. import dispatch
+from ..audio import name_preview
 from ..codes import isrc_code, language_code, market_code
 from ..models import Song
 from .files import delete_file
@@ -117,6 +118,7 @@ def save_song(*, song: Song) -> None:
     """Tidy, validate and save one song; a preview that was replaced goes. Raises ValidationError."""
     tidy(song=song)
     song.full_clean()
+    name_preview(song.preview_file)
     with transaction.atomic():
         before = Song.objects.filter(pk=song.pk).only("preview_file").first()
         song.save()

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import Error, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
+from django.utils.cache import add_never_cache_headers
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from ..api.problem import TITLES, status_of, unavailable
@@ -36,7 +37,10 @@ def page(view: View) -> View:
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             check_size(request)
-            return protected(request, *args, **kwargs)
+            response = protected(request, *args, **kwargs)
+            if "Cache-Control" not in response:  # what a page holds is one person's
+                add_never_cache_headers(response)
+            return response
         except BodyRefused as error:
             if isinstance(error, BodyTooLarge) and is_htmx(request) and not request.user.is_authenticated:
                 return to_login(request, **kwargs)  # photos of somebody whose login has ended, unread

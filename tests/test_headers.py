@@ -1,0 +1,120 @@
+"""What every answer of the stand-alone site says to browsers: nothing inline runs, nothing private is kept."""
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.core.files.base import ContentFile
+from django.test import Client
+from django.urls import URLResolver, get_resolver
+
+from socialsongs.models import ModelRelease
+
+from .clips import wav
+
+pytestmark = pytest.mark.django_db
+EVERYWHERE = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+def routes(resolver, prefix="", names=()):
+    for entry in resolver.url_patterns:
+        route = prefix + str(entry.pattern).removeprefix("^").removesuffix("$").removesuffix("\\Z")
+        if isinstance(entry, URLResolver):
+            yield from routes(entry, route, (*names, entry.namespace))
+        else:
+            yield route
+
+
+@pytest.fixture
+def address(ready_post, make_song, staff):
+    """A route of the URLconf with the ids of things that are there."""
+    song = make_song("With a clip")
+    song.preview_file.save("a.wav", ContentFile(wav()))
+    asked = ready_post.requests.get()
+    group = Group.objects.create(name="Editors")
+    keys = {
+        "<uuid:post_id>": ready_post.pk,
+        "<uuid:song_id>": song.pk,
+        "<uuid:request_id>": asked.pk,
+        "<int:position>": 0,
+        "<slug:name>": "coffee",
+        "<str:kind>": "play",
+        "<path:url>": "auth/",
+        "<app_label>": "socialsongs",
+        "<path:content_type_id>/<path:object_id>": "1/1",
+        "(?P<app_label>auth|socialsongs)": "socialsongs",
+        "<id>": staff.pk,
+    }
+    rows = {"post": ready_post, "song": song, "recommendationrequest": asked, "user": staff, "group": group,
+            "modelrelease": ModelRelease.objects.get()}  # fmt: skip
+
+    def make(route):
+        for model, row in rows.items():
+            if f"/{model}/" in route:
+                route = route.replace("<path:object_id>", str(row.pk))
+        route = route.replace("<path:object_id>", "1").replace("<path:content_type_id>/", "1/")
+        for key, value in keys.items():
+            route = route.replace(key, str(value))
+        return "/" + route
+
+    return make
+
+
+def test_every_address_sends_them_whoever_asks_and_whatever_comes_of_it(address, staff):
+    desk, found = Client(raise_request_exception=False), []
+    desk.force_login(staff)
+    for client in (Client(), desk):
+        for route in routes(get_resolver()):
+            answer = client.get(address(route))
+            b"".join(answer)
+            found.append((route, answer.status_code))
+            assert answer.status_code < 500 or route == "health/ready/", route
+            for header, value in EVERYWHERE.items():
+                assert answer.headers[header] == value, (route, header)
+            policy = answer.headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy, route
+            assert "unsafe" not in policy, route
+            assert "camera=()" in answer.headers["Permissions-Policy"], route
+    assert len(found) > 100
+    # The keys above lead somewhere: most addresses answer with what they are for.
+    assert sum(status == 200 for _, status in found) > 50
+
+
+def test_pages_of_errors_send_them_too(client, alice):
+    for answer in (
+        client.get("/nowhere"),
+        Client(enforce_csrf_checks=True).post("/accounts/login/"),
+        client.get("/static/nowhere.css"),
+        client.get("/", headers={"Host": "elsewhere.example"}),
+    ):
+        assert answer.status_code in (400, 403, 404)
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert "<style" not in answer.content.decode()
+
+
+def test_what_is_private_is_kept_by_no_cache(client, api_of, alice, ready_post):
+    client.force_login(alice)
+    for route in routes(get_resolver("socialsongs.web.urls")):
+        url = "/" + route.replace("<uuid:post_id>", str(ready_post.pk)).replace("<slug:name>", "coffee")
+        url = url.replace("<uuid:song_id>", str(ready_post.requests.get().suggestions.first().song_id))
+        answer = client.get(url.replace("<str:kind>", "play"))
+        b"".join(answer)
+        assert ("no-store" in answer.headers["Cache-Control"]) != route.startswith("samples/"), route
+    api = api_of(alice)
+    for url in (f"posts/{ready_post.pk}", "posts", "taste", "songs"):
+        answer = api.get(f"/api/v1/{url}")
+        if answer.headers["Content-Type"].startswith("application/"):
+            assert answer.headers["Cache-Control"] == "no-store", url
+    photo = api.get(f"/api/v1/posts/{ready_post.pk}/photos/0")
+    b"".join(photo)
+    assert photo.headers["Cache-Control"] == "private, max-age=86400"
+    assert photo.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+
+
+def test_the_policy_has_nothing_inline():
+    for sources in settings.CONTENT_SECURITY_POLICY["DIRECTIVES"].values():
+        assert not {"'unsafe-inline'", "'unsafe-eval'", "*"} & set(sources)
