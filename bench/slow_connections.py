@@ -153,10 +153,11 @@ def rate(seconds: float, how: Callable[[], tuple[int | None, float]], clients: i
 def uploader(port: int) -> Callable[[], tuple[int | None, float]]:
     """An upload of a real photo by somebody who may."""
     from django.contrib.auth import get_user_model
-    from rest_framework.authtoken.models import Token
+
+    from socialsongs.site.tokens import issue
 
     user = get_user_model()._default_manager.create_user("poster")
-    token = Token.objects.create(user=user).key
+    _, token = issue(user=user, name="bench", scopes=["write"], days=1)
     photo = next(path for path in samples() if path.suffix == ".jpg").read_bytes()
     boundary = uuid.uuid4().hex
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="photos"; filename="photo.jpg"\r\n\r\n'

@@ -15,6 +15,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import NotAcceptable
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import BasePermission
@@ -25,6 +26,7 @@ from rest_framework.views import APIView
 from ..api.base import ApiView
 from ..selectors import metrics
 from ..selectors.permissions import permitted
+from .tokens import MetricsAuthentication
 
 
 class Rows(Collector):
@@ -112,6 +114,7 @@ class ViewMetrics(BasePermission):
 
 @extend_schema(exclude=True)
 class Metrics(ApiView):
+    authentication_classes = [MetricsAuthentication, SessionAuthentication]
     permission_classes = [ViewMetrics]
     content_negotiation_class = AnyFormat
 

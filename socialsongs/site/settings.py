@@ -62,7 +62,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "rest_framework",
-    "rest_framework.authtoken",
+    "knox",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_htmx",
@@ -176,11 +176,14 @@ SOCIALSONGS = _socialsongs()
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         # Token first: its challenge makes a missing login a 401 and not a 403.
-        "rest_framework.authentication.TokenAuthentication",
+        "socialsongs.site.tokens.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
 }
+KNOX_TOKEN_MODEL = "socialsongs_site.Token"
+# 160 bits, as long as the tokens that there were before.
+REST_KNOX = {"AUTH_TOKEN_CHARACTER_LENGTH": 40}
 SPECTACULAR_SETTINGS = {
     **SPECTACULAR,
     "DEFAULT_GENERATOR_CLASS": "socialsongs.api.schema.ContractGenerator",

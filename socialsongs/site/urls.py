@@ -1,9 +1,11 @@
 from django.contrib import admin
 from django.contrib.auth import views as auth_views
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from .health import Health
 from .metrics import Metrics
+from .passwords import OwnPasswordForm
 
 # The web process and what it stands on.
 ALIVE = ["health_check.checks.Database", "health_check.checks.Cache", "health_check.checks.Storage"]
@@ -19,8 +21,23 @@ handler400 = "socialsongs.site.refusals.bad_request"
 handler500 = "socialsongs.site.refusals.server_error"
 
 urlpatterns = [
+    path("admin/password_change/", RedirectView.as_view(pattern_name="password_change")),
     path("admin/", admin.site.urls),
     path("accounts/login/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path(
+        "accounts/password/",
+        auth_views.PasswordChangeView.as_view(
+            form_class=OwnPasswordForm, template_name="socialsongs_site/password.html"
+        ),
+        name="password_change",
+    ),
+    path(
+        "accounts/password/done/",
+        auth_views.PasswordChangeDoneView.as_view(
+            template_name="socialsongs_site/password.html", extra_context={"done": True}
+        ),
+        name="password_change_done",
+    ),
     path("accounts/logout/", auth_views.LogoutView.as_view(), name="logout"),
     path("health/", Health.as_view(checks=ALIVE), name="health"),
     path("health/ready/", Health.as_view(checks=READY), name="ready"),

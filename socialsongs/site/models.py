@@ -1,0 +1,27 @@
+"""Tokens for the API: several for each account, kept as digests, with what they may do and until when."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from knox.models import AbstractAuthToken
+
+
+class Token(AbstractAuthToken):
+    """Found by the beginning of the token, which knox has an index for; what is compared is the digest of all of it."""
+
+    class Scope(models.TextChoices):
+        READ = "read"
+        WRITE = "write"
+        METRICS = "metrics"
+
+    name = models.CharField(max_length=100, help_text="What it is for.")
+    scopes = ArrayField(models.CharField(max_length=7, choices=Scope.choices))
+    last_used_at = models.DateTimeField(null=True, blank=True, help_text="To the minute.")
+
+    class Meta:
+        ordering = ["-created", "-pk"]
+        constraints = [models.UniqueConstraint(fields=["user", "name"], name="socialsongs_site_token_name")]
+
+    def __str__(self) -> str:
+        return self.name

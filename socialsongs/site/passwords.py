@@ -1,0 +1,31 @@
+"""Who changes a password is asked whether the account's tokens go with the old one."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib.auth.forms import AdminPasswordChangeForm, PasswordChangeForm
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from .tokens import revoke
+
+
+class RevokesTokens(forms.Form):
+    revoke_tokens = forms.BooleanField(required=False, label="Revoke the account’s API tokens, too")
+
+    user: User
+
+    def save(self, commit: bool = True) -> User:
+        with transaction.atomic():
+            user: User = super().save(commit)  # type: ignore[misc]  # of the form that this is mixed into
+            if self.cleaned_data["revoke_tokens"]:
+                revoke(user=user)
+        return user
+
+
+class OwnPasswordForm(RevokesTokens, PasswordChangeForm):  # type: ignore[type-arg]
+    field_order = ["old_password", "new_password1", "new_password2", "revoke_tokens"]
+
+
+class SomebodysPasswordForm(RevokesTokens, AdminPasswordChangeForm):  # type: ignore[type-arg]
+    pass

@@ -1,0 +1,100 @@
+"""Tokens: made, revoked, and what a request with one may do. A session may do all that its account may."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from hmac import compare_digest
+from typing import TYPE_CHECKING, Any
+
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.plumbing import build_bearer_security_scheme_object
+from knox.auth import TokenAuthentication as KnoxAuthentication
+from knox.crypto import hash_token
+from knox.settings import CONSTANTS
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+
+from .models import Token
+
+if TYPE_CHECKING:
+    from ..people import Person
+
+logger = logging.getLogger(__name__)
+FORM = re.compile(r"[0-9A-Za-z]{16,128}")
+USED_AT_MOST_EVERY = timedelta(minutes=1)
+
+
+def issue(*, user: Person, name: str, scopes: Iterable[str], days: int | None) -> tuple[Token, str]:
+    """A new token and its text, which is not kept; ``days`` None: until it is revoked."""
+    lasts = None if days is None else timedelta(days=days)
+    made: tuple[Token, str] = Token.objects.create(user=user, expiry=lasts, name=name, scopes=sorted(scopes))
+    return made
+
+
+def revoke(*, user: Person, name: str | None = None) -> int:
+    """One token of this person, or all; returns how many there were."""
+    tokens = Token.objects.filter(user=user)
+    count, _ = (tokens if name is None else tokens.filter(name=name)).delete()
+    return count
+
+
+class TokenAuthentication(KnoxAuthentication):
+    """``Authorization: Token ...``; reading needs the scope `read`, all else `write`."""
+
+    def scope_for(self, request: Request) -> str:
+        return Token.Scope.READ if request.method in SAFE_METHODS else Token.Scope.WRITE
+
+    def authenticate(self, request: Request) -> tuple[Person, Token] | None:
+        found: tuple[Person, Token] | None = super().authenticate(request)
+        if found is not None and (scope := self.scope_for(request)) not in found[1].scopes:
+            raise PermissionDenied(
+                f"This token may not {scope if scope != Token.Scope.METRICS else 'read the metrics'}. "
+                f"Use one with the scope “{scope}”.",
+                code="insufficient_scope",
+            )
+        return found
+
+    def authenticate_credentials(self, token: bytes) -> tuple[Person, Token]:
+        """One query. knox's own would also delete what has expired, at each request."""
+        text = token.decode(errors="replace")
+        now = timezone.now()
+        if FORM.fullmatch(text):
+            digest = hash_token(text)
+            for row in Token.objects.filter(token_key=text[: CONSTANTS.TOKEN_KEY_LENGTH]).select_related("user"):
+                if compare_digest(digest, row.digest) and (row.expiry is None or row.expiry > now):
+                    user, _ = self.validate_user(row)
+                    note_use(row)
+                    return user, row
+        raise AuthenticationFailed("Invalid token.")
+
+
+class MetricsAuthentication(TokenAuthentication):
+    def scope_for(self, request: Request) -> str:
+        return Token.Scope.METRICS
+
+
+def note_use(token: Token) -> None:
+    """Once a minute at most. Where nothing can be written, the token works all the same."""
+    now = timezone.now()
+    if token.last_used_at is not None and now - token.last_used_at < USED_AT_MOST_EVERY:
+        return
+    try:
+        with transaction.atomic():
+            Token.objects.filter(pk=token.pk, last_used_at=token.last_used_at).update(last_used_at=now)
+    except DatabaseError as error:
+        logger.warning("The last use of a token could not be noted: %s", error)
+
+
+class Scheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "socialsongs.site.tokens.TokenAuthentication"
+    name = "tokenAuth"
+    match_subclasses = True
+
+    def get_security_definition(self, auto_schema: Any) -> Any:
+        return build_bearer_security_scheme_object(header_name="Authorization", token_prefix="Token")
