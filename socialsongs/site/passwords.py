@@ -17,13 +17,13 @@ class RevokesTokens(forms.Form):
 
     def save(self, commit: bool = True) -> User:
         with transaction.atomic():
-            user: User = super().save(commit)  # type: ignore[misc]  # of the form that this is mixed into
+            user: User = super().save(commit)
             if self.cleaned_data["revoke_tokens"]:
                 revoke(user=user)
         return user
 
 
-class OwnPasswordForm(RevokesTokens, PasswordChangeForm):  # type: ignore[type-arg]
+class OwnPasswordForm(RevokesTokens, PasswordChangeForm):
     field_order = ["old_password", "new_password1", "new_password2", "revoke_tokens"]
 
 

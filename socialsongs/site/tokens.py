@@ -51,7 +51,7 @@ class TokenAuthentication(KnoxAuthentication):
         return Token.Scope.READ if request.method in SAFE_METHODS else Token.Scope.WRITE
 
     def authenticate(self, request: Request) -> tuple[Person, Token] | None:
-        found: tuple[Person, Token] | None = super().authenticate(request)
+        found: tuple[Person, Token] | None = super().authenticate(request)  # type: ignore[no-untyped-call]
         if found is not None and (scope := self.scope_for(request)) not in found[1].scopes:
             raise PermissionDenied(
                 f"This token may not {scope if scope != Token.Scope.METRICS else 'read the metrics'}. "
@@ -68,7 +68,7 @@ class TokenAuthentication(KnoxAuthentication):
             digest = hash_token(text)
             for row in Token.objects.filter(token_key=text[: CONSTANTS.TOKEN_KEY_LENGTH]).select_related("user"):
                 if compare_digest(digest, row.digest) and (row.expiry is None or row.expiry > now):
-                    user, _ = self.validate_user(row)
+                    user, _ = self.validate_user(row)  # type: ignore[no-untyped-call]
                     note_use(row)
                     return user, row
         raise AuthenticationFailed("Invalid token.")

@@ -32,7 +32,7 @@ class Command(BaseCommand):
         which.add_argument("--all", action="store_true")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
-        {"create": self._create, "list": self._list, "revoke": self._revoke}[action](**options)
+        getattr(self, f"_{action}")(**options)
 
     def _create(self, *, user: str, name: str, scopes: list[str], days: int, **_: Any) -> None:
         if not 0 <= days <= 3650:
@@ -42,9 +42,9 @@ class Command(BaseCommand):
             raise CommandError("--name has 1 to 100 characters.")
         if Token.objects.filter(user=account, name=name).exists():
             raise CommandError(f"{user} has a token {name!r} already: revoke it first, or take another name.")
-        _, text = issue(user=account, name=name, scopes=set(scopes), days=days or None)
+        made, text = issue(user=account, name=name, scopes=set(scopes), days=days or None)
         self.stdout.write(text)
-        self.stderr.write("Keep it now: it cannot be shown again.")
+        self.stderr.write(f"Keep it now: {made} cannot be shown again.")
 
     def _list(self, *, user: str | None, **_: Any) -> None:
         tokens = Token.objects.select_related("user").order_by("user__username", "name")
