@@ -12,12 +12,12 @@ from contextlib import suppress
 
 import pytest
 from django.contrib.auth import get_user_model
-from rest_framework.authtoken.models import Token
 
 from socialsongs.conf import MIB
 from socialsongs.models import Post
 from socialsongs.site.processes import WEB
 
+from .accounts import token_of
 from .processes import free_port, process, wait_until
 
 pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]
@@ -81,7 +81,7 @@ def listens(port):
 
 @pytest.fixture
 def token(site):
-    return {"Authorization": f"Token {Token.objects.create(user=get_user_model().objects.create_user('alice')).key}"}
+    return {"Authorization": f"Token {token_of(get_user_model().objects.create_user('alice'))}"}
 
 
 def multipart(content, name="photos"):

@@ -18,9 +18,9 @@ FORM = "multipart/form-data; boundary=edge"
 
 @pytest.fixture
 def token(alice):
-    from rest_framework.authtoken.models import Token
+    from .accounts import token_of
 
-    return {"Authorization": f"Token {Token.objects.create(user=alice).key}"}
+    return {"Authorization": f"Token {token_of(alice)}"}
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import socket
 import subprocess
 
 import pytest
-from rest_framework.authtoken.models import Token
 
 from socialsongs.bodies import TEXT_BYTES
 from socialsongs.conf import Config
@@ -18,6 +17,7 @@ from socialsongs.site.demo import answers
 from socialsongs.site.embedded import die_with_parent
 from socialsongs.site.processes import WEB
 
+from .accounts import token_of
 from .processes import ROOT, free_port, process, wait_until
 from .test_compose import SERVICES, resolved
 
@@ -133,7 +133,7 @@ def test_slow_connections_stay_with_the_proxy(proxied, alice, photo_bytes):
     head = b'--edge\r\nContent-Disposition: form-data; name="photos"; filename="a.jpg"\r\n\r\n'
     response, text = ask(
         port, "POST", "/api/v1/posts", iter([head, photo_bytes(), b"\r\n--edge--\r\n"]), client="127.0.0.2",
-        Authorization=f"Token {Token.objects.create(user=alice).key}",
+        Authorization=f"Token {token_of(alice)}",
         Content_Type="multipart/form-data; boundary=edge",
     )  # fmt: skip
     assert response.status == 202, text

@@ -8,10 +8,10 @@ import wave
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import InMemoryStorage
-from rest_framework.authtoken.models import Token
 
 from socialsongs.models import Song
 
+from .accounts import token_of
 from .test_api_posts import problem
 from .test_server import site  # noqa: F401
 
@@ -138,7 +138,7 @@ def test_through_a_real_server(site, alice, make_song):  # noqa: F811
     port, log = site
     song = make_song()
     song.preview_file.save("clip.wav", ContentFile(CLIP))
-    token = Token.objects.create(user=alice).key
+    token = token_of(alice)
     path, headers = f"/api/v1/songs/{song.pk}/preview", {"Authorization": f"Token {token}"}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     for asked, part in (("bytes=100-199", CLIP[100:200]), ("bytes=-7", CLIP[-7:]), ("", CLIP), ("bytes=5-", CLIP[5:])):

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 import psutil
 import pytest
 from gunicorn.config import Config
-from rest_framework.authtoken.models import Token
 
 from socialsongs.bodies import TEXT_BYTES
 from socialsongs.conf import config
@@ -20,6 +19,7 @@ from socialsongs.site import server
 from socialsongs.site.demo import answers
 from socialsongs.site.processes import WEB
 
+from .accounts import token_of
 from .processes import free_port, process, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -66,7 +66,7 @@ def answer(connection):
 
 
 def token(user):
-    return f"Token {Token.objects.get_or_create(user=user)[0].key}"
+    return f"Token {token_of(user)}"
 
 
 def form(photo):

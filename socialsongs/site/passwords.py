@@ -17,7 +17,7 @@ class RevokesTokens(forms.Form):
 
     def save(self, commit: bool = True) -> User:
         with transaction.atomic():
-            user: User = super().save(commit)
+            user: User = super().save(commit)  # type: ignore[misc]  # of the form that this is mixed into
             if self.cleaned_data["revoke_tokens"]:
                 revoke(user=user)
         return user

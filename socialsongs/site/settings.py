@@ -182,6 +182,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
 }
 KNOX_TOKEN_MODEL = "socialsongs_site.Token"
+MIGRATION_MODULES = {"knox": None}  # its own table, in whose place the site's is
 # 160 bits, as long as the tokens that there were before.
 REST_KNOX = {"AUTH_TOKEN_CHARACTER_LENGTH": 40}
 SPECTACULAR_SETTINGS = {

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('socialsongs', '0008_private_reads'),
+        ('socialsongs', '0010_search'),
     ]
 
     operations = [
