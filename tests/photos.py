@@ -106,6 +106,20 @@ def box(name: bytes, *content: bytes) -> bytes:
     return struct.pack(">I4s", len(body) + 8, name) + body
 
 
+def heic_boxes(more: bytes) -> bytes:
+    """A HEIC without pictures that says it shows 1,000 x 1,000 pixels, with ``more`` at the end of its boxes."""
+    shown = box(b"ipco", box(b"ispe", bytes(4), struct.pack(">II", 1000, 1000)))
+    whose = box(b"ipma", bytes(4), struct.pack(">IHBB", 1, 1, 1, 1))
+    meta = box(b"meta", bytes(4), box(b"pitm", bytes(4), b"\0\1"), box(b"iprp", shown, whose), more)
+    return box(b"ftyp", b"heic", bytes(4), b"mif1heic") + meta
+
+
+def made_of(parts: dict[int, list[int]]) -> bytes:
+    """Items that are made of others."""
+    references = (struct.pack(f">HH{len(others)}H", item, len(others), *others) for item, others in parts.items())
+    return box(b"iref", bytes(4), *(box(b"dimg", each) for each in references))
+
+
 def heic(
     *, rotation: int = 0, profile: bytes = b"", tiles: tuple[int, int] | None = None,
     said: tuple[int, int] | None = None,

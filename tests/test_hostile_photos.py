@@ -125,6 +125,34 @@ REFUSED = {
     "HEIC of 5,110 tiles": (lambda: photos.heic(tiles=(70, 73)), intake.TooManyParts),
     "HEIC of more pixels than it shows": (lambda: photos.heic(tiles=(40, 40), said=(96, 64)), intake.TooManyParts),
     "HEIC of 70,000 x 70,000": (lambda: photos.heic(said=(70_000, 70_000)), intake.TooManyPixels),
+    "HEIC of 5,000 grids of 5,000 grids of 5,000 tiles": (
+        lambda: photos.heic_boxes(photos.made_of({1: [2] * 5000, 2: [3] * 5000, 3: [4] * 5000})),
+        intake.TooManyParts,
+    ),
+    "HEIC of 1.9 million properties": (
+        lambda: photos.heic_boxes(
+            photos.box(b"iprp", photos.box(b"ipco", photos.box(b"free") * 190_000) * 10),
+        ),
+        intake.TooManyParts,
+    ),
+    "HEIC of 2.5 million items": (
+        lambda: photos.heic_boxes(
+            photos.box(b"iprp", photos.box(b"ipma", bytes(4), b"\0\0\x13\x88", b"\0\7\0" * 5000) * 500),
+        ),
+        intake.TooManyParts,
+    ),
+    "HEIC of 3 million references": (
+        lambda: photos.heic_boxes(photos.made_of({item: [7] * 5000 for item in range(600)})),
+        intake.TooManyParts,
+    ),
+    **{
+        f"HEIC that ends in an empty {name.decode()}": (lambda box=box: photos.heic_boxes(box), intake.DamagedPhoto)
+        for name, box in [
+            (b"pitm", photos.box(b"pitm")),
+            (b"iref", photos.box(b"iref")),
+            (b"ipma", photos.box(b"iprp", photos.box(b"ipma"))),
+        ]
+    },
 }
 
 

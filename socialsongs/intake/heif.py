@@ -1,6 +1,7 @@
 """A HEIC's boxes: its size, how many tiles it is made of, and what decoding them costs.
 
-The decoder reads the file as it is: where its parts lie is written all over it.
+Boxes hold boxes, and items are made of items, so what counts is how many there are in all. The decoder reads the file
+as it is: where its parts lie is written all over it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"
 MAX_ITEMS = 5_000
 # Grids of grids of grids ...
 MAX_DEPTH = 4
+# Tiles count for so many pixels at least, also those that say they have none.
+SMALLEST_TILE = 64 * 64
 # Tiles at the edges stick out.
 MOST_PIXELS_DECODED = 1.25
 # Measured, for eight bits: what the decoder has and what comes out of it; and the same for transparency.
@@ -29,6 +32,13 @@ class _Found:
     of_item: dict[int, list[int]] = field(default_factory=dict)
     parts: dict[int, list[int]] = field(default_factory=dict)
     with_alpha: set[int] = field(default_factory=set)
+    counted: int = 0
+
+    def count(self, more: int = 1) -> None:
+        """Boxes, references and properties of items, in the whole file."""
+        self.counted += more
+        if self.counted > MAX_PARTS:
+            raise too_many_parts("boxes")
 
 
 def is_heif(data: bytes) -> bool:
@@ -38,7 +48,7 @@ def is_heif(data: bytes) -> bool:
 def read(data: bytes) -> Header:
     found = _Found()
     try:
-        for name, start, end in _boxes(data, 0, len(data)):
+        for name, start, end in _boxes(found, data, 0, len(data)):
             if name == b"meta":
                 _read_meta(found, data, start + 4, end)
                 break
@@ -48,20 +58,18 @@ def read(data: bytes) -> Header:
     if not width or not height:
         raise damaged()
     most = int(MOST_PIXELS_DECODED * width * height) + 1_000_000
-    if _pixels_decoded(found, found.primary, most, MAX_DEPTH) > most:
+    sizes = {item: _size(found, item) for item in found.of_item}
+    if _pixels_decoded(found, sizes, found.primary, most, MAX_DEPTH) > most:
         raise too_many_parts("tiles")
     each = BYTES_OF_A_PIXEL + (BYTES_OF_ALPHA if found.primary in found.with_alpha else 0)
     memory = int(width * height * each) * (2 if _is_deep(found, found.primary) else 1)
     return Header(format="HEIF", width=width, height=height, content=data, memory=memory)
 
 
-def _boxes(data: bytes, position: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(found: _Found, data: bytes, position: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Name, and where the content begins and ends in the file."""
-    parts = 0
     while position + 8 <= end:
-        parts += 1
-        if parts > MAX_PARTS:
-            raise too_many_parts("boxes")
+        found.count()
         size, name = struct.unpack_from(">I4s", data, position)
         start = position + 8
         if size == 1:
@@ -77,29 +85,35 @@ def _boxes(data: bytes, position: int, end: int) -> Iterator[tuple[bytes, int, i
 
 
 def _read_meta(found: _Found, data: bytes, start: int, end: int) -> None:
-    for name, begin, stop in _boxes(data, start, end):
+    for name, begin, stop in _boxes(found, data, start, end):
         if name == b"pitm":
-            found.primary = _number(data, begin + 4, 2 if data[begin] == 0 else 4)
+            found.primary = _number(data, begin + 4, _width(data, begin))
         elif name == b"iref":
             _read_references(found, data, begin, stop)
         elif name == b"iprp":
-            for part, first, last in _boxes(data, begin, stop):
+            for part, first, last in _boxes(found, data, begin, stop):
                 if part == b"ipco":
-                    found.properties += [(kind, data[a:b][:32]) for kind, a, b in _boxes(data, first, last)]
+                    found.properties += [(kind, data[a:b][:32]) for kind, a, b in _boxes(found, data, first, last)]
                 elif part == b"ipma":
                     _read_associations(found, data, first, last)
 
 
 def _number(data: bytes, place: int, size: int) -> int:
-    return int(struct.unpack_from({2: ">H", 4: ">I"}[size], data, place)[0])
+    return int(struct.unpack_from({1: "B", 2: ">H", 4: ">I"}[size], data, place)[0])
+
+
+def _width(data: bytes, place: int) -> int:
+    """Bytes of an item's number in a box of the version that is told there."""
+    return 2 if _number(data, place, 1) == 0 else 4
 
 
 def _read_references(found: _Found, data: bytes, start: int, end: int) -> None:
-    size = 2 if data[start] == 0 else 4
-    for name, begin, _ in _boxes(data, start + 4, end):
+    size = _width(data, start)
+    for name, begin, _ in _boxes(found, data, start + 4, end):
         item, count = _number(data, begin, size), _number(data, begin + size, 2)
         if count > MAX_ITEMS:
             raise too_many_parts("tiles")
+        found.count(count)
         others = [_number(data, begin + size + 2 + size * place, size) for place in range(count)]
         if name == b"dimg":
             found.parts.setdefault(item, others)
@@ -109,13 +123,14 @@ def _read_references(found: _Found, data: bytes, start: int, end: int) -> None:
 
 def _read_associations(found: _Found, data: bytes, start: int, end: int) -> None:
     """Which properties are whose."""
-    version, wide = data[start], data[start + 3] & 1
-    position, size = start + 8, 2 if version == 0 else 4
+    wide = _number(data, start + 3, 1) & 1
+    position, size = start + 8, _width(data, start)
     count = _number(data, start + 4, 4)
     if count > MAX_ITEMS:
         raise too_many_parts("items")
     for _ in range(count):
-        item, many = _number(data, position, size), struct.unpack_from("B", data, position + size)[0]
+        item, many = _number(data, position, size), _number(data, position + size, 1)
+        found.count(1 + many)
         position += size + 1
         places = struct.unpack_from(f">{many}{'H' if wide else 'B'}", data, position)
         position += many * (2 if wide else 1)
@@ -142,17 +157,17 @@ def _is_deep(found: _Found, item: int) -> bool:
     return any(max(content[5:], default=8) > 8 for each in items for content in _properties(found, each, b"pixi"))
 
 
-def _pixels_decoded(found: _Found, item: int, most: int, depth: int) -> int:
+def _pixels_decoded(found: _Found, sizes: dict[int, tuple[int, int]], item: int, most: int, depth: int) -> int:
     """For the item and what it is made of, as often as it is used; stops counting above ``most``."""
     parts = found.parts.get(item, [])
-    width, height = _size(found, item)
     if not parts:
-        return width * height
+        width, height = sizes.get(item, (0, 0))
+        return max(SMALLEST_TILE, width * height)
     if not depth:
         raise too_many_parts("tiles")
     pixels = 0
     for part in parts:
-        pixels += _pixels_decoded(found, part, most, depth - 1)
+        pixels += _pixels_decoded(found, sizes, part, most, depth - 1)
         if pixels > most:
             break
     return pixels
