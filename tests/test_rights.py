@@ -83,12 +83,15 @@ TABLE = [
     ("socialsongs:post-choice", "post", owns(200)),
     ("socialsongs:post-choice", "delete", owns(204)),
     ("socialsongs:post-feedback", "post", owns(200)),
+    ("socialsongs:post-hidden", "delete", owns(204)),
     ("socialsongs:post-page", "get", sees),
     ("socialsongs:post-progress", "get", sees),
     ("socialsongs:post-page-steer", "post", owns(302)),
     ("socialsongs:post-page-choose", "post", owns(302)),
     ("socialsongs:post-page-unchoose", "post", owns(302)),
     ("socialsongs:post-page-feedback", "post", owns(204)),
+    ("socialsongs:post-page-show", "post", owns(302)),
+    ("socialsongs:post-page-show-all", "post", owns(302)),
     ("socialsongs:post-page-retry", "post", owns(302)),
     ("socialsongs:post-page-delete", "post", owns(302)),
     ("admin:socialsongs_post_changelist", "get", in_admin),
@@ -112,7 +115,9 @@ def arguments(name, post, song):
     more = {
         "socialsongs:post-photo": [0],
         "socialsongs:recommendation": [asked.pk],
+        "socialsongs:post-hidden": [song.pk],
         "socialsongs:post-page-choose": [song.pk],
+        "socialsongs:post-page-show": [song.pk],
         "socialsongs:post-page-feedback": [song.pk, "play"],
     }
     return [post.pk, *more.get(name, [])]
