@@ -187,6 +187,15 @@ def test_the_log_names_the_client_that_a_known_proxy_names(site):
     assert all(size > 500 for _, size in found.values())
 
 
+def test_a_proxy_that_speaks_tls_is_believed(tmp_path):
+    with started_site(tmp_path, SECURE_SSL="1", BEHIND_TLS_PROXY="1") as (port, _, _):
+        statuses = {
+            spoken: ask(port, "GET", "/accounts/login/", X_Forwarded_Proto=spoken)[0].status
+            for spoken in ("https", "http")
+        }
+    assert statuses == {"https": 200, "http": 301}
+
+
 @pytest.mark.parametrize(
     ("allowed", "client"),
     [("127.0.0.1", "203.0.113.9"), ("127.0.0.0/8", "203.0.113.9"), ("*", "203.0.113.9"), ("192.0.2.1", "127.0.0.1")],

@@ -227,6 +227,7 @@ class BufferingWorker(Worker):  # type: ignore[misc]
             cleanup_interval=1,
             max_request_header_size=HEADER_BYTES,
             max_request_body_size=THROWN_AWAY_BYTES,
+            clear_untrusted_proxy_headers=False,  # X-Forwarded-Proto: settings.py says whether it is believed
             recv_bytes=64 * 1024,
             ident="",
             log_socket_errors=False,
