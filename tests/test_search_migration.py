@@ -30,9 +30,16 @@ def test_forth_and_back_with_songs(release, make_song):
     try:
         call_command("migrate", "socialsongs", "0009", verbosity=0)
         assert (functions(), has("socialsongs_song_names"), has("socialsongs_song_search")) == (0, False, True)
+        with CaptureQueriesContext(connection) as queries:
+            call_command("migrate", "socialsongs", "0010", verbosity=0)
+        # Songs are read while the indexes are built.
+        building = " ".join(query["sql"] for query in queries if "INDEX" in query["sql"])
+        assert building.count("CREATE INDEX") >= 4
+        assert "DROP INDEX" not in building
     finally:
         call_command("migrate", "socialsongs", verbosity=0)
     assert functions() == 5
+    assert not has("socialsongs_song_search_old")
     assert [hit.pk for hit in search_songs(songs=Song.objects.all(), text="second")] == [first.pk]
     # What was edited and not read again before the migration shows no line.
     assert dict(line_offsets.values_list("song", "line_offsets")) == {first.pk: [0, 1], second.pk: []}

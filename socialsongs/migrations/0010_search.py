@@ -1,8 +1,8 @@
 """Songs are searched by what a database can compute of their texts alone, so that whoever writes a song keeps its index
 right: functions without an extension, and indexes over them. pg_trgm forgives typos, where the server has it.
 
-The indexes are built while the table is locked against writing: some minutes for a million songs. Back, the old index is
-built in the same way."""
+The indexes are built while the table is locked against writing, but not against reading: some minutes for a million songs.
+The old one, whose end locks out readers, goes in a migration of its own."""
 
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.contrib.postgres.search import SearchVectorField
@@ -148,7 +148,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunSQL(FORGET, migrations.RunSQL.noop),
         migrations.RunPython(create_functions, drop_functions),
-        migrations.RemoveIndex("song", "socialsongs_song_search"),
+        migrations.RenameIndex("song", "socialsongs_song_search_old", old_name="socialsongs_song_search"),
         migrations.AddIndex("song", key_index("title")),
         migrations.AddIndex("song", key_index("artist")),
         migrations.AddIndex("song", words_index("names", models.Value(""))),
