@@ -116,6 +116,51 @@ def test_what_arrives_too_slowly_is_closed():
     assert not request.is_late
 
 
+def test_clients_that_read_nothing_hold_nobody_up(tmp_path):
+    """Each asks for 120 MB at once; a thread that waits until they are read would wait for ever."""
+    static = tmp_path / "static"
+    static.mkdir()
+    (static / "large.txt").write_bytes(b"x" * 2_000_000)
+    with started_site(tmp_path, STATIC_ROOT=str(static)) as (port, log, _):
+        deaf = [opened(port, "GET /static/large.txt HTTP/1.1\r\nHost: localhost\r\n\r\n" * 60) for _ in range(24)]
+        for _ in range(10):
+            assert ask(port, "GET", "/health/", seconds=5)[0].status == 200
+        # Who does read gets all of them.
+        patient, received = deaf.pop(), 0
+        patient.settimeout(20)
+        while received < 120_000_000:
+            piece = patient.recv(1_000_000)
+            assert piece
+            received += len(piece)
+        for connection in (patient, *deaf):
+            connection.close()
+        assert "Traceback" not in log.read_text()
+
+
+def test_who_sends_several_requests_at_once_is_answered_in_order(site):
+    port, _ = site
+    several = opened(
+        port,
+        "GET /nowhere/1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        f"POST /api/v1/2 HTTP/1.1\r\nHost: localhost\r\n{FORM}Content-Length: 3\r\n\r\na=b"
+        "GET /health/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    )
+    _, text = answer(several)
+    assert re.findall(rb"HTTP/1.1 (\d+) ", text) == [b"404", b"404", b"200"]
+    several.close()
+
+
+def test_connections_without_end_keep_nobody_out(tmp_path):
+    few = tmp_path / "few.py"
+    few.write_text("from socialsongs.site import server\nserver.CONNECTIONS = 20\n")
+    with started_site(tmp_path, [*WEB[:-1], "--config", str(few), "--bind"]) as (port, _, _):
+        slow = [opened(port, "GET /health/ HTTP/1.1\r\nHost: local") for _ in range(120)]
+        for _ in range(3):
+            assert ask(port, "GET", "/health/", seconds=5)[0].status == 200
+        for connection in slow:
+            connection.close()
+
+
 class SimpleAdjustments:
     max_request_header_size = server.HEADER_BYTES
     max_request_body_size = server.THROWN_AWAY_BYTES

@@ -1,7 +1,8 @@
 """The web server: gunicorn starts and watches processes; in each, waitress reads requests and answers them.
 
-A thread gets a request when all of it is here, so a connection that sends slowly holds none. Headers and bodies have
-a time to arrive in, and a body that is too large is read to its end and thrown away, so that its sender hears why.
+A thread gets a request when all of it is here, so a connection that sends slowly holds none; the next one of the same
+connection waits until the answer is sent, so one that reads slowly holds none either. Headers and bodies have a time to
+arrive in, and a body that is too large is read to its end and thrown away, so that its sender hears why.
 """
 
 from __future__ import annotations
@@ -194,13 +195,50 @@ def file_wrapper(file: Any, block_size: int) -> Iterable[bytes]:
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
+    """A connection. waitress itself takes all requests that have come, and a thread waits for the client to read the
+    answers to those before."""
+
     parser_class = Request
     task_class = Answer
     error_task_class = Refusal
+    request: Any
+    sent_continue: bool
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.whole_at = self.creation_time  # when there was last a whole request
+        self.rest = b""  # what came behind the request that is being answered
+
+    def received(self, data: bytes) -> bool:
+        self.rest += data
+        with self.requests_lock:
+            if self.will_close or self.close_when_flushed:
+                return False
+            while self.rest and not self.requests:
+                self.request = self.request or self.parser_class(self.adj)
+                self.rest = self.rest[self.request.received(self.rest) :]
+                if self.request.expect_continue and self.request.headers_finished and not self.sent_continue:
+                    self.send_continue()
+                if self.request.completed:
+                    self._answer()
+        return True
+
+    def _answer(self) -> None:
+        request, self.request, self.sent_continue = self.request, None, False
+        if not request.empty:
+            self.whole_at = time.time()
+            self.requests.append(request)
+            self.server.add_task(self)
+
+    def readable(self) -> bool:
+        """The loop asks at every turn."""
+        if self.rest and not self.requests and not self.total_outbufs_len:
+            self.received(b"")
+        return bool(super().readable())
 
     @property
     def is_busy(self) -> bool:
-        return bool(self.requests or self.request or self.total_outbufs_len)
+        return bool(self.requests or self.request or self.rest or self.total_outbufs_len)
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]
@@ -210,8 +248,16 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def maintenance(self, now: float) -> None:
         super().maintenance(now)
         for channel in self.active_channels.values():
-            if channel.request and not channel.requests and channel.request.is_late:
+            is_late = channel.request and not channel.requests and channel.request.is_late
+            if is_late or (channel.total_outbufs_len and channel.last_activity < now - IDLE_SECONDS):
                 channel.will_close = True
+
+    def handle_accept(self) -> None:
+        """When there are too many, the one goes whose last whole request is longest ago: who asks is let in."""
+        super().handle_accept()
+        channels = [channel for channel in self.active_channels.values() if not channel.will_close]
+        if len(channels) > CONNECTIONS and (waiting := [channel for channel in channels if not channel.requests]):
+            min(waiting, key=lambda channel: channel.whole_at).will_close = True
 
 
 class BufferingWorker(Worker):  # type: ignore[misc]
@@ -222,7 +268,7 @@ class BufferingWorker(Worker):  # type: ignore[misc]
         adjustments = Adjustments(
             threads=self.cfg.threads,
             backlog=self.cfg.backlog,
-            connection_limit=CONNECTIONS,
+            connection_limit=2 * CONNECTIONS,  # never reached: handle_accept() makes room
             channel_timeout=IDLE_SECONDS,
             cleanup_interval=1,
             max_request_header_size=HEADER_BYTES,
