@@ -88,12 +88,8 @@ def test_polling_goes_on_by_itself(waiting):
 @pytest.mark.parametrize(
     ("found", "says"),
     [
-        ((404, "default backend"), "The server answered 404"),
-        ((429, "slow down"), "The server answered 429"),
-        ((200, "{}"), "Something else answered"),
         ((200, "<!doctype html><html><body>Log in to the hotel's network</body></html>"), "Something else answered"),
         ("connectionrefused", "The server could not be reached"),
-        ("timedout", "The server takes too long to answer"),
     ],
 )
 def test_polling_survives_any_answer_of_others(waiting, found, says):
@@ -112,7 +108,7 @@ def test_polling_goes_on_when_the_network_is_back(waiting):
     answer()
     waiting.wait_for_timeout(1500)  # some attempts fail
     waiting.context.set_offline(False)
-    expect(waiting.locator(".songs .card")).to_have_count(3, timeout=3000)
+    expect(waiting.locator(".songs .card")).to_have_count(3)
 
 
 def test_a_session_that_ends_while_a_page_waits_leads_to_the_login_and_back(waiting, ready_post):
