@@ -33,6 +33,14 @@ def test_home_offers_samples_and_shows_own_posts(mine, ready_post):
     assert url("post-page", ready_post.pk) in page
 
 
+def test_more_posts_take_the_focus_with_them(mine, alice):
+    Post.objects.bulk_create(Post(owner=alice) for _ in range(14))
+    assert "autofocus" not in mine.get("/?page=2").content.decode()
+    more = mine.get("/?page=2", headers={"HX-Request": "true"}).content.decode()
+    assert more.count('class="tile"') == 2
+    assert more.index("autofocus") < more.index("</a>")
+
+
 def test_an_upload_leads_to_the_post(mine, upload):
     response = mine.post("/", {"photos": upload(), "caption": "Sea"})
     post = Post.objects.get()
@@ -76,7 +84,7 @@ def test_nothing_found_has_its_own_words(mine, ready_post):
     ready_post.requests.get().suggestions.all().delete()
     page = mine.get(url("post-page", ready_post.pk)).content.decode()
     assert "No song to suggest" in page
-    assert "Nothing that has a name here" in page
+    assert "No object or scene was recognised" in page
 
 
 def test_choose_and_take_back(mine, ready_post):
@@ -320,6 +328,23 @@ def test_a_page_that_waits_for_its_post_goes_on_with_its_request(mine, ready_pos
     Post.objects.update(state=State.ANALYSING)
     page = mine.get(url("post-page", ready_post.pk), {"request": steered.pk}).content.decode()
     assert f'hx-get="{url("post-progress", ready_post.pk)}?request={steered.pk}"' in page
+
+
+def test_a_script_that_waits_for_a_post_that_is_gone_is_told_so(mine, ready_post):
+    address = url("post-progress", ready_post.pk)
+    Post.objects.all().delete()
+    assert mine.get(address).status_code == 404
+    told = mine.get(address, headers={"HX-Request": "true"})
+    assert told.status_code == 410
+    assert "This is not there any more" in told.content.decode()
+
+
+def test_a_moderator_is_not_told_that_the_song_is_theirs(client, staff, ready_post):
+    Post.objects.update(chosen_song=ready_post.requests.get().suggestions.get(rank=1).song)
+    client.force_login(staff)
+    page = client.get(url("post-page", ready_post.pk)).content.decode()
+    assert "The song of this post" in page
+    assert "Your song" not in page
 
 
 def test_when_the_only_song_is_chosen_there_are_no_others(mine, ready_post):

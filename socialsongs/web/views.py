@@ -75,7 +75,7 @@ def home(request: HttpRequest) -> HttpResponse:
         return _upload(request)
     page = Paginator(own_posts(user=request.user), POSTS_PER_PAGE).get_page(request.GET.get("page"))
     template = "socialsongs/_posts.html" if is_htmx(request) else "socialsongs/home.html"
-    return render(request, template, {"page": page, **_form()})
+    return render(request, template, {"page": page, "more": is_htmx(request), **_form()})
 
 
 def _form(**more: Any) -> dict[str, Any]:
@@ -165,8 +165,17 @@ def post_page(request: HttpRequest, post_id: uuid.UUID) -> HttpResponse:
 @login_needed
 @require_GET
 def progress(request: HttpRequest, post_id: uuid.UUID) -> HttpResponse:
-    """The part of the page that waits; asked again and again until there is something to see."""
-    return render(request, "socialsongs/_result.html", _post(request, post_id))
+    """The part of the page that waits; asked again and again until there is something to see.
+
+    A script is told by 410 that there never will be: after a 404, which may be a proxy's, it asks again.
+    """
+    try:
+        context = _post(request, post_id)
+    except Http404:
+        if not is_htmx(request):
+            raise
+        return render(request, "socialsongs/_gone.html", status=410)
+    return render(request, "socialsongs/_result.html", context)
 
 
 def _post(request: HttpRequest, post_id: uuid.UUID, done: Done | None = None) -> dict[str, Any]:

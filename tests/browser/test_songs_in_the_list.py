@@ -1,5 +1,7 @@
 """Hiding, choosing and what is told to screen readers; and what a page weighs."""
 
+import re
+
 import pytest
 
 from socialsongs.models import Feedback, Post, State
@@ -107,6 +109,41 @@ def test_songs_that_come_are_told_in_a_few_words(page, site, ready_post):
     assert page.evaluate("window.told.isConnected")
     live = page.locator("[aria-live], [role=status], [role=alert], [role=log]")
     assert not any("tide" in text for text in live.all_text_contents())
+
+
+NATURAL = """() => {
+  const select = document.getElementById("visibility");
+  const free = select.cloneNode(true);
+  Object.assign(free.style, { position: "absolute", width: "max-content" });
+  select.after(free);
+  const width = free.offsetWidth;
+  free.remove();
+  return width;
+}"""
+
+
+@pytest.mark.parametrize("width", [390, 800, 1280])
+def test_nothing_is_cut_off(page, site, alice, width):
+    alice.is_staff = True
+    alice.save()
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(site)
+    select = page.get_by_label("Who sees it")
+    assert page.evaluate(NATURAL) <= select.bounding_box()["width"]
+    navigation = page.get_by_role("navigation", name="Account")
+    heights = [one.bounding_box()["height"] for one in navigation.locator("a, button").all()]
+    assert len(heights) == 3
+    assert max(heights) < 44  # one line each
+    for path in ("/", "/accounts/password/"):
+        page.goto(site + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_password_form_says_what_it_wants_and_ticks_are_small(page, site):
+    page.goto(f"{site}/accounts/password/")
+    new = page.get_by_label("New password", exact=True)
+    expect(new).to_have_accessible_description(re.compile("at least 10 characters"))
+    assert page.get_by_role("checkbox").bounding_box()["width"] < 30
 
 
 @pytest.fixture

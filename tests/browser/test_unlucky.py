@@ -102,6 +102,15 @@ def test_polling_survives_any_answer_of_others(waiting, found, says):
     expect(waiting.locator(".songs .card")).to_have_count(3)
 
 
+def test_polling_ends_when_the_post_was_deleted_elsewhere(waiting):
+    Post.objects.all().delete()
+    expect(waiting.get_by_role("heading", name="This is not there any more")).to_be_visible()
+    expect(waiting.get_by_role("status")).to_have_text("This is not there any more.")
+    expect(waiting.locator("[data-poll]")).to_have_count(0)
+    waiting.get_by_role("link", name="Back to your posts").click()
+    expect(waiting.get_by_role("heading", name="Which song goes with your photo?")).to_be_visible()
+
+
 def test_polling_goes_on_when_the_network_is_back(waiting):
     waiting.context.set_offline(True)
     expect(waiting.get_by_role("status")).to_contain_text("You are offline")
@@ -213,6 +222,14 @@ def test_a_song_that_is_gone_says_so(songs):
     expect(songs.get_by_role("alert")).to_contain_text("not there any more")
     songs.get_by_role("link", name="Reload the page").click()
     expect(songs.locator(".songs .card")).to_have_count(2)
+
+
+def test_what_the_server_refused_is_no_longer_said_of_the_next_photo(page):
+    page.locator("input[type=file]").set_input_files({**photo(), "buffer": b"no photo"})
+    page.get_by_role("button", name="Find songs").click()
+    expect(page.get_by_role("alert")).to_contain_text("This is not a JPEG")
+    page.locator("input[type=file]").set_input_files(photo())
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_a_double_click_on_a_sample_makes_one_post(page):

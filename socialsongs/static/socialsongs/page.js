@@ -11,14 +11,13 @@ const page = {
     if (status.textContent !== text) status.textContent = text;
   },
 
-  // Beside what was clicked. An empty text takes back what was said there.
+  // Beside what was clicked, in the place of what was said there before, also by the server. An empty text says nothing.
   complain(element, text, { reload = false } = {}) {
     const place = element.closest("[data-tell]") || element.parentElement;
-    place.querySelectorAll("[data-made]").forEach((old) => old.remove());
+    place.querySelectorAll(".problem").forEach((old) => old.remove());
     if (!text) return;
     const line = document.createElement("p");
     line.className = "problem";
-    line.dataset.made = "";
     line.setAttribute("role", "alert");
     line.textContent = text;
     if (reload) {

@@ -27,6 +27,7 @@ function prepareUpload(form) {
       image.onerror = () => {  // HEIC: most browsers cannot show it
         const name = document.createElement("span");
         name.textContent = file.name;
+        URL.revokeObjectURL(image.src);
         image.replaceWith(name);
       };
       previews.append(image);
