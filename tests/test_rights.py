@@ -189,10 +189,15 @@ def test_each_action_has_its_permission(browser_of, cast, ready_post, codename, 
 
 
 def test_changing_alone_shows_nothing(browser_of, cast, ready_post):
-    cast["staff"].user_permissions.set(Permission.objects.filter(codename__in=["change_post", "delete_post"]))
+    others = ["change_post", "delete_post", "delete_recommendationrequest"]
+    cast["staff"].user_permissions.set(Permission.objects.filter(codename__in=others))
     client = browser_of("staff")
     for name in ("admin:socialsongs_post_change", "socialsongs:post-page", "socialsongs:post"):
         assert client.get(reverse(name, args=[ready_post.pk])).status_code in (403, 404)
+    for name in ("admin:socialsongs_post_delete", "admin:socialsongs_recommendationrequest_delete"):
+        url = reverse(name, args=arguments(name, ready_post, Song.objects.first()))
+        assert client.get(url).status_code == client.post(url, {"post": "yes"}).status_code == 403
+    assert Post.objects.count() == 1
 
 
 def test_metrics_have_a_permission_of_their_own(api_of, cast, ready_post):

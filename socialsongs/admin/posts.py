@@ -36,6 +36,10 @@ class OfPosts(ReadOnly):
         model = self.opts.model_name
         return all(permitted(user=request.user, permission=name) for name in {f"view_{model}", "view_post"})
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """The page that asks whether to delete says what there is."""
+        return super().has_delete_permission(request, obj) and self.has_view_permission(request, obj)
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         response = super().changelist_view(request, extra_context)
         if "cl" in (context := self._context(response)):
