@@ -10,7 +10,8 @@ from django.conf.locale import LANG_INFO
 from langcodes.data_dicts import TERRITORY_REPLACEMENTS
 
 ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}\d{7}")
-COUNTRY = re.compile(r"[A-Z]{2}")
+# Without those that ISO 3166 leaves to private use, such as XW in some catalogues for all the world. But Kosovo has no other.
+COUNTRY = re.compile(r"(?!AA|Q[M-Z]|X[A-JL-Z]|ZZ)[A-Z]{2}")
 # Forms of what ``language_code`` and ``market_code`` may know, for schemas.
 LANGUAGE_FORM, MARKET_FORM = r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$", r"^([A-Za-z]{2,3}|[0-9]{3})$"
 
@@ -37,7 +38,7 @@ def language_code(text: str) -> str:
     rest = [TERRITORY_REPLACEMENTS.get(part.lower(), part) if len(part) == 3 else part for part in rest]
     try:
         code = langcodes.standardize_tag("-".join([first, *rest]), macro=first.lower() in ("cmn", "arb"))
-        known = langcodes.tag_is_valid(code)
+        known = langcodes.tag_is_valid(code) and re.match("[a-z]{2}", code) is not None  # not x-private or 001
     except ValueError:
         known = False
     if not known:

@@ -77,21 +77,27 @@ ROLE = (
     r"исполнитель|текст|作[词詞曲]者?|[编編]曲|填[词詞]|[词詞]|曲|演唱|原唱|歌手|制作人|製作人|[监監][制製]|混音|[录錄]音|和[声聲]|母[带帶]|吉他|[贝貝]斯|"
     r"鼓|[钢鋼]琴|歌|作사|작사|작곡|편곡|노래|lời|nhạc"
 )
+CREDITED = r"(?:lyricist|composer|songwriter|producer|arranger|lyrics)"  # also with a name and no more
 AND = r"\s*(?:[&,/+·、／]|and|und|et|y|e|и)\s*"
 CREDIT = re.compile(
     rf"(?:(?:{ROLE})(?:{AND}(?:{ROLE}))*(?:\s+(?:by|von|de|di|par))?\s*[:：].*"
     r"|(?:ti|ar|al|au|by|re|ve|offset|length)\s*[:：].*"
-    r"|(?:lyricist|composer|songwriter|producer|arranger|lyrics|作[词詞曲]|[编編]曲|작사|작곡|편곡)\s*(?:[-–—]|\s)\s*(?=\S)(?-i:[A-Z\u0080-\U0010ffff].*)"
-    r"|(?:lyrics|lrc|subtitles?|synced|translated|transcribed)\s+(?:provided\s+|made\s+)?by\s+\S.*"
+    r"|(?:作[词詞曲]|[编編]曲|작사|작곡|편곡)\s+\S.*"
+    rf"|(?:{CREDITED}|作[词詞曲]|[编編]曲|작사|작곡|편곡)\s*[-–—]\s*(?=\S)(?-i:[A-Z\u0080-\U0010ffff].*)"
+    r"|(?:lyrics|lrc|subtitles?)\s+(?:provided\s+|made\s+)?by\s+\S.*"
     rf"|(?:{ROLE})(?:{AND}(?:{ROLE}))+\s+by\s+\S.*"
-    r"|all\s+(?:lyrics|music|songs)\s+(?:written|composed)?\s*by\s+\S.*"
     r"|(?:©|℗|\(c\)\s*\d{4}|copyright\b.*\d{4}|.*\ball rights reserved).*"
     r"|(?:https?://|www\.)\S+"
     r"|\d+ contributors?\b.*|\d*embed|you might also like"
     r"|\**\s*this lyrics is not for commercial use\s*\**)",
     FORMS,
 )
-BY = re.compile(rf"(?:{ROLE})\s+(?:by|von|de|di|par)\s+(?P<names>\S.*)", FORMS)
+BY = re.compile(
+    rf"(?:(?:(?:all\s+(?:lyrics|music|songs)\s+)?(?:{ROLE})|all\s+(?:lyrics|music|songs))\s+(?:by|von|de|di|par)|{CREDITED})"
+    r"\s+(?P<names>\S.*)",
+    FORMS,
+)
+ONESELF = re.compile(r"I(?:['’].*)?")
 SMALL = {
     "and",
     "und",
@@ -152,12 +158,12 @@ def words(line: str) -> str:
 
 
 def _names_somebody(text: str) -> bool:
-    """Is it "written by" and names: words with capitals, or in letters that have none?"""
+    """Is it "written by", or who wrote, and names: words with capitals, or in letters that have none?"""
     found = BY.fullmatch(text)
     if not found:
         return False
     names = [name for name in re.split(r"[\s,/]+", found["names"]) if name and name.lower() not in SMALL]
-    return bool(names) and all(not name[0].islower() for name in names)
+    return bool(names) and not any(name[0].islower() or ONESELF.fullmatch(name) for name in names)
 
 
 def _unspaced(text: str) -> bool:

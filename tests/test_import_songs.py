@@ -68,12 +68,12 @@ def test_a_second_import_updates_what_changed_and_keeps_the_status(run, release,
             for key, values in {
                 "moods": ["happy", 5, [1, 2], {"a": 1}, [["calm"]], [None], ["x" * 41]],
                 "themes": ["ocean", True],
-                "markets": ["DE", ["D1"], ["JJJ"], [""], ["Germany"]],
+                "markets": ["DE", ["D1"], ["JJJ"], [""], ["Germany"], ["XW"], ["ZZ"], ["QM"]],
                 "lyrics": [[], {}, ["l1"], True, "x" * 100_001],
                 "synced_lyrics": [["[00:01.00]l1"], "x" * 200_001],
                 "title": [{"a": 1}, ["Ebb"], " ", False],
                 "artist": ["\t"],
-                "language": [[], ["en"], "xx", "english lyrics", 5],
+                "language": [[], ["en"], "xx", "english lyrics", "x-private", "001", 5],
                 "isrc": ["US123", "US-S1Z-99-0000", "1234567890123", 5],
                 "year": [[], "soon", True, 10**400],
                 "popularity": ["nan", "much", "inf", [], 10**400],
@@ -243,11 +243,11 @@ def test_codes_are_mapped_and_that_is_said(run, release, capsys):
     run(
         row("A", language="eng", markets=["UK", "gb", "DEU"]),
         row("B", language="English", markets=["826"]),
-        row("C", language="en_us"),
+        row("C", language="en_us", markets=["xk"]),
         row("D", language="eng"),
     )
     found = {song.title: (song.language, song.markets) for song in Song.objects.all()}
-    assert found == {"A": ("en", ["GB", "DE"]), "B": ("en", ["GB"]), "C": ("en-US", []), "D": ("en", [])}
+    assert found == {"A": ("en", ["GB", "DE"]), "B": ("en", ["GB"]), "C": ("en-US", ["XK"]), "D": ("en", [])}
     said = capsys.readouterr().out
     assert "language: 'eng' is kept as 'en'. (2 songs, first in line 1)" in said
     assert "markets: 'UK' is kept as 'GB'. (1 songs, first in line 1)" in said
@@ -310,6 +310,14 @@ def test_on_the_screen_the_list_is_bounded(run):
     assert len(str(raised.value).splitlines()) < 30
     assert "and 980 more: --bad-lines FILE lists all" in str(raised.value)
     assert Song.objects.count() == 1
+
+
+def test_a_catalogue_is_not_overwritten_by_its_bad_lines(tmp_path, release):
+    file = tmp_path / "songs.jsonl"
+    file.write_text(json.dumps(row()))
+    with pytest.raises(CommandError, match="Name another file"):
+        call_command("import_songs", str(file), skip_bad=True, bad_lines=tmp_path / "." / "songs.jsonl")
+    assert json.loads(file.read_text()) == row()
 
 
 def test_no_bad_lines_is_no_failure(run, tmp_path):

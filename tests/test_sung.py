@@ -17,14 +17,17 @@ NOT_SUNG = [
     "Paroles: Anne", "Слова: Анна", "ti: Harbour", "ar:Ferry", "by: somebody", "Copyright 2001 Ferry Records",
     "© Ferry", "All rights reserved.", "www.lyrics.example", "https://lyrics.example/1", "12 Contributors",
     "You might also like", "******* This Lyrics is NOT for Commercial use *******", "Title: Harbour",
-    "[ar:Somebody]", "", "  ",
+    "[ar:Somebody]", "Lyrics Anna Nobody", "Composer - Anna", "All songs by Anna Nobody", "作词 某人", "Translated by Anna Nobody",
+    "All lyrics written by Anna & Bo", "", "  ",
 ]  # fmt: skip
 SUNG = [
     "Over the sea", "Written by the moon", "Music by the river", "All by myself", "Bridge over the river", "Solo",
     "Hook", "Drop", "Part of me", "The verse I wrote for you", "Chorus of angels", "(ooh yeah)", "Song for you",
     "I <3 you & me", "rock 'n' roll", "And he said: go", "R&B", "曲がり角", "歌を歌う", "I'm 1 x away",
     "Text me when you're home", "Title fight", "By the sea", "Copyright on my heart", "Intro to love",
-    "- and so it goes", "Sync or swim", "Lyrics on a wall", "End of the road", "Repeat after me",
+    "- and so it goes", "Sync or swim", "Lyrics on a wall",
+    "Lyrics I wrote on the wall", "Composer I am not", "Written by I don't know who", "All songs by the fire",
+    "Translated by the wind", "End of the road", "Repeat after me",
 ]  # fmt: skip
 IN_PART = {
     "Over the sea (x2)": "Over the sea",

@@ -64,6 +64,8 @@ class Command(BaseCommand):
             raise CommandError("Name a file, or use --sample.")
         if bad_lines and not skip_bad:
             raise CommandError("--bad-lines goes with --skip-bad.")
+        if file and bad_lines and file.exists() and bad_lines.exists() and bad_lines.samefile(file):
+            raise CommandError(f"--bad-lines would overwrite the catalogue {file}. Name another file.")
         with ExitStack() as stack:
             if file is None:
                 file = stack.enter_context(as_file(files("socialsongs") / "sample" / "catalogue.jsonl"))
