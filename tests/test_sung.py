@@ -17,8 +17,8 @@ NOT_SUNG = [
     "Paroles: Anne", "Слова: Анна", "ti: Harbour", "ar:Ferry", "by: somebody", "Copyright 2001 Ferry Records",
     "© Ferry", "All rights reserved.", "www.lyrics.example", "https://lyrics.example/1", "12 Contributors",
     "You might also like", "******* This Lyrics is NOT for Commercial use *******", "Title: Harbour",
-    "[ar:Somebody]", "Lyrics Anna Nobody", "Composer - Anna", "All songs by Anna Nobody", "作词 某人", "Translated by Anna Nobody",
-    "All lyrics written by Anna & Bo", "", "  ",
+    "[ar:Somebody]", "Lyrics Anna Nobody", "Composer - Anna", "All songs by Anna Nobody", "作词 某人",
+    "Translated by Anna Nobody", "All lyrics written by Anna & Bo", "", "  ",
 ]  # fmt: skip
 SUNG = [
     "Over the sea", "Written by the moon", "Music by the river", "All by myself", "Bridge over the river", "Solo",
