@@ -14,7 +14,7 @@ $(READY): requirements.txt requirements-embedded.txt recommender/train/requireme
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 
-demo: setup  ## run everything on this machine: http://127.0.0.1:$(PORT)
+demo: setup  ## run everything on this machine; another port: make demo PORT=8001
 	@$(BIN)/python manage.py demo --port $(PORT)
 
 test: lint  ## lint, types, checks and all tests, on two processes

@@ -347,3 +347,10 @@ def test_so_are_a_compressed_file_and_latin_1(tmp_path):
     (tmp_path / "latin.jsonl").write_bytes('{"title": "Caf\u00e9"}'.encode("latin-1"))
     with pytest.raises(CommandError, match=r"Line 1 is not UTF-8.*iconv -f ISO-8859-1"):
         call_command("import_songs", str(tmp_path / "latin.jsonl"))
+
+
+def test_a_file_that_is_not_there_is_named_once(tmp_path):
+    missing = tmp_path / "songs.jsonl"
+    with pytest.raises(CommandError) as refusal:
+        call_command("import_songs", str(missing))
+    assert str(refusal.value) == f"{missing} cannot be read: No such file or directory."

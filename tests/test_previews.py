@@ -108,6 +108,13 @@ def test_a_song_with_an_old_preview_can_still_be_edited(make_song):
     assert Song.objects.get().title == "New"
 
 
+def test_the_form_links_to_the_clip(desk, make_song):
+    song = make_song(preview_file=ContentFile(mp3(11), "a.mp3"))
+    page = desk.get(f"/admin/socialsongs/song/{song.pk}/change/").content.decode()
+    link = re.search(rf'<a href="([^"]*)">{song.preview_file.name}</a>', page)[1]
+    assert desk.get(link).getvalue() == mp3(11)
+
+
 @pytest.mark.parametrize(
     ("name", "status"), [("a.html", 404), ("a.HTM", 404), ("a.svg", 404), ("a", 404), ("a.mp3", 200), ("a.MP3", 200)]
 )

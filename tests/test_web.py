@@ -1,6 +1,7 @@
 """The poster's pages, without a browser."""
 
 import re
+import uuid
 from io import BytesIO
 from urllib.parse import quote
 
@@ -25,6 +26,13 @@ def url(name, *arguments):
 
 def test_it_asks_to_log_in(client):
     assert client.get("/").headers["Location"].startswith("/accounts/login/")
+
+
+@pytest.mark.parametrize("address", ["/nowhere", f"/posts/{uuid.UUID(int=1)}"])
+def test_what_is_not_there_has_a_way_back(mine, address):
+    page = mine.get(address)
+    assert page.status_code == 404
+    assert '<a href="/">Back to the start</a>' in page.content.decode()
 
 
 def test_home_offers_samples_and_shows_own_posts(mine, ready_post):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ORDER_VAR
+from django.contrib.admin.widgets import AdminFileWidget
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import ValidationError
@@ -30,6 +32,26 @@ from .base import Styled, badge, picture, song_link
 # Reasons for which a song has been dealt with and yet cannot be suggested.
 NOT_ENCODED = {"no_lyrics": "No lyrics", "unsupported_language": "Language not supported"}
 NEIGHBOURS = 8
+
+
+@dataclass
+class Clip:
+    name: str
+    url: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PreviewInput(AdminFileWidget):
+    """With the address from which clips are served: a file's own leads nowhere unless the host serves its media."""
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        context = super().get_context(name, value, attrs)
+        if context["widget"]["is_initial"]:
+            song = context["widget"]["value"].instance
+            context["widget"]["value"] = Clip(str(value), reverse("socialsongs:song-preview", args=[song.pk]))
+        return context
 
 
 class SongForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -91,7 +113,10 @@ class SongAdmin(Styled):
     readonly_fields = ["encoding", "player", "similar", "fitting_posts", "source", "source_id", "created_at",
                        "updated_at"]  # fmt: skip
     save_on_top = True
-    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
+    formfield_overrides = {
+        models.FileField: {"widget": PreviewInput},
+        models.URLField: {"assume_scheme": "https"},
+    }
     fieldsets = [
         (None, {"fields": [("title", "artist"), ("album", "year"), ("status", "explicit"), "encoding"]}),
         ("Lyrics", {"fields": ["lyrics", "synced_lyrics", "language"]}),

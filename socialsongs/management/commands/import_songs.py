@@ -84,7 +84,7 @@ class Command(BaseCommand):
                 ) as lines:
                     result = import_songs(lines=lines, source=source, status=status, skip=skip)
             except OSError as error:
-                raise CommandError(f"{error.filename or file}: {error}") from error
+                raise CommandError(f"{error.filename or file} cannot be read: {error.strerror or error}.") from error
             except CatalogueError as error:
                 raise CommandError(f"Nothing was imported. {error}") from error
         self._tell(result.notes)
@@ -112,7 +112,7 @@ class Skipped:
             try:
                 self.write = stack.enter_context(path.open("w", encoding="utf-8")).write
             except OSError as error:
-                raise CommandError(f"{path}: {error}") from error
+                raise CommandError(f"{path} cannot be written: {error.strerror or error}.") from error
 
     def __call__(self, bad: BadLine) -> None:
         self.count += 1
