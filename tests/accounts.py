@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 
 
-def token_of(user: object) -> str:
-    """A new one, for reading and writing."""
+def token_of(user: object, scopes: tuple[str, ...] = ("read", "write")) -> str:
+    """A new one, for reading and writing unless it is said."""
     from socialsongs.site.tokens import issue
 
-    return issue(user=user, name=uuid.uuid4().hex, scopes=["read", "write"], days=1)[1]  # type: ignore[arg-type]
+    return issue(user=user, name=uuid.uuid4().hex, scopes=scopes, days=1)[1]  # type: ignore[arg-type]

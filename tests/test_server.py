@@ -220,6 +220,51 @@ def test_bodies_are_only_so_large(site, alice):
     assert "Traceback" not in log.read_text()
 
 
+@pytest.mark.parametrize("login", ["Authorization: Token made-up", "Cookie: sessionid=made-up"])
+def test_a_made_up_login_uploads_nothing(site, login):
+    port, log = site
+    for length in ("Content-Length: 9000000", "Transfer-Encoding: chunked"):
+        head = f"POST /api/v1/posts HTTP/1.1\r\nHost: localhost\r\n{login}\r\n{length}\r\nConnection: close\r\n"
+        asks = opened(port, f"{head}Expect: 100-continue\r\n\r\n")
+        if length.startswith("Transfer"):  # it may be small
+            assert asks.recv(100).startswith(b"HTTP/1.1 100")
+            asks.sendall(b"%x\r\n%b\r\n0\r\n\r\n" % (9_000_000, b"x" * 9_000_000))
+        status, text = answer(asks)
+        assert (status, b"body_too_large" in text) == (413, True)
+        asks.close()
+    assert "Traceback" not in log.read_text()
+
+
+def test_a_login_that_is_one_uploads(site, alice, client):
+    """Answered by the application, which finds nothing to keep in it."""
+    port, _ = site
+    body = b"x" * 3_000_000
+    for kind in ("read", "write"):
+        mine = f"Token {token_of(alice, scopes=(kind,))}"
+        response, text = ask(port, "POST", "/api/v1/posts", body, Authorization=mine, Content_Type="text/plain")
+        assert (response.status, kind) in ((403, "read"), (415, "write")), text
+    client.force_login(alice)
+    cookie = f"sessionid={client.cookies['sessionid'].value}"
+    response, text = ask(port, "POST", "/accounts/login/", body, Cookie=cookie, Content_Type="text/plain")
+    assert response.status == 403, text  # the check against forgery
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "POST /health/ HTTP/1.1\r\nContent-Length: 6\r\nTransfer-Encoding: chunked",
+        "POST /health/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 6",
+        f"POST /health/ HTTP/1.1\r\nContent-Length: {'9' * 5000}",
+        "GET http://[ HTTP/1.1",
+    ],
+)
+def test_a_head_that_cannot_be_read_is_answered(site, head):
+    port, _ = site
+    odd = opened(port, f"{head}\r\nHost: localhost\r\n\r\n0\r\n\r\n")
+    assert answer(odd)[0] == 400
+    odd.close()
+
+
 def test_the_log_names_the_client_that_a_known_proxy_names(site):
     port, log = site
     told = {"known": "198.51.100.7, 203.0.113.9", "odd": "nonsense"}

@@ -2,7 +2,8 @@
 
 A thread gets a request when all of it is here, so a connection that sends slowly holds none; the next one of the same
 connection waits until the answer is sent, so one that reads slowly holds none either. Headers and bodies have a time to
-arrive in, and a body that is too large is read to its end and thrown away, so that its sender hears why.
+arrive in, and a body that is too large is read to its end and thrown away, so that its sender hears why. Before a body
+is read that only somebody with a login may send, a thread looks whether the login is one (``visitors.py``).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, Task, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest, RequestEntityTooLarge
@@ -48,11 +49,8 @@ TURN_SECONDS = 0.5
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
-def body_limit(headers: Mapping[str, str]) -> int:
-    """Bytes of a body. Who is not logged in has nothing to upload; whether a login is valid is asked later."""
-    if "AUTHORIZATION" in headers or f"{settings.SESSION_COOKIE_NAME}=" in headers.get("COOKIE", ""):
-        return photo_bytes()
-    return settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+def claims_login(headers: Mapping[str, str]) -> bool:
+    return "AUTHORIZATION" in headers or f"{settings.SESSION_COOKIE_NAME}=" in headers.get("COOKIE", "")
 
 
 class TooLarge(RequestEntityTooLarge):  # type: ignore[misc]
@@ -94,12 +92,30 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         super().__init__(adj)
         self.started = time.monotonic()
         self.limit = 0
+        self.unchecked = False  # a large body, and a login that nobody has looked at
 
     def parse_header(self, header_plus: bytes) -> None:
-        super().parse_header(header_plus)
-        self.limit = body_limit(self.headers)
+        """Who is not logged in has nothing to upload."""
+        lower = header_plus.lower()
+        if b"\ncontent-length:" in lower and b"\ntransfer-encoding:" in lower:
+            raise ParsingError("Content-Length beside Transfer-Encoding: two servers may see two ends. Send one")
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # an address that is none, a length of 5,000 figures
+            raise ParsingError("The head of the request is invalid") from error
+        small: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        self.limit = photo_bytes() if claims_login(self.headers) else small
         if self.content_length > self.limit:
             self._refuse()
+        else:
+            self.unchecked = self.limit > small and (self.chunked or self.content_length > small)
+
+    def note_login(self, is_known: bool) -> None:
+        self.unchecked = False
+        if not is_known:
+            self.limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+            if self.content_length > self.limit:
+                self._refuse()
 
     def received(self, data: bytes) -> int:
         consumed: int = super().received(data)
@@ -194,6 +210,25 @@ def file_wrapper(file: Any, block_size: int) -> Iterable[bytes]:
     return wrapped
 
 
+class LoginCheck:
+    """What a thread does before the body of a request is read."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+
+    def service(self) -> None:
+        from .visitors import is_known  # gunicorn reads this module before Django is set up
+
+        known = True  # when that fails, the application fails, too, and says so
+        try:
+            known = is_known(self.channel.request.headers)
+        finally:
+            self.channel.is_known = known
+            self.channel.server.pull_trigger()
+
+    def cancel(self) -> None: ...
+
+
 class Channel(HTTPChannel):  # type: ignore[misc]
     """A connection. waitress itself takes all requests that have come, and a thread waits for the client to read the
     answers to those before."""
@@ -207,21 +242,30 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.whole_at = self.creation_time  # when there was last a whole request
-        self.rest = b""  # what came behind the request that is being answered
+        self.rest = b""  # what came behind what is being answered, or looked at
+        self.is_waiting = False  # for a look at the login, ...
+        self.is_known: bool | None = None  # ... which says this
 
     def received(self, data: bytes) -> bool:
         self.rest += data
         with self.requests_lock:
             if self.will_close or self.close_when_flushed:
                 return False
-            while self.rest and not self.requests:
+            while self.rest and not self.requests and not self.is_waiting:
                 self.request = self.request or self.parser_class(self.adj)
                 self.rest = self.rest[self.request.received(self.rest) :]
-                if self.request.expect_continue and self.request.headers_finished and not self.sent_continue:
-                    self.send_continue()
-                if self.request.completed:
-                    self._answer()
+                if self.request.unchecked:
+                    self.is_waiting, self.is_known = True, None
+                    self.server.add_task(LoginCheck(self))
+                else:
+                    self._go_on()
         return True
+
+    def _go_on(self) -> None:
+        if self.request.expect_continue and self.request.headers_finished and not self.sent_continue:
+            self.send_continue()
+        if self.request.completed:
+            self._answer()
 
     def _answer(self) -> None:
         request, self.request, self.sent_continue = self.request, None, False
@@ -232,9 +276,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def readable(self) -> bool:
         """The loop asks at every turn."""
+        if self.is_waiting and self.is_known is not None:
+            self.is_waiting = False
+            with self.requests_lock:
+                self.request.note_login(self.is_known)
+                self._go_on()
         if self.rest and not self.requests and not self.total_outbufs_len:
             self.received(b"")
-        return bool(super().readable())
+        return not self.is_waiting and bool(super().readable())
 
     @property
     def is_busy(self) -> bool:

@@ -1,0 +1,47 @@
+"""Is the login that a request claims to have one? Asked before a large body is read, so without the application."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import BytesIO
+
+from django.contrib.auth import get_user
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.core.handlers.wsgi import WSGIRequest
+from django.db import DatabaseError, close_old_connections
+from django.http import HttpResponse
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
+from rest_framework.request import Request
+
+from .tokens import TokenAuthentication
+
+
+def is_known(headers: Mapping[str, str]) -> bool:
+    """``headers`` as waitress names them. When nobody can tell, the application is the one to say so."""
+    close_old_connections()
+    request = WSGIRequest(
+        {
+            "REQUEST_METHOD": "GET",
+            "wsgi.input": BytesIO(),
+            "HTTP_COOKIE": headers.get("COOKIE", ""),
+            "HTTP_AUTHORIZATION": headers.get("AUTHORIZATION", ""),
+        }
+    )
+    try:
+        return _has_session(request) or _has_token(request)
+    except DatabaseError:
+        return True
+
+
+def _has_session(request: WSGIRequest) -> bool:
+    SessionMiddleware(lambda _: HttpResponse()).process_request(request)
+    return get_user(request).is_authenticated
+
+
+def _has_token(request: WSGIRequest) -> bool:
+    try:
+        return TokenAuthentication().authenticate(Request(request)) is not None
+    except PermissionDenied:  # a valid one that may not do this, which the application says
+        return True
+    except AuthenticationFailed:
+        return False
