@@ -283,10 +283,16 @@ def test_a_rule_is_made_and_listed_with_what_it_is_about(desk, make_song):
 
 
 def test_a_rule_that_makes_no_sense_says_why(desk):
-    page = desk.post(f"{RULES}add/", rule_values(action="pin", market="de")).content.decode()
+    page = desk.post(f"{RULES}add/", rule_values(action="pin", market="yy")).content.decode()
     assert "Say which song is pinned." in page
-    assert "Two capital letters" in page
+    assert "no country code of ISO 3166" in page
     assert not Rule.objects.exists()
+
+
+@pytest.mark.parametrize("written", ["UK", "gbr", " gb "])
+def test_the_market_of_a_rule_is_kept_as_requests_have_it(desk, written):
+    desk.post(f"{RULES}add/", rule_values(action="block", market=written))
+    assert Rule.objects.get().market == "GB"
 
 
 def test_a_tag_that_no_photo_can_have_is_pointed_out(desk, release):

@@ -43,6 +43,14 @@ def test_a_list_is_a_page_of_results():
         assert page["properties"]["results"]["type"] == "array"
 
 
+def test_how_many_of_a_list_may_be_sent_is_said():
+    schemas = yaml.safe_load(SNAPSHOT.read_text())["components"]["schemas"]
+    events = schemas["FeedbackRequest"]["properties"]["events"]
+    photos = schemas["NewPostRequest"]["properties"]["photos"]
+    assert (events["minItems"], events["maxItems"]) == (1, 100)
+    assert (photos["minItems"], photos["items"]) == (1, {"type": "string", "format": "binary"})
+
+
 def test_nothing_in_an_answer_is_optional_but_the_fields_of_a_problem():
     for name, schema in yaml.safe_load(SNAPSHOT.read_text())["components"]["schemas"].items():
         optional = set(schema.get("properties", ())) - set(schema.get("required", ()))

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from ..codes import market_code
 from ..models import ModelRelease, Rule
 from .base import Styled, badge
 
 
+class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
+    market = forms.CharField(max_length=10, required=False, help_text="Only for requests from this market, e.g. DE.")
+
+    def clean_market(self) -> str:
+        """In the form in which requests have it: GB for UK."""
+        text: str = self.cleaned_data["market"]
+        try:
+            return market_code(text) if text else ""
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
+
+
 @admin.register(Rule)
 class RuleAdmin(Styled):
+    form = RuleForm
     list_display = ["name", "action", "about", "where", "starts_at", "ends_at", "state_now"]
     list_filter = ["action", "enabled"]
     list_select_related = ["song"]

@@ -11,7 +11,6 @@ from django.http import FileResponse, Http404
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
-from django.utils.decorators import method_decorator
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
@@ -219,7 +218,6 @@ class PostRetry(ApiView):
         return answer(request, post, status=202)
 
 
-@method_decorator(transaction.non_atomic_requests, name="dispatch")  # no worker sees the request before a commit
 class PostRecommendations(ApiView):
     throttle_classes = [RequestThrottle]
 

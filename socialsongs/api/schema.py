@@ -13,6 +13,7 @@ from drf_spectacular.generators import EndpointEnumerator, SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import Direction, OpenApiParameter, extend_schema
+from rest_framework.serializers import ListSerializer
 
 from .problem import ProblemSerializer, problems
 
@@ -80,9 +81,18 @@ class ContractSchema(AutoSchema):
     def _map_basic_serializer(self, serializer: Any, direction: Direction) -> dict[str, Any]:
         """What an answer can hold it always holds, null or empty perhaps; only a problem leaves ``errors`` out."""
         schema: dict[str, Any] = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]
+        for name, field in serializer.fields.items():
+            if direction == "request" and isinstance(field, ListSerializer):  # drf-spectacular leaves its bounds out
+                schema["properties"][name] |= _bounds(field)
         if direction == "response" and not isinstance(serializer, ProblemSerializer):
             schema["required"] = sorted(schema["properties"])
         return schema
+
+
+def _bounds(field: Any) -> dict[str, int]:
+    """Of a list of objects: how many there may be."""
+    bounds = {"minItems": field.min_length if field.allow_empty else 1, "maxItems": field.max_length}
+    return {name: bound for name, bound in bounds.items() if bound is not None}
 
 
 def operation(**said: Any) -> Callable[[Method], Method]:

@@ -334,8 +334,14 @@ class RecommendationsSerializer(serializers.ModelSerializer[RecommendationReques
         return _suggestions(self)
 
 
+# None at all is refused by the service, as 422 ``no_photo``.
+@extend_schema_field({"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1})
+class Photos(serializers.ListField):
+    pass
+
+
 class NewPostSerializer(serializers.Serializer[Any]):
-    photos = serializers.ListField(
+    photos = Photos(
         child=serializers.FileField(allow_empty_file=True),
         help_text="JPEG, PNG, WebP or HEIC; one file, or as many as the site allows.",
     )
