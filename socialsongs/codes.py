@@ -12,7 +12,7 @@ from langcodes.data_dicts import TERRITORY_REPLACEMENTS
 ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}\d{7}")
 # Without those that ISO 3166 leaves to private use: XW, say, is the world in some catalogues. XK is Kosovo everywhere.
 COUNTRY = re.compile(r"(?!AA|Q[M-Z]|X[A-JL-Z]|ZZ)[A-Z]{2}")
-# Forms of what ``language_code`` and ``market_code`` may know, for schemas.
+# For the schema: whatever ``language_code`` and ``market_code`` accept has these forms.
 LANGUAGE_FORM, MARKET_FORM = r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$", r"^([A-Za-z]{2,3}|[0-9]{3})$"
 
 

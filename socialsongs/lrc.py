@@ -1,4 +1,4 @@
-"""Synced lyrics in LRC: ``[01:02.50]words``, one or more stamps to a line, and what has grown around that.
+"""Synced lyrics in LRC: ``[01:02.50]words``, one or more stamps to a line, and its common extensions.
 
 The libraries on PyPI (pylrc 0.1.2, lrc-kit 0.1.8, lrcparser 0.2.0, lemony-lrc-parser 0.5.0) were tried with the cases
 in ``tests/test_lrc.py``; each of them leaves stamps in the text, or loses lines, in several of them.

@@ -104,6 +104,8 @@ def test_what_is_private_is_kept_by_no_cache(client, api_of, alice, ready_post):
         answer = client.get(url.replace("<str:kind>", "play"))
         b"".join(answer)
         assert ("no-store" in answer.headers["Cache-Control"]) != route.startswith("samples/"), route
+    for url in ("/accounts/password/", "/accounts/password/done/"):
+        assert "no-store" in client.get(url).headers["Cache-Control"], url
     api = api_of(alice)
     for url in (f"posts/{ready_post.pk}", "posts", "taste", "songs"):
         answer = api.get(f"/api/v1/{url}")

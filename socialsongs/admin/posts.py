@@ -27,7 +27,7 @@ NEWEST = 20
 
 
 class OfPosts(ReadOnly):
-    """Rows that tell of posts: for who may view posts. What they see of others' private ones is noted."""
+    """Rows about posts, for people who may view posts. Each look at somebody else's private post is recorded."""
 
     def posts_of(self, rows: Iterable[Any]) -> Iterable[Post]:
         raise NotImplementedError
@@ -37,7 +37,7 @@ class OfPosts(ReadOnly):
         return all(permitted(user=request.user, permission=name) for name in {f"view_{model}", "view_post"})
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """The page that asks whether to delete says what there is."""
+        """Only of what the person may view: the page that asks for confirmation shows it."""
         return super().has_delete_permission(request, obj) and self.has_view_permission(request, obj)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""A worker process as its heartbeat tells of it: Celery's own ping gets no answer while a task runs in a solo pool."""
+"""A worker process as its heartbeat describes it: Celery's own ping gets no answer while a task runs in a solo pool."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def coverage() -> Iterator[Coverage]:
 
 
 def workers() -> list[tuple[Worker, bool]]:
-    """Each worker that has told of itself, and whether it is live."""
+    """Each worker that has a row, and whether it is live."""
     return [(row, row.live) for row in all_workers()]
 
 

@@ -22,7 +22,7 @@ def live_workers() -> QuerySet[Worker]:
 
 
 def all_workers() -> QuerySet[Any]:
-    """Each that has told of itself, with ``live``."""
+    """Each that has a row, with ``live``."""
     return Worker.objects.annotate(live=Exists(live_workers().filter(pk=OuterRef("pk"))))
 
 

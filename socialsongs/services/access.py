@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def note_reads(*, reader: Person, posts: Iterable[Post], door: PostAccess.Door) -> None:
-    """That this person sees these posts; only private ones of others count, once an hour for each door.
+    """Record that this person sees these posts; only others' private ones count, once an hour for each door.
 
-    When the row cannot be written, neither is the post shown: the error is left to the caller's caller.
+    When the row cannot be written, the error ends the request, so that the post is not shown.
     """
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     rows = [

@@ -31,7 +31,7 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(Token)
 class TokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Who is no superuser makes and sees only their own: with somebody else's one would act as them."""
+    """Only superusers make and see tokens of others, since whoever has somebody's token can act as them."""
 
     form = TokenForm
     fields = ["user", "name", "scopes", "days"]

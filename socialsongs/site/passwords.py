@@ -1,4 +1,4 @@
-"""Who changes a password is asked whether the account's tokens go with the old one."""
+"""The forms that change a password also offer to revoke the account's tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the stand-alone site answers where no view of the plugin does: the login, the admin, an address that is none."""
+"""What the stand-alone site answers where no view of the plugin does: the login, the admin, unknown addresses."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if is_outage(sys.exc_info()[1]):
         return answer(request, unavailable())
     if _is_api(request):
-        body = problem(500, code="error", detail="Something went wrong here. Try again; if it stays, tell the site.")
+        detail = "Something went wrong on the server. Try again. If it happens again, tell whoever runs this site."
+        body = problem(500, code="error", detail=detail)
         return JsonResponse(body, status=500, content_type=CONTENT_TYPE)
     return defaults.server_error(request)
 

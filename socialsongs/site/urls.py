@@ -1,6 +1,7 @@
 from django.contrib import admin
 from django.contrib.auth import views as auth_views
 from django.urls import include, path
+from django.views.decorators.cache import never_cache
 from django.views.generic import RedirectView
 
 from .health import Health
@@ -26,15 +27,19 @@ urlpatterns = [
     path("accounts/login/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path(
         "accounts/password/",
-        auth_views.PasswordChangeView.as_view(
-            form_class=OwnPasswordForm, template_name="socialsongs_site/password.html"
+        never_cache(
+            auth_views.PasswordChangeView.as_view(
+                form_class=OwnPasswordForm, template_name="socialsongs_site/password.html"
+            )
         ),
         name="password_change",
     ),
     path(
         "accounts/password/done/",
-        auth_views.PasswordChangeDoneView.as_view(
-            template_name="socialsongs_site/password.html", extra_context={"done": True}
+        never_cache(
+            auth_views.PasswordChangeDoneView.as_view(
+                template_name="socialsongs_site/password.html", extra_context={"done": True}
+            )
         ),
         name="password_change_done",
     ),

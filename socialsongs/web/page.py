@@ -1,4 +1,4 @@
-"""What holds for every page, whatever middleware the host has: what is read, and that each failure has an answer."""
+"""What every page needs, whatever middleware the host has: limits on what is read, and an answer to each failure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 "use strict";
 
-// What was typed, kept in this tab while somebody logs in again or loads the page anew. Files cannot be kept.
+// What was typed, kept in this tab while somebody logs in again or reloads the page. Files cannot be kept.
 {
   const KEPT = "socialsongs.draft";
   const person = document.body.dataset.person;

@@ -1,7 +1,7 @@
 "use strict";
 
-// A request that failed says so beside the button, and what to do. (Polling has its own ways, and that a clip was
-// played is told in passing.)
+// Shows beside the button that a request failed, and what to do. Not for polling, which has messages of its own, and not
+// for the report that a clip was played, which nobody waits for.
 function tellFailure(event) {
   const element = event.target;
   if (element.matches("[data-poll], [data-play]")) return;

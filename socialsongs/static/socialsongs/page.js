@@ -40,13 +40,13 @@ const page = {
   },
 };
 
-// Whatever changes in the part about the songs says so in a few words, not by having all of it read aloud.
+// After the part about the songs changed, a screen reader says so in a few words instead of reading all of it.
 document.addEventListener("htmx:afterSwap", (event) => {
   const told = event.detail.target.querySelector("[data-say]");
   if (told) page.say(told.dataset.say);
 });
 
-// The second click of a double click hits whatever has come to be there meanwhile.
+// The second click of a double click would press the button that took the place of the first.
 document.addEventListener("click", (event) => {
   if (event.detail > 1 && event.target.closest("form button:not([type=button])")) event.preventDefault();
 }, true);

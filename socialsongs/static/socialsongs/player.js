@@ -27,7 +27,7 @@ document.addEventListener("click", (event) => {
     stopPlaying();
     if (error.name !== "AbortError") page.complain(button, "The clip cannot be played now. Try again in a moment.");
   });
-  const inPassing = () => {};
-  htmx.ajax("POST", button.dataset.told, { source: button, swap: "none" }).catch(inPassing);
+  const ignore = () => {};
+  htmx.ajax("POST", button.dataset.told, { source: button, swap: "none" }).catch(ignore);
 });
 document.addEventListener("htmx:afterSwap", () => { if (playing && !playing.isConnected) stopPlaying(); });

@@ -13,8 +13,8 @@
     timer = null;
     const waiting = document.querySelector("[data-poll]");
     if (!waiting) return;
-    const told = () => {};  // by the events below
-    htmx.ajax("GET", waiting.getAttribute("hx-get"), { source: waiting, target: "#result" }).catch(told);
+    const ignore = () => {};  // the events below deal with it
+    htmx.ajax("GET", waiting.getAttribute("hx-get"), { source: waiting, target: "#result" }).catch(ignore);
   };
 
   const later = (event) => {

@@ -20,7 +20,7 @@ class Command(BaseCommand):
         actions = parser.add_subparsers(dest="action", required=True)
         create = actions.add_parser("create", help="make a token; only its text goes to the standard output")
         create.add_argument("user")
-        create.add_argument("--name", required=True, help="what it is for; one of the account's has this name")
+        create.add_argument("--name", required=True, help="what it is for; unique within the account")
         create.add_argument("--scopes", nargs="+", choices=Token.Scope.values, default=["read", "write"])
         create.add_argument("--days", type=int, default=365, help="how long it works; 0: until it is revoked")
         listed = actions.add_parser("list", help="tokens of an account, or all")
