@@ -101,8 +101,8 @@ def test_a_broker_that_hangs_is_waited_for_once(settings):
     with socket.create_server(("127.0.0.1", 0)) as mute:
         broker_at(settings, f"redis://127.0.0.1:{mute.getsockname()[1]}/0")
         began = time.monotonic()
-        assert [dispatch.send(dispatch.DRAIN_INTERACTIVE) for _ in range(5)] == [False] * 5
-        assert time.monotonic() - began < 1.5
+        assert [dispatch.send(dispatch.DRAIN_INTERACTIVE) for _ in range(20)] == [False] * 20
+        assert time.monotonic() - began < 4  # once is half a second
 
 
 # Workers

@@ -156,10 +156,11 @@ def test_a_cache_that_takes_nothing_refuses_nobody(fault):
 
 
 def test_a_cache_that_hangs_is_waited_for_once(settings):
-    Redis.from_url(settings.REDIS_URL).client_pause(1500)
+    redis = Redis.from_url(settings.REDIS_URL)
+    redis.client_pause(3000)
     began = time.monotonic()
     assert [allowed(rate="1/hour") for _ in range(20)] == [True] * 20
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2  # once is a quarter of a second, and each time would be the three
+    redis.ping()  # is answered after the pause
     outages.CACHE.forget()
-    time.sleep(1.5)
     assert [allowed(rate="1/hour") for _ in range(2)] == [True, False]
