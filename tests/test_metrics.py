@@ -4,11 +4,14 @@ import math
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from socialsongs.models import ModelRelease, Post, RecommendationRequest, SongEmbedding, State
+from socialsongs.selectors.metrics import coverage
 
 from .test_api_posts import problem
 from .test_health import worker
@@ -165,10 +168,20 @@ def test_coverage_of_a_release(scrape, release, make_song):
     make_song("A")
     make_song("B")
     make_song("C", status="retired")
-    SongEmbedding.objects.filter(song__title="A").update(state=State.READY)
+    SongEmbedding.objects.filter(song__title__in=["A", "C"]).update(state=State.READY)
     found = scrape()
     assert value(found["socialsongs_release_encoded"], release="written-down", state="active") == 1
     assert value(found["socialsongs_release_songs"], release="written-down", state="active") == 2
+
+
+def test_coverage_is_counted_by_an_index(release, make_song):
+    make_song("A")
+    with connection.cursor() as cursor, CaptureQueriesContext(connection) as queries:
+        assert [(found.encoded, found.songs) for found in coverage()] == [(0, 1)]
+        (counting,) = [query["sql"] for query in queries if "GROUP BY" in query["sql"]]
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("EXPLAIN " + counting)
+        assert "socialsongs_embedding_done" in "".join(line for (line,) in cursor.fetchall())
 
 
 # Workers

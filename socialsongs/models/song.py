@@ -174,6 +174,12 @@ class SongEmbedding(Claimable):
                 condition=models.Q(state__in=["queued", "analysing"]),
                 name="socialsongs_embedding_claim",
             ),
+            # Metrics: SELECT release, count(*) WHERE state IN ('ready', 'failed') AND NOT status = 'retired'
+            models.Index(
+                fields=["release"],
+                condition=models.Q(state__in=["ready", "failed"]) & ~models.Q(status="retired"),
+                name="socialsongs_embedding_done",
+            ),
             # Selective filters go through these and sort exactly: WHERE release = .. AND status = 'published'
             # AND genre = .. AND (language = 'pt' OR language LIKE 'pt-%'). A genre may have many songs: all that
             # is asked of them lies in the index, one after the other.
