@@ -35,7 +35,9 @@ def _count(name: str, most: int, seconds: int) -> float:
     ours = keys.pop(latest)
     counted = _add(ours, 1, timeout=seconds + ceil(step))
     found = cache.get_many(keys.values())
-    used = {number: found.get(key) or 0 for number, key in keys.items()} | {latest: counted}
+    # What is no whole number is not ours.
+    earlier = {number: found.get(key) for number, key in keys.items()}
+    used = {number: count if isinstance(count, int) else 0 for number, count in earlier.items()} | {latest: counted}
     over = sum(used.values()) - most
     if over <= 0:
         return 0.0

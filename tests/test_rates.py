@@ -114,6 +114,18 @@ def test_what_others_write_into_redis_is_not_run(written, monkeypatch, caplog):
     assert allowed(rate="1/hour")  # nobody is refused
 
 
+@pytest.mark.parametrize("written", [b'"text"', b"[1]", b'{"a": 1}', b"1.5", b"1e400", b"NaN"])
+def test_a_count_that_is_none_counts_as_nothing(written, at):
+    """In an earlier step, whose count is read and not added to."""
+    assert allowed(rate="1/minute")
+    redis = caches["default"]._cache.get_client()
+    (key,) = redis.keys("*")
+    redis.set(key, written)
+    at(10)
+    assert allowed(rate="1/minute")
+    assert not allowed(rate="1/minute")
+
+
 @pytest.mark.parametrize("value", [0, -3, 2**70, 1.5, "text", "12", None, True, [1, {"a": None}], "\ud83d", "ü"])
 def test_values_come_back_as_they_were(value):
     cache.set("mine", value)
