@@ -334,6 +334,39 @@ def test_a_fork_has_decoders_of_its_own(upload, fresh):
     assert clean_photo(upload()).width == 320
 
 
+def test_a_decoder_ends_with_its_process_though_a_fork_of_that_lives_on(upload, fresh):
+    receiving, sending = os.pipe()
+    child = os.fork()
+    if not child:
+        clean_photo(upload())
+        (decoder,) = decoders()
+        fork = os.fork()
+        if not fork:
+            time.sleep(60)
+            os._exit(0)
+        os.write(sending, json.dumps([decoder.pid, fork]).encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(sending)
+    decoder, fork = json.loads(os.read(receiving, 1000))
+    os.close(receiving)
+    try:
+        deadline = time.monotonic() + 20
+        while is_alive(decoder):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert is_alive(fork)
+    finally:
+        os.kill(fork, signal.SIGKILL)
+
+
+def is_alive(pid):
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 # Photos of a host's own model, which a worker reads
 
 

@@ -79,6 +79,11 @@ class _Decoder:
         self._socket.close()
         return int(self._process.wait())
 
+    def leave(self) -> None:
+        """In a fork, to which it does not belong: it ends when this socket is closed everywhere."""
+        self._stream.close()
+        self._socket.close()
+
 
 def _python() -> str:
     """This environment's interpreter, also inside a server that has Python built in."""
@@ -140,6 +145,10 @@ class _Pool:
         while self._idle:
             self._idle.pop().end()
 
+    def leave(self) -> None:
+        for decoder in self._idle:
+            decoder.leave()
+
 
 def _too_long() -> TookTooLong:
     return TookTooLong("Decoding the photo takes too long. Send a smaller copy of it.")
@@ -149,6 +158,7 @@ def _too_long() -> TookTooLong:
 def _pool(size: int) -> _Pool:
     pool = _Pool(size)
     atexit.register(pool.end)
+    os.register_at_fork(after_in_child=pool.leave)
     return pool
 
 
