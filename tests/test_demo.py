@@ -23,9 +23,9 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from redis import Redis
 from rich.console import Console
 
-from socialsongs.management.commands import demo as command
 from socialsongs.site import demo, embedded
 from socialsongs.site.embedded import EmbeddedServerError, die_with_parent
+from socialsongs.site.management.commands import demo as command
 
 from .processes import ROOT, free_port, wait_until
 
