@@ -223,16 +223,33 @@ def test_bodies_are_only_so_large(site, alice):
 @pytest.mark.parametrize("login", ["Authorization: Token made-up", "Cookie: sessionid=made-up"])
 def test_a_made_up_login_uploads_nothing(site, login):
     port, log = site
-    for length in ("Content-Length: 9000000", "Transfer-Encoding: chunked"):
-        head = f"POST /api/v1/posts HTTP/1.1\r\nHost: localhost\r\n{login}\r\n{length}\r\nConnection: close\r\n"
-        asks = opened(port, f"{head}Expect: 100-continue\r\n\r\n")
-        if length.startswith("Transfer"):  # it may be small
-            assert asks.recv(100).startswith(b"HTTP/1.1 100")
-            asks.sendall(b"%x\r\n%b\r\n0\r\n\r\n" % (9_000_000, b"x" * 9_000_000))
-        status, text = answer(asks)
-        assert (status, b"body_too_large" in text) == (413, True)
-        asks.close()
+    head = f"POST /api/v1/posts HTTP/1.1\r\nHost: localhost\r\n{login}\r\nExpect: 100-continue\r\nConnection: close\r\n"
+    asks = opened(port, f"{head}Content-Length: 9000000\r\n\r\n")
+    assert answer(asks)[0] == 401
+    asks.close()
+    chunks = opened(port, f"{head}Transfer-Encoding: chunked\r\n\r\n")
+    assert chunks.recv(100).startswith(b"HTTP/1.1 100")  # it may be small
+    chunks.sendall(b"%x\r\n%b\r\n0\r\n\r\n" % (9_000_000, b"x" * 9_000_000))
+    status, text = answer(chunks)
+    assert (status, b"body_too_large" in text) == (413, True)
+    chunks.close()
     assert "Traceback" not in log.read_text()
+
+
+def test_who_uploads_after_their_login_has_ended_is_sent_to_the_login(site):
+    """And what comes on the connection then is another request."""
+    port, _ = site
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    headers = {"Cookie": "sessionid=made-up", "Content-Type": "multipart/form-data; boundary=edge"}
+    connection.request("POST", "/", b"x" * 3_000_000, {**headers, "HX-Request": "true"})
+    response = connection.getresponse()
+    response.read()
+    assert (response.status, response.headers["HX-Redirect"]) == (401, "/accounts/login/?next=/")
+    connection.request("POST", "/accounts/login/", b"x" * 3_000_000, headers)
+    response = connection.getresponse()
+    response.read()
+    assert response.status == 413
+    connection.close()
 
 
 def test_a_login_that_is_one_uploads(site, alice, client):

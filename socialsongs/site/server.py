@@ -111,11 +111,14 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
             self.unchecked = self.limit > small and (self.chunked or self.content_length > small)
 
     def note_login(self, is_known: bool) -> None:
+        """Without a login the application answers by the head alone: with 401, or with the way to the login."""
         self.unchecked = False
-        if not is_known:
+        if is_known:
+            return
+        if self.chunked:  # it may be small
             self.limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-            if self.content_length > self.limit:
-                self._refuse()
+        else:
+            self._throw_away()
 
     def received(self, data: bytes) -> int:
         consumed: int = super().received(data)
@@ -132,9 +135,14 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         self.error = TooLarge(
             f"A request{login} may have {self.limit // 1024} KiB at most. Send less, or log in first."
         )
+        self._throw_away()
+
+    def _throw_away(self) -> None:
+        """The body."""
         if self.expect_continue:  # it has not sent the body yet, and need not
             self.expect_continue, self.body_rcv = False, None
             self.completed = True
+            self.headers["CONNECTION"] = "close"
         else:
             self.body_rcv.getbuf().close()
             self.body_rcv.buf = Nowhere()
