@@ -26,6 +26,15 @@ BROWSER = [
 ]
 
 
+def wait_for_truth(page, expression, seconds=20):
+    """Asked from outside: what Playwright itself polls with is a string of code, which the pages' policy forbids."""
+    for _ in range(seconds * 10):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"{expression} did not become true within {seconds} s")
+
+
 @pytest.fixture(scope="module")
 def browser():
     # Playwright runs an event loop in this thread; Django's ORM is still used from it, in turns.

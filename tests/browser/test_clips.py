@@ -5,7 +5,7 @@ from django.core.files.base import ContentFile
 from socialsongs.models import Song, Suggestion
 
 from ..test_ranges import clip
-from .conftest import BROWSER
+from .conftest import BROWSER, wait_for_truth
 
 pytestmark = BROWSER
 WATCHED = """
@@ -28,5 +28,5 @@ def test_it_plays_from_its_line_and_not_from_the_beginning(page, site, ready_pos
     with page.expect_response(lambda response: response.url.endswith("/preview")) as asked:
         page.get_by_role("button", name="Play Song 1").click()
     assert asked.value.status == 206
-    page.wait_for_function("window.startedAt !== undefined", timeout=20_000)
+    wait_for_truth(page, "window.startedAt !== undefined")
     assert 39.5 <= page.evaluate("window.startedAt") < 60

@@ -10,7 +10,7 @@ from socialsongs.services.access import note_reads
 from socialsongs.services.taste import offer_taste
 
 from ..clips import wav
-from .conftest import BROWSER
+from .conftest import BROWSER, wait_for_truth
 
 pytestmark = BROWSER
 
@@ -91,12 +91,12 @@ def test_no_page_breaks_the_policy(watched, site, everything):
     from skimage import data
 
     page.locator("input[type=file]").set_input_files(os.path.join(os.path.dirname(data.__file__), "coffee.png"))
-    page.wait_for_function("document.querySelector('[data-previews] img')?.naturalWidth > 0")
+    wait_for_truth(page, "document.querySelector('[data-previews] img')?.naturalWidth > 0")
     # A clip plays, though it is sent as an attachment, and the field that looks for songs opens.
     song = Song.objects.exclude(preview_file="").get()
     page.goto(f"{site}/admin/socialsongs/song/{song.pk}/change/")
     page.evaluate("document.querySelector('audio').play()")
-    page.wait_for_function("document.querySelector('audio').currentTime > 0")
+    wait_for_truth(page, "document.querySelector('audio').currentTime > 0")
     page.goto(f"{site}/admin/socialsongs/rule/add/")
     page.locator(".select2-selection").first.click()
     page.wait_for_selector(".select2-results__option:has-text('With a clip')")
