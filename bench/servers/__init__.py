@@ -31,6 +31,7 @@ def environment(folder: Path) -> dict[str, str]:
         "SECURE_SSL": "0",
         "DJANGO_SETTINGS_MODULE": "socialsongs.site.settings",
         "LOG_LEVEL": "WARNING",
+        "SOCIALSONGS_MAX_WAITING_PHOTOS": "1000000",  # all are one person's
     }
 
 
