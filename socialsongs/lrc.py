@@ -38,9 +38,13 @@ def parse(text: str) -> list[tuple[int, str]]:
     return sorted(found, key=lambda line: line[0])
 
 
+def has_stamps(text: str) -> bool:
+    return bool(WORD_STAMP.search(text))
+
+
 def is_synced(text: str) -> bool:
     """Do most of its lines have a stamp?"""
-    if not WORD_STAMP.search(text):
+    if not has_stamps(text):
         return False
     rows = [row for row in text.splitlines() if row.strip() and words(row)]
     stamped = sum(bool(LEADING.match(row) or WORD_STAMP.match(row.strip())) for row in text.splitlines())
@@ -49,9 +53,9 @@ def is_synced(text: str) -> bool:
 
 def without_stamps(text: str) -> str:
     """Its lines in the order of the text, stamps left out."""
-    if not WORD_STAMP.search(text):
+    if not has_stamps(text):
         return text
-    return "\n".join(_words(row) if WORD_STAMP.search(row) else row for row in text.split("\n"))
+    return "\n".join(_words(row) if has_stamps(row) else row for row in text.split("\n"))
 
 
 def start_of(text: str, line: str, occurrence: int = 0) -> int | None:

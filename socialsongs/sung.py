@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from html import unescape
 
 # HTML
@@ -127,6 +128,7 @@ BEGINNING = re.compile(
 )
 
 
+@lru_cache(10_000)  # ranking asks for the lines of the same songs again and again
 def words(line: str) -> str:
     """What is sung of a line; "" when nothing of it is, or when it is several lines that only markup keeps apart."""
     line = without_markup(line.strip()).strip()

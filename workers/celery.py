@@ -34,7 +34,7 @@ def _ours() -> dict[str, Any]:
     return {
         "broker_url": limits.BROKER_URL,
         "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": None,  # a worker outlives its broker,
+        "broker_connection_max_retries": None,  # a worker outlives its broker
         "broker_channel_error_retry": True,  # one that is full or read-only, too
         "broker_transport_options": {"visibility_timeout": limits.VISIBILITY_TIMEOUT_SECONDS},
         # A message that is lost or comes twice does no harm, so it is only taken off when its work is done.

@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from recommender.model import Explanation, Image2Song
 from socialsongs.conf import config
-from socialsongs.lrc import start_of
+from socialsongs.lrc import has_stamps, start_of
 from socialsongs.models import ModelRelease, Song, SongEmbedding, Suggestion
 from socialsongs.selectors.nearest import nearest_songs
 from socialsongs.sung import key, words
@@ -136,18 +136,19 @@ def _suggestion(suggestion: Suggestion, explanation: Explanation | None) -> Sugg
     suggestion.reasons += [asdict(reason) for reason in explanation.reasons]
     if explanation.line is None:
         return suggestion
-    song = suggestion.song
-    lines = song.lyrics.split("\n")
-    line = words(lines[explanation.line])
-    earlier = sum(key(words(other)) == key(line) for other in lines[: explanation.line])
-    suggestion.line, suggestion.line_index = line[:500], explanation.line
-    suggestion.clip_start_ms = _clip_start(song, line, earlier)
+    lines = [words(line) for line in suggestion.song.lyrics.split("\n")]
+    suggestion.line, suggestion.line_index = lines[explanation.line][:500], explanation.line
+    suggestion.clip_start_ms = _clip_start(suggestion.song, lines, explanation.line)
     return suggestion
 
 
-def _clip_start(song: Song, line: str, earlier: int) -> int | None:
-    """Where the line is sung; the beginning of the preview, if there is one and the line is not in it."""
-    start = start_of(song.synced_lyrics or song.lyrics, line, earlier)
+def _clip_start(song: Song, lines: Sequence[str], place: int) -> int | None:
+    """Where the line at a place is sung; the beginning of the preview, if there is one and the line is not in it."""
+    synced = song.synced_lyrics or song.lyrics
+    if not has_stamps(synced):
+        return None
+    wanted = key(lines[place])
+    start = start_of(synced, lines[place], sum(key(line) == wanted for line in lines[:place]))
     if start is None or not song.has_preview:
         return start
     begin = song.preview_start_ms
