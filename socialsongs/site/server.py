@@ -55,18 +55,10 @@ def claims_login(headers: Mapping[str, str]) -> bool:
 
 class TooLarge(RequestEntityTooLarge):  # type: ignore[misc]
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
-        problem = {
-            "type": "about:blank",
-            "title": "Too large",
-            "status": self.code,
-            "code": "body_too_large",
-            "detail": self.body,
-        }
-        return (
-            f"{self.code} {self.reason}",
-            [("Content-Type", "application/problem+json")],
-            json.dumps(problem).encode(),
-        )
+        from ..api.problem import CONTENT_TYPE, problem  # gunicorn reads this module before Django is set up
+
+        body = problem(self.code, code="body_too_large", detail=self.body)
+        return f"{self.code} {self.reason}", [("Content-Type", CONTENT_TYPE)], json.dumps(body).encode()
 
 
 class Nowhere:
