@@ -15,6 +15,7 @@ from socialsongs.conf import config
 from socialsongs.lrc import has_stamps, start_of
 from socialsongs.models import ModelRelease, Song, SongEmbedding, Suggestion
 from socialsongs.selectors.nearest import nearest_songs
+from socialsongs.selectors.posts import LONGEST_LINE
 from socialsongs.sung import key, words
 
 from .ask import Ask
@@ -137,7 +138,7 @@ def _suggestion(suggestion: Suggestion, explanation: Explanation | None) -> Sugg
     if explanation.line is None:
         return suggestion
     lines = [words(line) for line in suggestion.song.lyrics.split("\n")]
-    suggestion.line, suggestion.line_index = lines[explanation.line][:500], explanation.line
+    suggestion.line, suggestion.line_index = lines[explanation.line][:LONGEST_LINE], explanation.line
     suggestion.clip_start_ms = _clip_start(suggestion.song, lines, explanation.line)
     return suggestion
 

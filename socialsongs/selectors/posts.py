@@ -133,10 +133,10 @@ def excerpt(*, suggestion: Suggestion, around: int = 2) -> Excerpt | None:
         return None
     lines = [words(line) for line in suggestion.song.lyrics.split("\n")]
     wanted = key(words(suggestion.line))
-    places = [place for place, line in enumerate(lines) if wanted and key(line[:LONGEST_LINE]) == wanted]
-    if not places:
+    nearest = sorted(range(len(lines)), key=lambda place: abs(place - suggested))
+    index = next((place for place in nearest if wanted and key(lines[place][:LONGEST_LINE]) == wanted), None)
+    if index is None:
         return None
-    index = min(places, key=lambda place: abs(place - suggested))
     before = [line for line in lines[:index] if line][-around:]
     after = [line for line in lines[index + 1 :] if line][:around]
     return Excerpt(lines[index], index, before, after)
