@@ -90,8 +90,8 @@ from socialsongs.models import (  # noqa: E402
 from socialsongs.services.catalogue import sync_embeddings  # noqa: E402
 from socialsongs.services.posts import create_post  # noqa: E402
 from socialsongs.site.processes import BEAT, WORKER  # noqa: E402
-from workers.engine import leave_cores  # noqa: E402
-from workers.photos import DECODERS  # noqa: E402
+from workers.inference.loading import leave_cores  # noqa: E402
+from workers.inference.photo_loading import DECODERS  # noqa: E402
 
 CATALOGUE = ROOT / "socialsongs" / "sample" / "catalogue.jsonl"
 FEWEST_LINES = 30, 38

@@ -6,7 +6,7 @@ PostgreSQL is started for it in a temporary folder (some 10 GB for a million son
 two cores; the exhaustive ranking, a third of it, is kept in --cache.
 
 songs       new ones from the lines of real lyrics (scaling/made.py): the sample catalogue's and those of --lyrics
-query       ``workers.suggest.find_songs`` for 20 songs of 300 candidates in a market where a fifth of the songs may not
+query       ``find_songs`` of the workers for 20 songs of 300 candidates in a market where a fifth of the songs may not
             be shown, with all that a worker does but the write: both stages, a rule of staff, popularity, diversity,
             exploration, lines and reasons. cold: the first time for each photo, after the load; warm: the third time.
 fidelity    against the exhaustive ranking of all songs by the full relevance. recall300: of the nearest 300 by stage
@@ -73,10 +73,10 @@ from recommender.train.teacher import sentence_vectors  # noqa: E402
 from socialsongs.conf import config  # noqa: E402
 from socialsongs.models import ModelRelease, Rule, SongEmbedding  # noqa: E402
 from socialsongs.selectors.nearest import nearest_songs, song_filters  # noqa: E402
-from workers import states  # noqa: E402
-from workers.ask import Ask  # noqa: E402
-from workers.engine import model_of  # noqa: E402
-from workers.suggest import find_songs  # noqa: E402
+from workers.inference.loading import model_of  # noqa: E402
+from workers.suggesting import song_cache as states  # noqa: E402
+from workers.suggesting.query import Ask  # noqa: E402
+from workers.suggesting.suggest import find_songs  # noqa: E402
 
 SAMPLE = ROOT / "socialsongs" / "sample" / "catalogue.jsonl"
 PHOTOS, SHOWN, ROUNDS = 100, 20, 3

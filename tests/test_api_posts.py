@@ -7,7 +7,7 @@ import pytest
 
 from socialsongs.models import Feedback, PhotoAnalysis, Post, RecommendationRequest, State, Suggestion
 from socialsongs.services.posts import create_post
-from workers.reconcile import reconcile
+from workers.lanes.reconcile import reconcile
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/posts"

@@ -5,7 +5,7 @@ import pytest
 from socialsongs.models import Song, SongEmbedding
 from socialsongs.services import catalogue
 from socialsongs.services.catalogue import set_status, sync_embeddings, sync_slice
-from workers.reconcile import reconcile
+from workers.lanes.reconcile import reconcile
 
 pytestmark = pytest.mark.django_db
 

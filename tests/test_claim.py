@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from socialsongs.models import Post, State
 from socialsongs.services.posts import create_post
-from workers.claim import (
+from workers.lanes.claim import (
     EXHAUSTED,
     claim,
     delay,

@@ -7,7 +7,7 @@ from django.apps import apps
 from django.db import connection
 
 from socialsongs.models import Rule, Song, SongEmbedding
-from workers.reconcile import Walk, reconcile
+from workers.lanes.reconcile import Walk, reconcile
 
 migration = importlib.import_module("socialsongs.migrations.0013_codes")
 

@@ -17,10 +17,10 @@ from socialsongs.models import ModelRelease, Post, RecommendationRequest, Song, 
 from socialsongs.services.catalogue import save_song
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import limit
-from workers.drain import Loop, is_limited
-from workers.engine import model_of
-from workers.reconcile import reconcile
-from workers.songs import do_songs
+from workers.inference.loading import model_of
+from workers.lanes.drain import Loop, is_limited
+from workers.lanes.reconcile import reconcile
+from workers.lanes.songs import do_songs
 
 from . import photos
 from .releases import card, network

@@ -13,11 +13,11 @@ from recommender.release import ReleaseError, save_release
 from socialsongs.models import ModelRelease, Post, State, Worker
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import activate, register
-from workers import duty as duty_module
-from workers import engine
-from workers.duty import Duty
 from workers.figures import FIGURES
-from workers.presence import Presence
+from workers.inference import loading as engine
+from workers.process import duty as duty_module
+from workers.process.duty import Duty
+from workers.process.presence import Presence
 
 from .releases import card, network
 

@@ -20,7 +20,7 @@ from socialsongs.errors import DecodersUnavailable
 from socialsongs.intake import clean_photo, pool
 from socialsongs.models import PhotoSubject, Post, PostPhoto, Song
 from workers.failures import Outage, PermanentFailure
-from workers.photos import decode, failure_of
+from workers.inference.photo_loading import decode, failure_of
 
 from . import photos
 from .hostile import ANSWERS, decoders, hostile_files, memory_of_decoders

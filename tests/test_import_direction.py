@@ -44,5 +44,8 @@ def test_the_web_process_has_no_torch():
 
 
 def test_the_maintenance_worker_has_no_torch_either():
-    code = "import sys, workers.celery, django; django.setup(); import workers.tasks; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, workers.celery, django; django.setup(); import workers.process.tasks;"
+        "sys.exit('torch' in sys.modules)"
+    )
     run(code)

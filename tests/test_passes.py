@@ -5,7 +5,8 @@ import os
 import pytest
 import torch
 
-from workers.engine import GOOD_PASSES, OutOfMemory, Passes
+from workers.failures import OutOfMemory
+from workers.inference.passes import GOOD_PASSES, Passes
 
 
 def fussy(most=100, bad=()):

@@ -8,9 +8,9 @@ from recommender.release import load_release, save_release
 from socialsongs.models import ModelRelease, PhotoAnalysis, Post, RecommendationRequest, State
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import activate, register
-from workers.drain import Loop
-from workers.requests import do_requests
-from workers.serving import Served, Serving
+from workers.inference.serving import Served, Serving
+from workers.lanes.drain import Loop
+from workers.lanes.requests import do_requests
 
 from .releases import card, network
 

@@ -11,7 +11,7 @@ from socialsongs.services.feedback import choose_song
 from socialsongs.services.posts import create_post
 from socialsongs.services.queue import rerank
 from socialsongs.services.releases import activate, pause
-from workers.drain import Loop
+from workers.lanes.drain import Loop
 
 from .releases import registered
 

@@ -16,8 +16,8 @@ from socialsongs.selectors.catalogue import encoding_coverage
 from socialsongs.services.catalogue import save_song, set_status, sync_embeddings
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import NotPossible, activate, pause, retire, rollback, split, stage
-from workers.drain import Loop
-from workers.serving import Served, Serving, serving
+from workers.inference.serving import Served, Serving, serving
+from workers.lanes.drain import Loop
 
 from .releases import registered
 

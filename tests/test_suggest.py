@@ -13,12 +13,12 @@ from socialsongs.services.catalogue import save_song, sync_embeddings
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import register
 from socialsongs.services.taste import offer_taste
-from workers.ask import Ask
-from workers.drain import Loop
-from workers.requests import do_requests
-from workers.serving import Served, Serving
-from workers.songs import do_songs
-from workers.suggest import find_songs
+from workers.inference.serving import Served, Serving
+from workers.lanes.drain import Loop
+from workers.lanes.requests import do_requests
+from workers.lanes.songs import do_songs
+from workers.suggesting.query import Ask
+from workers.suggesting.suggest import find_songs
 
 pytestmark = pytest.mark.django_db
 PLAIN = {"DIVERSITY": 0.0, "POPULARITY": 0.0, "EXPLORATION": 0.0, "TASTE": 0.0}

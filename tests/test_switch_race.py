@@ -10,10 +10,11 @@ from django.db import connection, transaction
 from socialsongs.models import ModelRelease, Post, RecommendationRequest, State
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import activate, retire, split
-from workers import photos, requests
-from workers.drain import Loop
-from workers.requests import do_requests
-from workers.serving import serving
+from workers.inference.serving import serving
+from workers.lanes import posts as photos
+from workers.lanes import requests
+from workers.lanes.drain import Loop
+from workers.lanes.requests import do_requests
 
 from .releases import registered
 

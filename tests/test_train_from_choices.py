@@ -35,7 +35,7 @@ from socialsongs.selectors.choices import shown_lists
 from socialsongs.services.feedback import choose_song, record_feedback
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import activate, register
-from workers.choices import gather
+from workers.training_lists import gather
 
 from .releases import card, network
 

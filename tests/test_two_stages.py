@@ -8,9 +8,9 @@ from recommender.model import EncodedLyric, PhotoView
 from recommender.rank import TwoStage
 from recommender.release import load_release
 from socialsongs.models import ModelRelease, Song, SongEmbedding, State
-from workers.ask import Ask
-from workers.songs import do_songs
-from workers.suggest import find_songs
+from workers.lanes.songs import do_songs
+from workers.suggesting.query import Ask
+from workers.suggesting.suggest import find_songs
 
 BY_RELEVANCE_ALONE = {"DIVERSITY": 0.0, "SONGS_PER_ARTIST": 1000, "POPULARITY": 0.0, "EXPLORATION": 0.0}
 LINES = (

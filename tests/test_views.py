@@ -5,9 +5,9 @@ import pytest
 from socialsongs.models import PhotoAnalysis, PhotoSubject, RecommendationRequest, State
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import register
-from workers.drain import Loop
-from workers.requests import do_requests
-from workers.serving import Served, Serving
+from workers.inference.serving import Served, Serving
+from workers.lanes.drain import Loop
+from workers.lanes.requests import do_requests
 
 pytestmark = pytest.mark.django_db
 

@@ -71,4 +71,4 @@ def _take_no_commands(**_: object) -> None:
     Panel.data.clear()
 
 
-app.autodiscover_tasks(["workers"])
+app.autodiscover_tasks(["workers.process"])

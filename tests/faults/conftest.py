@@ -28,7 +28,7 @@ def record(request: pytest.FixtureRequest) -> Callable[..., None]:
 @pytest.fixture
 def catalogue(make_song: Callable[..., object], model: object, releases: Path, settings: object) -> Path:
     """Three songs that the active release has read; the folder of the release."""
-    from workers.songs import do_songs
+    from workers.lanes.songs import do_songs
 
     settings.SOCIALSONGS = {**settings.SOCIALSONGS, "RELEASES_DIR": str(releases), "SUGGESTIONS": 3}
     call_command("releases", "register", verbosity=0)

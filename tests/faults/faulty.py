@@ -73,8 +73,8 @@ def wait_at(point: str) -> None:
 
 
 def install_points() -> None:
-    """Where the functions are looked up: all of them in workers.photos."""
-    from workers import photos
+    """Where the functions are looked up: all of them in workers.lanes.posts."""
+    from workers.lanes import posts as photos
 
     def before(function: str, point: str) -> None:
         original = getattr(photos, function)

@@ -24,10 +24,10 @@ from socialsongs.intake import IntakeError, clean_photo
 from socialsongs.models import ModelRelease, SongEmbedding, State, Suggestion
 from socialsongs.reasons import notice_of
 from socialsongs.selectors.catalogue import active_release
-from workers.ask import Ask
-from workers.engine import model_of
-from workers.songs import do_songs
-from workers.suggest import Found, find_songs
+from workers.inference.loading import model_of
+from workers.lanes.songs import do_songs
+from workers.suggesting.query import Ask
+from workers.suggesting.suggest import Found, find_songs
 
 
 class Command(BaseCommand):

@@ -27,9 +27,9 @@ from socialsongs.models import ModelRelease
 from socialsongs.selectors.catalogue import active_release
 from socialsongs.selectors.choices import Shown, shown_lists
 from socialsongs.services.releases import register
-from workers.choices import gather, write_pairs
-from workers.engine import model_of
 from workers.failures import Outage
+from workers.inference.loading import model_of
+from workers.training_lists import gather, write_pairs
 
 LISTS = 20_000
 MIN_CHOICES = 300

@@ -13,14 +13,15 @@ from recommender.model import PhotoView, Tag
 from socialsongs.models import PhotoSubject, RecommendationRequest, State
 from socialsongs.selectors.posts import answerable_requests
 
-from .ask import Ask
+from ..failures import Outage, PermanentFailure, ReleaseChanged
+from ..figures import BULK, FIGURES, INTERACTIVE
+from ..inference.passes import FAILURES, LOOKS, as_failure
+from ..inference.photo_loading import decode, failure_of
+from ..inference.serving import Served, Serving
+from ..suggesting.query import Ask
+from ..suggesting.suggest import find_songs
 from .claim import claim, delay, finish, give_back, hand_back, holding, put_back
-from .engine import FAILURES, LOOKS, as_failure
-from .failures import Outage, PermanentFailure, ReleaseChanged
-from .figures import BULK, FIGURES, INTERACTIVE
-from .photos import answer, check_serving, decode, failure_of, save_analyses
-from .serving import Served, Serving
-from .suggest import find_songs
+from .posts import answer, check_serving, save_analyses
 
 logger = logging.getLogger(__name__)
 

@@ -18,11 +18,11 @@ from socialsongs.selectors.nearest import nearest_songs
 from socialsongs.selectors.posts import LONGEST_LINE
 from socialsongs.sung import key, words
 
-from .ask import Ask
+from ..figures import FIGURES
+from .applied_rules import Rules
 from .candidates import Candidates, read_candidates
-from .figures import FIGURES
-from .picks import NO_MATCH, Pick, matching, offered, pinned
-from .rules import Rules
+from .query import Ask
+from .song_list import NO_MATCH, Pick, matching, offered, pinned
 
 SHOWN = ("title", "artist", "genre", "lyrics", "lyrics_digest", "synced_lyrics", "preview_file", "preview_url",
          "preview_start_ms", "preview_length_ms")  # fmt: skip

@@ -14,9 +14,9 @@ from socialsongs.models import Worker
 from socialsongs.selectors.catalogue import active_release
 from socialsongs.selectors.workers import others_on
 
-from .drain import drain
-from .engine import device_name, model_of
-from .figures import FIGURES
+from ..figures import FIGURES
+from ..inference.loading import device_name, model_of
+from ..lanes.drain import drain
 from .presence import INFERENCE, Presence
 
 logger = logging.getLogger(__name__)

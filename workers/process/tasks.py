@@ -10,8 +10,8 @@ from celery.signals import celeryd_after_setup, worker_ready, worker_shutdown
 from socialsongs import dispatch
 from socialsongs.models import Worker
 
-from . import reconcile as reconciler
-from .checks import pool_errors
+from ..checks import pool_errors
+from ..lanes import reconcile as reconciler
 from .presence import INFERENCE, Presence
 
 if TYPE_CHECKING:

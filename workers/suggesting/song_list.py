@@ -17,10 +17,10 @@ from socialsongs.conf import config
 from socialsongs.models import ModelRelease, SongEmbedding, Suggestion
 from socialsongs.selectors.rules import Offered, editorial_songs, popular_songs
 
-from .ask import Ask
+from .applied_rules import Rules
 from .candidates import Candidates
-from .rules import Rules
-from .taste import liking
+from .personal_taste import liking
+from .query import Ask
 
 Origin = Suggestion.Origin
 NO_MATCH = (Origin.EDITORIAL, Origin.POPULAR)  # offered to any photo, not for their words

@@ -17,10 +17,10 @@ from pgvector import HalfVector
 from recommender.model import EncodedLyric, Image2Song, Unreadable
 from socialsongs.models import ModelRelease, SongEmbedding
 
+from ..failures import Outage
+from ..figures import BULK, FIGURES
+from ..inference.passes import READS
 from .claim import Claim, claim, delay, finish, give_back, holding, in_halves, put_back, through_outage
-from .engine import READS
-from .failures import Outage
-from .figures import BULK, FIGURES
 
 logger = logging.getLogger(__name__)
 

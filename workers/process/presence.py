@@ -20,7 +20,7 @@ from socialsongs.conf import config
 from socialsongs.dispatch import DRAIN_BULK, DRAIN_INTERACTIVE, QUEUES
 from socialsongs.models import Worker
 
-from .figures import FIGURES
+from ..figures import FIGURES
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from recommender.choose import artist_key
 from recommender.model import EncodedLyric
 from socialsongs.selectors.nearest import NearSong
 
-from .states import encoded_songs
+from .song_cache import encoded_songs
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from recommender.release import ReleaseError
 from socialsongs.models import ModelRelease
 from socialsongs.selectors.catalogue import serving_releases
 
-from .engine import model_of
+from .loading import model_of
 
 logger = logging.getLogger(__name__)
 

@@ -5,25 +5,27 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
-from functools import cache, partial
-from io import BytesIO
+from functools import partial
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.models import Prefetch
 from torch import Tensor
 
-from recommender.images import PhotoError, load_photo
-from recommender.model import Image2Song, PhotoView
+from recommender.model import PhotoView
 from socialsongs.conf import config
-from socialsongs.errors import DecodersUnavailable
-from socialsongs.intake import IntakeError, clean_bytes
 from socialsongs.models import ModelRelease, PhotoAnalysis, PhotoSubject, Post, PostPhoto, RecommendationRequest, State
 from socialsongs.selectors.catalogue import answering
 
-from .ask import Ask
+from ..failures import Outage, PermanentFailure, ReleaseChanged
+from ..figures import FIGURES, INTERACTIVE
+from ..inference.passes import FAILURES, LOOKS, as_failure
+from ..inference.photo_loading import decode, failure_of
+from ..inference.serving import Served, Serving
+from ..suggesting.query import Ask
+from ..suggesting.suggest import Found, find_songs, save_suggestions
 from .claim import (
     Claim,
     claim,
@@ -37,15 +39,8 @@ from .claim import (
     renew,
     through_outage,
 )
-from .engine import FAILURES, LOOKS, as_failure
-from .failures import Outage, PermanentFailure, ReleaseChanged
-from .figures import FIGURES, INTERACTIVE
-from .serving import Served, Serving
-from .suggest import Found, find_songs, save_suggestions
 
 logger = logging.getLogger(__name__)
-
-DECODERS = 4
 
 
 @dataclass
@@ -84,35 +79,6 @@ def take_posts(serving: Serving, *, fresh: bool = False) -> PostBatch | None:
     return PostBatch(serving, claimed, jobs)
 
 
-@cache
-def _decoders() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(DECODERS, thread_name_prefix="decoder")
-
-
-def decode(model: Image2Song, subject: PhotoSubject) -> Future[Tensor]:
-    """A stored photo as the network wants it, (3, S, S), on a thread."""
-    _ = subject.photo  # the row, now: on the thread a query would open a connection of its own
-    return _decoders().submit(_decode, model, subject)
-
-
-def _decode(model: Image2Song, subject: PhotoSubject) -> Tensor:
-    try:
-        with subject.open() as file:
-            content = file.read()
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # of whatever type the storage's library has
-        raise Outage("storage_unavailable", error) from error
-    if not isinstance(subject.photo, PostPhoto):  # a host's photo did not come through our intake
-        try:
-            content = clean_bytes(content).jpeg
-        except IntakeError as error:
-            raise PhotoError(str(error)) from error
-        except DecodersUnavailable as error:
-            raise Outage(error.code, error) from error
-    return model.preprocessing(load_photo(BytesIO(content)))
-
-
 def look_at(batch: PostBatch) -> None:
     """The device's part: what there is to see in the photos of a batch."""
     FIGURES.batch(INTERACTIVE, len(batch.jobs))
@@ -147,19 +113,6 @@ def give_up(batch: PostBatch) -> None:
 def _wait_for_photos(job: Job) -> None:
     nothing = None if job.decoding else PermanentFailure("photo_missing")
     job.failure = next(filter(None, map(failure_of, job.decoding)), nothing)
-
-
-def failure_of(decoding: Future[Tensor]) -> BaseException | None:
-    """Waits until a photo is decoded; why it is not, if so."""
-    match decoding.exception():
-        case None:
-            return None
-        case FileNotFoundError():
-            return PermanentFailure("photo_missing")
-        case PhotoError():
-            return PermanentFailure("photo_unreadable")
-        case failure:
-            return failure
 
 
 def look(batch: PostBatch) -> None:

@@ -22,12 +22,12 @@ from socialsongs.conf import config
 from socialsongs.models import ModelRelease, SongEmbedding
 from socialsongs.selectors.catalogue import live_releases, searchable
 
+from ..figures import FIGURES
+from ..inference.loading import model_of
+from ..inference.serving import Serving, serving
 from .claim import claimable
-from .engine import model_of
-from .figures import FIGURES
-from .photos import PostBatch, conclude, give_up, look_at, take_posts
+from .posts import PostBatch, conclude, give_up, look_at, take_posts
 from .requests import do_requests
-from .serving import Serving, serving
 from .songs import do_songs
 
 logger = logging.getLogger(__name__)

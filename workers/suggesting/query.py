@@ -16,7 +16,7 @@ from socialsongs.models import RecommendationRequest
 from socialsongs.selectors.nearest import song_filters
 from socialsongs.selectors.posts import default_parameters, hidden_songs
 
-from .rules import Rules
+from .applied_rules import Rules
 
 
 @dataclass(frozen=True)

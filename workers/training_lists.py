@@ -20,7 +20,7 @@ from recommender.train.pairs import Looks
 from socialsongs.models import PhotoSubject, PostPhoto, Song
 from socialsongs.selectors.choices import Shown
 
-from .photos import decode
+from .inference.photo_loading import decode
 
 PHOTOS_AT_ONCE = 32
 

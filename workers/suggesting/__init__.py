@@ -1,0 +1,1 @@
+"""From the analysis of photos, or from a text, to a list of suggestions."""
