@@ -33,7 +33,7 @@ from django.db import connection  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from socialsongs.language import language_of  # noqa: E402
+from socialsongs.language_guess import language_of  # noqa: E402
 from socialsongs.models import Song, SongEmbedding  # noqa: E402
 from socialsongs.services.catalogue import SLICE, sync_slice  # noqa: E402
 from socialsongs.services.import_songs import Imported, import_songs, read_songs  # noqa: E402

@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError
 from .conf import config
 from .dispatch import DRAIN_BULK, DRAIN_INTERACTIVE, KEY_PREFIX, QUEUES
 from .models import Worker
-from .selectors.catalogue import active_release
+from .selectors.releases import active_release
 from .selectors.workers import live_workers, queues_without_consumer, ready_workers
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from socialsongs.api import posts as views
 from socialsongs.dispatch import DRAIN_INTERACTIVE, KEY_PREFIX, QUEUES
 from socialsongs.models import Feedback, Post, RecommendationRequest, State, Suggestion, Worker
-from socialsongs.services import requests
+from socialsongs.services import recommendation_requests as requests
 from socialsongs.services.posts import create_post, delete_post
 
 from .test_api_posts import problem

@@ -17,7 +17,7 @@ from recommender.evaluate.choices import (
     reordered,
 )
 from socialsongs.models import Feedback, Suggestion
-from socialsongs.selectors.choices import choose_rates, shown_lists
+from socialsongs.selectors.shown_lists import choose_rates, shown_lists
 from socialsongs.services.feedback import choose_song, record_feedback
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import register

@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from socialsongs.models import ModelRelease, Post, RecommendationRequest, SongEmbedding, State
-from socialsongs.selectors.metrics import coverage
+from socialsongs.selectors.monitoring import coverage
 
 from .test_api_posts import problem
 from .test_health import worker

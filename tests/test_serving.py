@@ -12,7 +12,7 @@ from socialsongs.models import (
     State,
     Suggestion,
 )
-from socialsongs.selectors.catalogue import encoding_coverage
+from socialsongs.selectors.releases import encoding_coverage
 from socialsongs.services.catalogue import save_song, set_status, sync_embeddings
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import NotPossible, activate, pause, retire, rollback, split, stage

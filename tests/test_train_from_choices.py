@@ -31,7 +31,7 @@ from recommender.train.choices import (
 )
 from recommender.train.pairs import Looks
 from socialsongs.models import Feedback, ModelRelease, Post, PostPhoto, Song, SongEmbedding, State, Suggestion
-from socialsongs.selectors.choices import shown_lists
+from socialsongs.selectors.shown_lists import shown_lists
 from socialsongs.services.feedback import choose_song, record_feedback
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import activate, register

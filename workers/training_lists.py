@@ -18,7 +18,7 @@ from recommender.model import Image2Song
 from recommender.train.choices import Lessons, ShownList, logged, read_songs
 from recommender.train.pairs import Looks
 from socialsongs.models import PhotoSubject, PostPhoto, Song
-from socialsongs.selectors.choices import Shown
+from socialsongs.selectors.shown_lists import Shown
 
 from .inference.photo_loading import decode
 

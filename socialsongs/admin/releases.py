@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ..models import ModelRelease, Worker
-from ..selectors.catalogue import encoding_coverage
+from ..selectors.releases import encoding_coverage
 from ..selectors.workers import all_workers
 from .base import ReadOnly, badge
 

@@ -33,7 +33,7 @@ from ..selectors.posts import (
 from ..services.access import note_reads
 from ..services.feedback import choose_song, clear_choice, log_impressions, record_feedback, show_hidden
 from ..services.posts import create_post, delete_post, retry_post
-from ..services.requests import request_recommendations, wait_for_answer
+from ..services.recommendation_requests import request_recommendations, wait_for_answer
 from ..services.thumbnails import thumbnail
 from .base import (
     ApiView,

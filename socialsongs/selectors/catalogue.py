@@ -1,70 +1,40 @@
-"""Songs and releases."""
+"""Songs of the catalogue."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import NamedTuple
+from uuid import UUID
 
-from django.db import connection
-from django.db.models import F, QuerySet
+from django.db.models import Q, QuerySet
 
-from ..models import ModelRelease, Song, SongEmbedding, State
+from ..models import ModelRelease, Song, SongEmbedding
 
-
-def active_release() -> ModelRelease | None:
-    """Without its card, which is large: workers ask between any two batches."""
-    return ModelRelease.objects.filter(state=ModelRelease.State.ACTIVE).defer("card").first()
-
-
-def serving_releases() -> list[ModelRelease]:
-    """Those that answer: the active one first, then the staged ones that are tried on a share of the people.
-
-    None at all while none is active.
-    """
-    live = list(live_releases())
-    if not live or live[0].state != ModelRelease.State.ACTIVE:
-        return []
-    return [live[0], *(release for release in live[1:] if release.share)]
-
-
-def live_releases() -> QuerySet[ModelRelease]:
-    """Those that songs are encoded for, the active one first."""
-    live = ModelRelease.objects.exclude(state=ModelRelease.State.RETIRED).defer("card")
-    return live.order_by("state", "-created_at")  # "active" sorts before "staged"
+MOST_OFFERED = 100
+# Songs of the catalogue that count as popular: where a request allows few of them, no more are looked for.
+MOST_POPULAR = 2000
 
 
 def published_songs() -> QuerySet[Song]:
     return Song.objects.filter(status=Song.Status.PUBLISHED).order_by("title", "id")
 
 
-def answering(*, releases: Iterable[ModelRelease]) -> set[int]:
-    """The ids of those that answer at this moment, and go on to until the end of this transaction.
-
-    Who activates, tries or retires a release waits for that, since they lock these rows, by id, too.
-    """
-    with connection.cursor() as cursor:
-        # FOR SHARE, which Django does not have: workers do not wait for each other.
-        cursor.execute(
-            "SELECT id FROM socialsongs_modelrelease WHERE id = ANY(%s) AND (state = %s OR (state = %s AND share > 0))"
-            " ORDER BY id FOR SHARE",
-            [[release.pk for release in releases], ModelRelease.State.ACTIVE, ModelRelease.State.STAGED],
-        )
-        return {key for (key,) in cursor.fetchall()}
+class Offered(NamedTuple):
+    song: UUID
+    artist: str
+    genre: str
 
 
-def encoding_coverage(*, release: ModelRelease) -> tuple[int, int]:
-    """How many songs of the catalogue the release has dealt with as their lyrics are now, and how many there are.
-
-    By the songs themselves: rows of a retired release are not kept in line with them.
-    """
-    songs = Song.objects.exclude(status=Song.Status.RETIRED)
-    dealt_with = SongEmbedding.objects.filter(release=release, state__in=[State.READY, State.FAILED])
-    done = dealt_with.filter(song__in=songs, lyrics_digest=F("song__lyrics_digest")).count()
-    return done, songs.count()
+def editorial_songs(*, release: ModelRelease, condition: Q) -> list[Offered]:
+    """Songs that staff would offer to any photo, of those that a request allows; ``condition`` as ``song_filters``."""
+    return _offered(release, condition & Q(song__editorial=True), "?")
 
 
-def searchable(*, release: ModelRelease) -> bool:
-    """False while there are published songs, but none of them has been encoded yet."""
-    if SongEmbedding.objects.filter(release=release, stage_one__isnull=False).exists():
-        return True
-    waiting = SongEmbedding.objects.filter(release=release, state__in=[State.QUEUED, State.ANALYSING])
-    return not waiting.filter(status=Song.Status.PUBLISHED).exists()
+def popular_songs(*, release: ModelRelease, condition: Q) -> list[Offered]:
+    """Of the most popular songs those that a request allows; none where nothing is known of popularity."""
+    popular = Song.objects.filter(popularity__gt=0).order_by("-popularity")[:MOST_POPULAR]
+    return _offered(release, condition & Q(song__in=popular.values("pk")), "-song__popularity")
+
+
+def _offered(release: ModelRelease, condition: Q, order: str) -> list[Offered]:
+    rows = SongEmbedding.objects.filter(condition, release=release).order_by(order)[:MOST_OFFERED]
+    return sorted(map(Offered._make, rows.values_list("song_id", "song__artist", "genre")))

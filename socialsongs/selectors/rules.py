@@ -1,43 +1,14 @@
-"""What staff decided over the ranking, and the songs for when none fits."""
+"""What staff decided over the ranking."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
-from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from ..models import ModelRelease, Rule, Song, SongEmbedding
-
-MOST_OFFERED = 100
-# Songs of the catalogue that count as popular: where a request allows few of them, no more are looked for.
-MOST_POPULAR = 2000
+from ..models import Rule
 
 
 def rules_in_force() -> QuerySet[Rule]:
     """Enabled and within their dates by the database's clock; the newest first."""
     begun = Q(starts_at=None) | Q(starts_at__lte=Now())
     return Rule.objects.filter(begun, Q(ends_at=None) | Q(ends_at__gt=Now()), enabled=True)
-
-
-class Offered(NamedTuple):
-    song: UUID
-    artist: str
-    genre: str
-
-
-def editorial_songs(*, release: ModelRelease, condition: Q) -> list[Offered]:
-    """Songs that staff would offer to any photo, of those that a request allows; ``condition`` as ``song_filters``."""
-    return _offered(release, condition & Q(song__editorial=True), "?")
-
-
-def popular_songs(*, release: ModelRelease, condition: Q) -> list[Offered]:
-    """Of the most popular songs those that a request allows; none where nothing is known of popularity."""
-    popular = Song.objects.filter(popularity__gt=0).order_by("-popularity")[:MOST_POPULAR]
-    return _offered(release, condition & Q(song__in=popular.values("pk")), "-song__popularity")
-
-
-def _offered(release: ModelRelease, condition: Q, order: str) -> list[Offered]:
-    rows = SongEmbedding.objects.filter(condition, release=release).order_by(order)[:MOST_OFFERED]
-    return sorted(map(Offered._make, rows.values_list("song_id", "song__artist", "genre")))

@@ -15,9 +15,9 @@ from pgvector import HalfVector
 from ..conf import config
 from ..errors import NotEncoded
 from ..models import ModelRelease, Post, PostPhoto, Song, SongEmbedding, State
-from .catalogue import active_release
 from .nearest import nearest_songs, search_further, song_filters
 from .posts import public_posts
+from .releases import active_release
 
 # Songs that are compared by their cosine, for each that is asked for: the index prefers songs far from the mean.
 CANDIDATES_PER_SONG = 10

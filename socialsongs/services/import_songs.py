@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from ..errors import BadLine
-from ..language import language_of
+from ..language_guess import language_of
 from ..models import Song
 from .catalogue import sync_embeddings, tidy
 

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from .. import dispatch
 from ..models import Post, RecommendationRequest, SongEmbedding, State
-from ..selectors.catalogue import serving_releases
+from ..selectors.releases import serving_releases
 
 # As if it had never been tried.
 ANEW: dict[str, Any] = {

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from .. import dispatch
 from ..models import ModelRelease
-from ..selectors.catalogue import encoding_coverage
+from ..selectors.releases import encoding_coverage
 from .catalogue import sync_embeddings
 
 State = ModelRelease.State

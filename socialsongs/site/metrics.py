@@ -24,7 +24,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from ..api.base import ApiView
-from ..selectors import metrics
+from ..selectors import monitoring as metrics
 from ..selectors.permissions import permitted
 from .tokens import MetricsAuthentication
 

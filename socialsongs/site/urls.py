@@ -4,7 +4,7 @@ from django.urls import include, path
 from django.views.decorators.cache import never_cache
 from django.views.generic import RedirectView
 
-from .health import Health
+from .health_page import Health
 from .metrics import Metrics
 from .passwords import OwnPasswordForm
 

@@ -17,7 +17,7 @@ from ..api.problem import TITLES, status_of, unavailable
 from ..bodies import READING_ERRORS, STRANGER_BYTES, check_body, named, photo_bytes
 from ..errors import BodyRefused, BodyTooLarge, SocialSongsError
 from ..outages import is_outage
-from .login import is_htmx, to_login
+from .expired_login import is_htmx, to_login
 
 logger = logging.getLogger(__name__)
 

@@ -37,8 +37,8 @@ from ..selectors.posts import (
 from ..services.access import note_reads
 from ..services.feedback import choose_song, clear_choice, log_impressions, record_feedback, show_hidden
 from ..services.posts import body_digest, create_post, delete_post, retry_post
-from ..services.requests import request_recommendations
-from .login import is_htmx, login_needed
+from ..services.recommendation_requests import request_recommendations
+from .expired_login import is_htmx, login_needed
 from .samples import SAMPLE_SIDES, sample_photos, sample_thumbnail
 
 POSTS_PER_PAGE = 12

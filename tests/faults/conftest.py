@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 
 from socialsongs.models import SongEmbedding, State
-from socialsongs.selectors.catalogue import active_release
+from socialsongs.selectors.releases import active_release
 
 from .crew import QUICK, Crew
 

@@ -11,7 +11,7 @@ from typing import Any
 from recommender.model import Image2Song
 from recommender.release import ReleaseError
 from socialsongs.models import ModelRelease
-from socialsongs.selectors.catalogue import serving_releases
+from socialsongs.selectors.releases import serving_releases
 
 from .loading import model_of
 

@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 from recommender.release import ReleaseError
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease, SongEmbedding
-from socialsongs.selectors.catalogue import live_releases, searchable
+from socialsongs.selectors.releases import live_releases, searchable
 
 from ..figures import FIGURES
 from ..inference.loading import model_of

@@ -17,7 +17,7 @@ from torch import Tensor
 from recommender.model import PhotoView
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease, PhotoAnalysis, PhotoSubject, Post, PostPhoto, RecommendationRequest, State
-from socialsongs.selectors.catalogue import answering
+from socialsongs.selectors.releases import answering
 
 from ..failures import Outage, PermanentFailure, ReleaseChanged
 from ..figures import FIGURES, INTERACTIVE

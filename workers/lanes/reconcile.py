@@ -11,8 +11,8 @@ from django.db.models.functions import Now
 
 from socialsongs import dispatch
 from socialsongs.models import Post, RecommendationRequest, SongEmbedding, State, Worker
-from socialsongs.selectors.catalogue import live_releases
 from socialsongs.selectors.posts import answerable_requests
+from socialsongs.selectors.releases import live_releases
 from socialsongs.services.catalogue import sync_slice
 
 from .claim import claimable, fail_exhausted

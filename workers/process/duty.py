@@ -11,7 +11,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from recommender.release import ReleaseError
 from socialsongs.models import Worker
-from socialsongs.selectors.catalogue import active_release
+from socialsongs.selectors.releases import active_release
 from socialsongs.selectors.workers import others_on
 
 from ..figures import FIGURES

@@ -15,7 +15,7 @@ from recommender.choose import artist_key, choose, explore
 from recommender.model import Image2Song
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease, SongEmbedding, Suggestion
-from socialsongs.selectors.rules import Offered, editorial_songs, popular_songs
+from socialsongs.selectors.catalogue import Offered, editorial_songs, popular_songs
 
 from .applied_rules import Rules
 from .candidates import Candidates

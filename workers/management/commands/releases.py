@@ -19,8 +19,8 @@ from rich.table import Table
 from recommender.release import ReleaseError, load_release, shipped_releases
 from socialsongs.conf import MIB, config
 from socialsongs.models import EMBEDDING_DIM, ModelRelease
-from socialsongs.selectors.catalogue import encoding_coverage
-from socialsongs.selectors.choices import choose_rates
+from socialsongs.selectors.releases import encoding_coverage
+from socialsongs.selectors.shown_lists import choose_rates
 from socialsongs.selectors.workers import queues_without_consumer
 from socialsongs.services import releases
 from socialsongs.services.indexes import build_indexes, cluster

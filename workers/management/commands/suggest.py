@@ -23,7 +23,7 @@ from socialsongs.errors import DecodersUnavailable
 from socialsongs.intake import IntakeError, clean_photo
 from socialsongs.models import ModelRelease, SongEmbedding, State, Suggestion
 from socialsongs.reasons import notice_of
-from socialsongs.selectors.catalogue import active_release
+from socialsongs.selectors.releases import active_release
 from workers.inference.loading import model_of
 from workers.lanes.songs import do_songs
 from workers.suggesting.query import Ask

@@ -24,8 +24,8 @@ from recommender.release import RELEASES, ReleaseError, save_release
 from recommender.train.choices import Config, Learned, card, learn
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease
-from socialsongs.selectors.catalogue import active_release
-from socialsongs.selectors.choices import Shown, shown_lists
+from socialsongs.selectors.releases import active_release
+from socialsongs.selectors.shown_lists import Shown, shown_lists
 from socialsongs.services.releases import register
 from workers.failures import Outage
 from workers.inference.loading import model_of

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from socialsongs.models import Song
-from socialsongs.selectors.catalogue import active_release, encoding_coverage
+from socialsongs.selectors.releases import active_release, encoding_coverage
 from socialsongs.site.demo import Children, DemoError, answers, check_disk, check_port, commands, only_one, passwords
 
 console = Console()

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from ..dispatch import DRAIN_BULK, DRAIN_INTERACTIVE, QUEUES
 from ..models import ModelRelease, Post, RecommendationRequest, Song, SongEmbedding, State, Worker
-from .catalogue import live_releases
+from .releases import live_releases
 from .workers import all_workers
 
 # Upper bounds in seconds; all that took longer is in one more bucket.
