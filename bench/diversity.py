@@ -36,7 +36,7 @@ sys.path.insert(0, str(ROOT))  # the checkout need not be installed
 from recommender.choose import artist_key, choose  # noqa: E402
 from recommender.evaluate.diversity import Change, Hubness, change, hubness, list_ndcg, similarity  # noqa: E402
 from recommender.evaluate.judged import look, read_judged  # noqa: E402
-from recommender.evaluate.metrics import Array  # noqa: E402
+from recommender.evaluate.ranking_metrics import Array  # noqa: E402
 from recommender.images import PhotoError, load_photo  # noqa: E402
 from recommender.inputs import InputError, json_rows  # noqa: E402
 from recommender.model import EncodedLyric, Image2Song  # noqa: E402

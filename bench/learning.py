@@ -48,12 +48,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the checkout need not be installed
 
 from recommender.choose import artist_key, choose, directions, explore  # noqa: E402
-from recommender.evaluate.choices import difference  # noqa: E402
+from recommender.evaluate.click_model import difference  # noqa: E402
 from recommender.lyrics import Encoded, read_lyric  # noqa: E402
 from recommender.model import Network  # noqa: E402
 from recommender.release import load_release  # noqa: E402
-from recommender.train.choices import Config, Learned, Lessons, ShownList, learn, read_songs, relevance  # noqa: E402
-from recommender.train.pairs import Looks  # noqa: E402
+from recommender.train.from_choices import Config, Learned, Lessons, ShownList, learn, read_songs, relevance  # noqa: E402
+from recommender.train.from_pairs import Looks  # noqa: E402
 from socialsongs.conf import Config as Settings  # noqa: E402
 
 Array = NDArray[np.float64]

@@ -64,7 +64,7 @@ from scaling.plots import plot  # noqa: E402
 
 from recommender.evaluate.baselines import SentenceEncoder, tag_sentence  # noqa: E402
 from recommender.evaluate.judged import JudgedSet, read_judged  # noqa: E402
-from recommender.evaluate.metrics import graded_figures  # noqa: E402
+from recommender.evaluate.ranking_metrics import graded_figures  # noqa: E402
 from recommender.images import load_photo  # noqa: E402
 from recommender.model import EncodedLyric, Image2Song, PhotoView  # noqa: E402
 from recommender.rank import TwoStage, find_photos  # noqa: E402

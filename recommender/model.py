@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from .backbones import BACKBONES
 from .choose import directions
+from .english import foreign
 from .images import Preprocessing
-from .language import foreign
 from .lyrics import Lyric, LyricEncoder, read_lyric
 from .matcher import Matcher
 from .packing import PackedStates, join, pack, unpack

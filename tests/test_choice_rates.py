@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
-from recommender.evaluate.choices import (
+from recommender.evaluate.click_model import (
     ETA,
     ETA_DEVIATION,
     Examination,

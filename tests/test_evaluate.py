@@ -12,7 +12,7 @@ from recommender.__main__ import main
 from recommender.evaluate.ablations import ablations
 from recommender.evaluate.command import evaluate_judged
 from recommender.evaluate.judged import read_judged, vocabulary_figures
-from recommender.evaluate.metrics import (
+from recommender.evaluate.ranking_metrics import (
     Labels,
     Resampling,
     average_precision,

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from recommender.english import foreign
 from recommender.images import PhotoError, load_photo
-from recommender.language import foreign
 from recommender.lyrics import MAX_LINES, MAX_WORDS, read_lyric
 from recommender.model import EncodedLyric, Unreadable
 from recommender.packing import unpack

@@ -16,11 +16,12 @@ from PIL import Image
 
 from recommender.__main__ import main
 from recommender.evaluate import shuttersong
-from recommender.evaluate.metrics import pair_figures
-from recommender.evaluate.pairs import Pair, distinct, evaluate_pairs, open_images, read_pairs, retrieval
+from recommender.evaluate.ranking_metrics import pair_figures
+from recommender.evaluate.retrieval import evaluate_pairs, retrieval
 from recommender.inputs import InputError
+from recommender.pairs import Pair, distinct, open_images, read_pairs
 from recommender.release import load_release, read_card
-from recommender.train.pairs import Config, contrast, pair_loss, prepare, split, train
+from recommender.train.from_pairs import Config, contrast, pair_loss, prepare, split, train
 from recommender.train.run import Log
 
 ROOT = Path(__file__).resolve().parents[1]

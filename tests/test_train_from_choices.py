@@ -12,11 +12,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from PIL import Image
 
-from recommender.evaluate.choices import Estimate, Examination
-from recommender.evaluate.pairs import read_pairs
+from recommender.evaluate.click_model import Estimate, Examination
 from recommender.lyrics import read_lyric
+from recommender.pairs import read_pairs
 from recommender.release import load_release, read_card, save_release
-from recommender.train.choices import (
+from recommender.train.from_choices import (
     Config,
     Learned,
     Lessons,
@@ -29,7 +29,7 @@ from recommender.train.choices import (
     split,
     vectors,
 )
-from recommender.train.pairs import Looks
+from recommender.train.from_pairs import Looks
 from socialsongs.models import Feedback, ModelRelease, Post, PostPhoto, Song, SongEmbedding, State, Suggestion
 from socialsongs.selectors.shown_lists import shown_lists
 from socialsongs.services.feedback import choose_song, record_feedback

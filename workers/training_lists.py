@@ -11,12 +11,12 @@ from uuid import UUID
 import numpy as np
 import torch
 
-from recommender.evaluate.choices import fit_examination
+from recommender.evaluate.click_model import fit_examination
 from recommender.images import PhotoError
 from recommender.lyrics import read_lyric
 from recommender.model import Image2Song
-from recommender.train.choices import Lessons, ShownList, logged, read_songs
-from recommender.train.pairs import Looks
+from recommender.train.from_choices import Lessons, ShownList, logged, read_songs
+from recommender.train.from_pairs import Looks
 from socialsongs.models import PhotoSubject, PostPhoto, Song
 from socialsongs.selectors.shown_lists import Shown
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..model import Image2Song
 from .judged import JudgedSet
-from .metrics import Array
+from .ranking_metrics import Array
 
 TAG_NUMBERS = (1, 2, 3, 5, 7, 10, 15, 20)
 

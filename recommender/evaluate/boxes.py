@@ -15,7 +15,7 @@ from ..images import batch, load_photo
 from ..model import Image2Song
 from ..tagger import Box
 from ..train.data import Photo, TagSpec
-from .metrics import average_precision
+from .ranking_metrics import average_precision
 
 TAGS_PER_PHOTO = 5
 MOST_PHOTOS = 300

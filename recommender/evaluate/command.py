@@ -18,6 +18,7 @@ from typing import Any
 from ..images import load_photo
 from ..inputs import InputError, json_rows
 from ..model import Image2Song, PhotoView
+from ..pairs import read_pairs
 from ..rank import Ranker
 from ..release import load_release
 from . import report
@@ -27,8 +28,8 @@ from .bm25 import rank_by_tags
 from .confidence import confidence_figures
 from .judged import JudgedSet, compare, look, read_judged, song2image, songs_with_photos, vocabulary_figures
 from .lines import line_figures
-from .metrics import Array, Resampling, graded_figures
-from .pairs import evaluate_pairs, read_pairs
+from .ranking_metrics import Array, Resampling, graded_figures
+from .retrieval import evaluate_pairs
 
 REFERENCES = 256
 ENCODER = "sentence encoder on ten tags"

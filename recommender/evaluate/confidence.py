@@ -10,7 +10,7 @@ from PIL import Image
 
 from ..model import SHOWN_SCORE, EncodedLyric, Image2Song, PhotoView
 from .judged import JudgedSet, look
-from .metrics import RELEVANT, Array
+from .ranking_metrics import RELEVANT, Array
 from .textures import textures
 
 SEED = 1_000_003  # of pictures that no training drew

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .metrics import Array, graded_figures
+from .ranking_metrics import Array, graded_figures
 
 DRAWS = 1000
 

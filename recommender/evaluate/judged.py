@@ -22,7 +22,7 @@ from ..inputs import InputError, json_rows
 from ..lyrics import read_lyric
 from ..model import EncodedLyric, Image2Song, PhotoView, Tag
 from ..rank import CatalogueSong, Ranker, find_photos, read_catalogue
-from .metrics import RELEVANT, Array, Labels, Resampling, graded_figures, grades
+from .ranking_metrics import RELEVANT, Array, Labels, Resampling, graded_figures, grades
 
 SEEN_TAGS = 10
 

@@ -13,7 +13,7 @@ import numpy as np
 from ..lyrics import WORD, read_lyric
 from ..model import SHOWN_SCORE, EncodedLyric, Image2Song
 from .judged import JudgedSet
-from .metrics import DEPTH, Array, Resampling
+from .ranking_metrics import DEPTH, Array, Resampling
 
 SAYS_NOTHING = {"and", "the"}
 FEWEST_LETTERS = 3

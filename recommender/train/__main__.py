@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> int:
     elif arguments[0] == "tagger":
         from . import tagger as part  # type: ignore[no-redef]
     elif any(argument.partition("=")[0] == "--pairs" for argument in arguments):
-        from . import pairs as part  # type: ignore[no-redef]
+        from . import from_pairs as part  # type: ignore[no-redef]
     else:
         from . import matcher as part  # type: ignore[no-redef]
     return part.main(arguments[1:])

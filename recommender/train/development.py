@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..evaluate.metrics import graded_figures, pair_figures
+from ..evaluate.ranking_metrics import graded_figures, pair_figures
 from ..lyrics import Encoded
 from ..matcher import pad
 from ..model import Network

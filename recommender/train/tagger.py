@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..backbones import BACKBONES, load_backbone, starting_input
-from ..evaluate.metrics import average_precision
+from ..evaluate.ranking_metrics import average_precision
 from ..images import Preprocessing
 from ..tagger import Tagger
 from .data import Photo, Pixels, TagSpec, read_photos, read_tags, tag_targets

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from recommender.model import Image2Song
 from recommender.release import RELEASES, ReleaseError, save_release
-from recommender.train.choices import Config, Learned, card, learn
+from recommender.train.from_choices import Config, Learned, card, learn
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease
 from socialsongs.selectors.releases import active_release

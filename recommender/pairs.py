@@ -1,4 +1,4 @@
-"""(image, song) pairs: how they are read, and how well a model finds the one by the other.
+"""(image, song) pairs, from a JSON Lines file or from a folder in the layout of Shuttersong.
 
 A JSON Lines file has one pair a line, {"image": file, "lyrics": text} or {"image": file, "song": file with the text},
 and perhaps "weight" (a number above 0) and "split" (train, dev or test). Files are named from the folder it lies in.
@@ -6,6 +6,8 @@ and perhaps "weight" (a number above 0) and "split" (train, dev or test). Files 
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import os
 import sys
@@ -17,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..images import PhotoError, load_photo
-from ..inputs import InputError, json_rows, read_text
-from ..model import EncodedLyric, Image2Song
-from .metrics import pair_figures
+from .images import PhotoError, load_photo
+from .inputs import InputError, json_rows, read_text
+from .model import Image2Song
 
 SPLITS = ("train", "dev", "test")
+MANIFESTS = ("manifest.csv", "manifest.tsv", "manifest.jsonl")
 IMAGES_AT_ONCE = 32
 
 
@@ -34,38 +36,6 @@ class Pair:
     lyrics: str
     weight: float = 1.0
     split: str | None = None
-
-
-def evaluate_pairs(model: Image2Song, pairs: Sequence[Pair]) -> dict[str, dict[str, float]]:
-    """R@1, R@5, R@10, Med r and MRR as "image2song" and as "song2image", see ``retrieval``. The catalogue is the
-    distinct lyrics that the model reads, the photos are the distinct images. Raises InputError."""
-    pairs = readable(model, pairs)
-    if not pairs:
-        raise InputError("No pair is left to evaluate: give pairs with English lyrics.")
-    found = distinct(pairs)
-    views = [view for images in at_once(found.images) for view in model.analyse(open_images(images))]
-    songs = [song for song in model.encode(found.lyrics) if isinstance(song, EncodedLyric)]
-    return retrieval(model, np.stack([view.embedding for view in views]), songs, found.together)
-
-
-def retrieval(
-    model: Image2Song, photos: NDArray[np.float32], songs: Sequence[EncodedLyric], together: NDArray[np.bool_]
-) -> dict[str, dict[str, float]]:
-    """Figures of both directions by the full relevance; (P, D) photos, S songs, which belong together (P, S).
-
-    Of several songs that belong to a photo the best placed one counts, and the other way round. What a photo gives to
-    every song says nothing about their match: for song2image each photo's mean over the songs is removed.
-    """
-    scores = np.stack([model.relevance(photo, songs) for photo in photos]).astype(np.float64)
-    raw = scores + [song.mean_score for song in songs]
-    return {
-        "image2song": _figures(scores, together),
-        "song2image": _figures((raw - raw.mean(1, keepdims=True)).T, together.T),
-    }
-
-
-def _figures(scores: NDArray[np.float64], together: NDArray[np.bool_]) -> dict[str, float]:
-    return pair_figures(scores, np.where(together, scores, -np.inf).argmax(1))
 
 
 @dataclass(frozen=True)
@@ -122,9 +92,7 @@ def at_once(images: Sequence[Path]) -> Iterator[Sequence[Path]]:
 def read_pairs(path: Path) -> list[Pair]:
     """Pairs of a JSON Lines file or of a folder in the style of Shuttersong. Raises InputError."""
     if path.is_dir():
-        from .shuttersong import read_folder  # which makes its pairs here
-
-        return read_folder(path)
+        return read_shuttersong(path)
     pairs = [make_pair(row, where=where, folder=path.parent) for where, row in json_rows(path)]
     if not pairs:
         raise InputError(f'{path}: there are no pairs; give one a line, as {{"image": "a.jpg", "lyrics": "..."}}')
@@ -157,3 +125,48 @@ def _file(name: str, key: str, where: str, folder: Path) -> Path:
     if not os.path.isfile(path):  # unlike Path.is_file, also of names that no file can have
         raise InputError(f"{where}: {key!r} names {name[:200]!r}, but there is no such file in {folder}")
     return path.resolve()
+
+
+def read_shuttersong(folder: Path) -> list[Pair]:
+    """The pairs that the manifest of a folder in the layout of Shuttersong names. Raises InputError."""
+    found = [folder / name for name in MANIFESTS if (folder / name).is_file()]
+    if len(found) != 1:
+        raise InputError(f"{folder}: has {len(found)} manifests; give one of {', '.join(MANIFESTS)}")
+    rows = json_rows(found[0]) if found[0].suffix == ".jsonl" else _table_rows(found[0])
+    pairs = [make_pair(_located(row, where, folder), where=where, folder=folder) for where, row in rows]
+    if not pairs:
+        raise InputError(f"{found[0]}: there are no pairs; give one a line, with image and lyrics")
+    return pairs
+
+
+def _table_rows(path: Path) -> Iterator[tuple[str, object]]:
+    """The rows of a CSV or TSV file; cells are texts but for the weight, empty ones are left out."""
+    table = csv.DictReader(io.StringIO(read_text(path)), delimiter="\t" if path.suffix == ".tsv" else ",")
+    try:
+        for row in table:
+            filled: dict[str, object] = {key: text for key, text in row.items() if key and text}
+            if "weight" in filled:
+                filled["weight"] = _number(row["weight"])
+            yield f"{path}, line {table.line_num}", filled
+    except csv.Error as error:
+        raise InputError(f"{path}, line {table.line_num}: {error}; save it as plain CSV or TSV") from error
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _located(row: object, where: str, folder: Path) -> object:
+    """A manifest's row as ``make_pair`` takes it: files from ``folder``."""
+    if not isinstance(row, dict):
+        return row
+    files = {}
+    for column, key, inside in (("image", "image", "images"), ("lyrics", "song", "lyrics")):
+        name = row.get(column)
+        if not isinstance(name, str) or not name:
+            raise InputError(f"{where}: {column!r} is missing; name a file of {folder / inside}")
+        files[key] = name if os.path.isfile(folder / name) else str(Path(inside, name))
+    return files | {key: row[key] for key in ("weight", "split") if row.get(key) is not None}

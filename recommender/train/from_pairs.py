@@ -5,7 +5,7 @@ r"""Train on (image, song) pairs, the paper's way for those who have them; then 
 A release that is there already is where it starts. Its tagger stays as it is; lyric encoder, photo encoder, tag
 attention and relevance learn to tell which songs and images of a batch belong together. Pairs of a held-out share of
 the songs say after each epoch how well that goes, and the best epoch becomes the release. The same command goes on
-after the last epoch that was finished. ``--pairs`` as in ``recommender.evaluate.pairs``.
+after the last epoch that was finished. ``--pairs`` as in ``recommender.pairs``.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor, distributed, nn
 
-from ..evaluate.pairs import Pair, at_once, distinct, open_images, read_pairs, readable, retrieval
+from ..evaluate.retrieval import retrieval
 from ..images import batch
 from ..inputs import InputError
 from ..lyrics import Lyric, read_lyric
 from ..matcher import pad
 from ..model import EncodedLyric, Image2Song, Network
+from ..pairs import Pair, at_once, distinct, open_images, read_pairs, readable
 from ..release import load_release, save_release
 from .confidence import note_songs
 from .development import without_means

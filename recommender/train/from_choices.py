@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..evaluate.choices import (
+from ..evaluate.click_model import (
     MOST,
     Estimate,
     Examination,
@@ -30,12 +30,12 @@ from ..evaluate.choices import (
     fit_examination,
     reordered,
 )
-from ..evaluate.metrics import pair_figures
+from ..evaluate.ranking_metrics import pair_figures
 from ..lyrics import Encoded, Lyric
 from ..matcher import pad
 from ..model import Image2Song, Network
 from .development import without_means
-from .pairs import Looks, contrast, cut
+from .from_pairs import Looks, contrast, cut
 from .run import step
 
 Array = NDArray[np.float64]
