@@ -14,7 +14,7 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from .conf import config
-from .outages import Outage
+from .outages import CircuitBreaker
 
 DRAIN_INTERACTIVE = "socialsongs.drain_interactive"
 DRAIN_BULK = "socialsongs.drain_bulk"
@@ -38,7 +38,7 @@ def announce_songs() -> None:
     transaction.on_commit(lambda: send(DRAIN_BULK))
 
 
-BROKER = Outage("The broker takes no wake-ups, work waits for the reconciler")
+BROKER = CircuitBreaker("The broker takes no wake-ups, work waits for the reconciler")
 
 
 def send(task: str) -> bool:

@@ -36,8 +36,8 @@ CLIENTS = {
 }
 
 
-class Outage:
-    """What is known in this process of a server that fails. ``consequence`` is what the log says."""
+class CircuitBreaker:
+    """Stops calls to a server for some seconds after a slow failure. ``consequence`` is what the log says."""
 
     def __init__(self, consequence: str) -> None:
         self.consequence = consequence
@@ -61,7 +61,7 @@ class Outage:
             logger.warning("%s: %s", self.consequence, error)
 
 
-CACHE = Outage("The cache does not work, rates of requests are not limited meanwhile")
+CACHE = CircuitBreaker("The cache does not work, rates of requests are not limited meanwhile")
 
 
 def ask_cache(question: Callable[[], T], otherwise: T) -> T:
