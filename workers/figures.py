@@ -13,7 +13,7 @@ import psutil
 INTERACTIVE, BULK = "interactive", "bulk"
 
 
-class Figures:
+class WorkerFigures:
     def __init__(self) -> None:
         self.batches: dict[str, Counter[int]] = {INTERACTIVE: Counter(), BULK: Counter()}
         self.seconds: dict[str, float] = defaultdict(float)
@@ -58,4 +58,4 @@ class Figures:
         }
 
 
-FIGURES = Figures()
+FIGURES = WorkerFigures()
