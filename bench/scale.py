@@ -6,7 +6,7 @@ PostgreSQL is started for it in a temporary folder (some 10 GB for a million son
 two cores; the exhaustive ranking, a third of it, is kept in --cache.
 
 songs       new ones from the lines of real lyrics (scaling/made.py): the sample catalogue's and those of --lyrics
-query       ``find_songs`` of the workers for 20 songs of 300 candidates in a market where a fifth of the songs may not
+query       the workers' ``suggest_songs`` for 20 songs of 300 candidates in a market where a fifth of the songs may not
             be shown, with all that a worker does but the write: both stages, a rule of staff, popularity, diversity,
             exploration, lines and reasons. cold: the first time for each photo, after the load; warm: the third time.
 fidelity    against the exhaustive ranking of all songs by the full relevance. recall300: of the nearest 300 by stage
@@ -75,8 +75,8 @@ from socialsongs.models import ModelRelease, Rule, SongEmbedding  # noqa: E402
 from socialsongs.selectors.nearest import nearest_songs, song_filters  # noqa: E402
 from workers.inference.loading import model_of  # noqa: E402
 from workers.suggesting import song_cache as states  # noqa: E402
-from workers.suggesting.query import Ask  # noqa: E402
-from workers.suggesting.suggest import find_songs  # noqa: E402
+from workers.suggesting.query import SongQuery  # noqa: E402
+from workers.suggesting.suggest import suggest_songs  # noqa: E402
 
 SAMPLE = ROOT / "socialsongs" / "sample" / "catalogue.jsonl"
 PHOTOS, SHOWN, ROUNDS = 100, 20, 3
@@ -170,9 +170,9 @@ class Bench:
         for _ in range(ROUNDS):
             took = []
             for number, view in enumerate(self.views):
-                ask = Ask([view], {"limit": SHOWN, "market": "US", **parameters}, seed=str(number))
+                ask = SongQuery([view], {"limit": SHOWN, "market": "US", **parameters}, seed=str(number))
                 began = time.perf_counter()
-                found = find_songs(self.model, release, ask)
+                found = suggest_songs(self.model, release, ask)
                 took.append((time.perf_counter() - began) * 1000)
                 assert len(found.suggestions) == SHOWN, (parameters, len(found.suggestions))
             rounds.append(took)
@@ -191,7 +191,7 @@ class Bench:
             for photo, view in enumerate(self.views):
                 recalls.append(self.recall(release, allowed, photo, parameters))
                 best = np.sort(self.made.exact[photo, allowed])[-10:]
-                found = find_songs(self.model, release, Ask([view], {"limit": 10, **parameters})).suggestions
+                found = suggest_songs(self.model, release, SongQuery([view], {"limit": 10, **parameters})).suggestions
                 mine = np.array([self.made.exact[photo, one.song_id.int - 1] for one in found])
                 ratios.append(mine.mean() / best.mean())
                 overlaps.append((mine >= best[0] - 1e-4).mean())

@@ -17,12 +17,12 @@ from workers.inference.serving import Served, Serving
 from workers.lanes.drain import Loop
 from workers.lanes.requests import do_requests
 from workers.lanes.songs import do_songs
-from workers.suggesting.query import Ask
-from workers.suggesting.suggest import find_songs
+from workers.suggesting.query import SongQuery
+from workers.suggesting.suggest import suggest_songs
 
 pytestmark = pytest.mark.django_db
 PLAIN = {"DIVERSITY": 0.0, "POPULARITY": 0.0, "EXPLORATION": 0.0, "TASTE": 0.0}
-OTHER = {"user": None, "hidden": (), "seed": "", "worded": False}  # of an Ask
+OTHER = {"user": None, "hidden": (), "seed": "", "worded": False}  # of a SongQuery
 WORDS = ("tide", "gulls", "masts", "home", "dance", "night", "snow", "road", "dog", "sea", "light", "rain")
 
 
@@ -30,10 +30,10 @@ def test_several_photos_are_their_mean_as_surely_seen_as_the_surest():
     unsure, sure = (
         PhotoView([Tag("dog", "object", score, (0, 0, 1, 1))], np.full(4, score, np.float32)) for score in (0.2, 0.8)
     )
-    found = Ask([unsure, sure]).together
+    found = SongQuery([unsure, sure]).together
     assert found.certainty == 0.8
     assert found.embedding == pytest.approx([0.5] * 4)
-    assert (Ask([unsure]).together.embedding == unsure.embedding).all()
+    assert (SongQuery([unsure]).together.embedding == unsure.embedding).all()
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def unsure(monkeypatch, model):
 def ask(model, known, view):
     def make(**parameters):
         other = {name: parameters.pop(name, default) for name, default in OTHER.items()}
-        return find_songs(model, known, Ask([view], parameters, **other))
+        return suggest_songs(model, known, SongQuery([view], parameters, **other))
 
     return make
 
@@ -249,8 +249,8 @@ def test_without_a_clear_match_staff_and_popularity_speak(songs, unsure, ask):
 
 def test_a_request_says_whether_words_steer(view, ready_post):
     for about in ({}, {"post": ready_post}):
-        assert Ask.of(RecommendationRequest(text="calm", **about), [view]).worded
-        assert not Ask.of(RecommendationRequest(**about), [view]).worded
+        assert SongQuery.of(RecommendationRequest(text="calm", **about), [view]).worded
+        assert not SongQuery.of(RecommendationRequest(**about), [view]).worded
 
 
 def test_words_are_answered_by_what_is_nearest_before_what_is_popular(songs, unsure, ask):
@@ -530,15 +530,15 @@ def test_a_request_knows_what_its_owner_hid(songs, ask, known, alice, bob, uploa
     request = post.requests.get()
     choose(alice, songs[0], request, known, kind="hide")
     choose(bob, songs[1], request, known, kind="hide")
-    asked = Ask.of(request, [view])
+    asked = SongQuery.of(request, [view])
     assert (asked.hidden, asked.user, asked.seed) == ([songs[0].pk], alice.pk, str(request.pk))
 
 
 def test_a_text_finds_songs_for_a_photo_that_shows_nothing(songs, model, known, monkeypatch):
     monkeypatch.setitem(model.card["confidence"], "threshold", 1e-9)
     blank = PhotoView([], model.network.reference[1].cpu().numpy())
-    assert not find_songs(model, known, Ask([blank], {"limit": 3})).confident
-    found = find_songs(model, known, Ask([model.steer(blank, "gulls over the tide")], {"limit": 3}))
+    assert not suggest_songs(model, known, SongQuery([blank], {"limit": 3})).confident
+    found = suggest_songs(model, known, SongQuery([model.steer(blank, "gulls over the tide")], {"limit": 3}))
     assert {one.origin for one in found.suggestions} == {"match"}
 
 

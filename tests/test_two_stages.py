@@ -9,8 +9,8 @@ from recommender.rank import TwoStage
 from recommender.release import load_release
 from socialsongs.models import ModelRelease, Song, SongEmbedding, State
 from workers.lanes.songs import do_songs
-from workers.suggesting.query import Ask
-from workers.suggesting.suggest import find_songs
+from workers.suggesting.query import SongQuery
+from workers.suggesting.suggest import suggest_songs
 
 BY_RELEVANCE_ALONE = {"DIVERSITY": 0.0, "SONGS_PER_ARTIST": 1000, "POPULARITY": 0.0, "EXPLORATION": 0.0}
 LINES = (
@@ -77,6 +77,6 @@ def test_the_workers_answer_is_the_ranking_in_memory(db, settings, candidates):
     for vector in model.network.reference[::40].cpu().numpy():
         view = PhotoView([], vector)
         places, scores = rank(view, candidates)
-        found = find_songs(model, release, Ask([view], {"limit": 10, "explicit": True})).suggestions
+        found = suggest_songs(model, release, SongQuery([view], {"limit": 10, "explicit": True})).suggestions
         assert [one.song_id for one in found] == [catalogue[place].pk for place in places[:10]]
         assert [one.score for one in found] == pytest.approx(scores[:10], abs=1e-3)

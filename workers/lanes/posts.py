@@ -24,8 +24,8 @@ from ..figures import FIGURES, INTERACTIVE
 from ..inference.passes import FAILURES, LOOKS, as_failure
 from ..inference.photo_loading import decode, failure_of
 from ..inference.serving import Served, Serving
-from ..suggesting.query import Ask
-from ..suggesting.suggest import Found, find_songs, save_suggestions
+from ..suggesting.query import SongQuery
+from ..suggesting.suggest import SuggestionList, save_suggestions, suggest_songs
 from .claim import (
     Claim,
     claim,
@@ -53,7 +53,7 @@ class Job:
     decoding: list[Future[Tensor]]
     views: list[PhotoView] = field(default_factory=list)
     requests: list[RecommendationRequest] = field(default_factory=list)
-    found: Found | None = None
+    found: SuggestionList | None = None
     failure: BaseException | None = None
 
 
@@ -141,7 +141,7 @@ def rank(batch: PostBatch) -> None:
         job.requests.append(request)
         if job.failure is None:
             try:
-                job.found = find_songs(job.served.model, job.served.release, Ask.of(request, job.views))
+                job.found = suggest_songs(job.served.model, job.served.release, SongQuery.of(request, job.views))
             except (OperationalError, InterfaceError):
                 raise
             except (DatabaseError, *FAILURES) as error:
@@ -202,7 +202,7 @@ def check_serving(releases: Collection[ModelRelease]) -> None:
             raise ReleaseChanged(f"{release.name} no longer answers")
 
 
-def answer(release: ModelRelease, found: dict[RecommendationRequest, Found]) -> None:
+def answer(release: ModelRelease, found: dict[RecommendationRequest, SuggestionList]) -> None:
     """Suggestions and end of requests, inside a transaction."""
     save_suggestions({request.pk: one for request, one in found.items()})
     alike: dict[tuple[bool, str], list[RecommendationRequest]] = defaultdict(list)

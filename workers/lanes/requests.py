@@ -18,8 +18,8 @@ from ..figures import BULK, FIGURES, INTERACTIVE
 from ..inference.passes import FAILURES, LOOKS, as_failure
 from ..inference.photo_loading import decode, failure_of
 from ..inference.serving import Served, Serving
-from ..suggesting.query import Ask
-from ..suggesting.suggest import find_songs
+from ..suggesting.query import SongQuery
+from ..suggesting.suggest import suggest_songs
 from .claim import claim, delay, finish, give_back, hand_back, holding, put_back
 from .posts import answer, check_serving, save_analyses
 
@@ -45,7 +45,7 @@ def do_requests(serving: Serving, *, limit: int, bulk: bool = False) -> int:
 def _do(served: Served, request: RecommendationRequest, token: UUID) -> None:
     try:
         views = stored_views(served, request)
-        found = find_songs(served.model, served.release, Ask.of(request, views))
+        found = suggest_songs(served.model, served.release, SongQuery.of(request, views))
         with holding([request], token) as held:
             check_serving([served.release])
             answer(served.release, dict.fromkeys(held, found))

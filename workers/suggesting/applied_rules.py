@@ -16,11 +16,11 @@ SIGN = {Rule.Action.BOOST: 1.0, Rule.Action.BURY: -1.0}
 
 
 @dataclass(frozen=True)
-class Rules:
+class AppliedRules:
     rules: Sequence[Rule]
 
     @classmethod
-    def for_request(cls, *, tags: set[str], market: str | None) -> Rules:
+    def for_request(cls, *, tags: set[str], market: str | None) -> AppliedRules:
         """Those in force for a photo with these tags, in lower case, in this market."""
         return cls(
             [

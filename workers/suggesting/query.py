@@ -16,11 +16,11 @@ from socialsongs.models import RecommendationRequest
 from socialsongs.selectors.nearest import song_filters
 from socialsongs.selectors.posts import default_parameters, hidden_songs
 
-from .applied_rules import Rules
+from .applied_rules import AppliedRules
 
 
 @dataclass(frozen=True)
-class Ask:
+class SongQuery:
     """Photos or a text as the model sees them, and what the request says beside them.
 
     ``user``: whose taste may count. ``hidden``: songs that they hid. ``seed``: what is drawn by lot is the same for the
@@ -35,7 +35,7 @@ class Ask:
     worded: bool = False
 
     @classmethod
-    def of(cls, request: RecommendationRequest, views: Sequence[PhotoView]) -> Ask:
+    def of(cls, request: RecommendationRequest, views: Sequence[PhotoView]) -> SongQuery:
         worded = bool(request.text)
         if request.post is None:
             return cls(views, request.parameters, seed=str(request.pk), worded=worded)
@@ -59,9 +59,9 @@ class Ask:
         return allowed & ~Q(song_id__in=self.hidden) if self.hidden else allowed
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> AppliedRules:
         tags = {tag.name.casefold() for view in self.views for tag in view.tags}
-        return Rules.for_request(tags=tags, market=self.asked["market"])
+        return AppliedRules.for_request(tags=tags, market=self.asked["market"])
 
     @cached_property
     def together(self) -> PhotoView:

@@ -17,10 +17,10 @@ from socialsongs.conf import config
 from socialsongs.models import ModelRelease, SongEmbedding, Suggestion
 from socialsongs.selectors.catalogue import Offered, editorial_songs, popular_songs
 
-from .applied_rules import Rules
+from .applied_rules import AppliedRules
 from .candidates import Candidates
 from .personal_taste import liking
-from .query import Ask
+from .query import SongQuery
 
 Origin = Suggestion.Origin
 NO_MATCH = (Origin.EDITORIAL, Origin.POPULAR)  # offered to any photo, not for their words
@@ -49,7 +49,7 @@ class Matching:
         return [Pick(song, Origin.NEAREST) for song in self.songs]
 
 
-def pinned(release: ModelRelease, condition: Q, rules: Rules) -> list[Pick]:
+def pinned(release: ModelRelease, condition: Q, rules: AppliedRules) -> list[Pick]:
     """Pinned songs that the request allows, whether they have words or not."""
     if not rules.pinned:
         return []
@@ -61,11 +61,11 @@ def pinned(release: ModelRelease, condition: Q, rules: Rules) -> list[Pick]:
 def matching(
     model: Image2Song,
     release: ModelRelease,
-    ask: Ask,
+    ask: SongQuery,
     candidates: Candidates,
     scores: NDArray[np.float32],
     first: Sequence[Pick],
-    rules: Rules,
+    rules: AppliedRules,
 ) -> Matching:
     """The places that ``first`` leaves: by relevance (N,), moved by popularity, taste, rules and what is there."""
     if not candidates.ids:
@@ -103,7 +103,7 @@ def matching(
     )
 
 
-def offered(release: ModelRelease, condition: Q, rules: Rules, seed: str) -> list[Pick]:
+def offered(release: ModelRelease, condition: Q, rules: AppliedRules, seed: str) -> list[Pick]:
     """When nothing fits: what staff would offer to any photo, then what is popular; not in the same order to everybody.
     Rules and one song an artist hold here, too."""
     lot = Random(seed)
@@ -113,7 +113,7 @@ def offered(release: ModelRelease, condition: Q, rules: Rules, seed: str) -> lis
     ]
 
 
-def _by_lot(songs: Sequence[Offered], origin: Origin, rules: Rules, lot: Random) -> list[Pick]:
+def _by_lot(songs: Sequence[Offered], origin: Origin, rules: AppliedRules, lot: Random) -> list[Pick]:
     utility = np.array([rules.raised(one.song, one.genre) + lot.random() for one in songs])
     order = choose(
         utility,

@@ -19,16 +19,16 @@ from socialsongs.selectors.posts import LONGEST_LINE
 from socialsongs.sung import key, words
 
 from ..figures import FIGURES
-from .applied_rules import Rules
+from .applied_rules import AppliedRules
 from .candidates import Candidates, read_candidates
-from .query import Ask
+from .query import SongQuery
 from .song_list import NO_MATCH, Pick, matching, offered, pinned
 
 SHOWN = ("title", "artist", "genre", "lyrics", "lyrics_digest", "synced_lyrics", "preview_file", "preview_url",
          "preview_start_ms", "preview_length_ms")  # fmt: skip
 
 
-class Found(NamedTuple):
+class SuggestionList(NamedTuple):
     """The songs for one request, best first, not yet saved; ``confident``: does one fit clearly? ``notice``: a code
     that says why there are few, or none."""
 
@@ -37,11 +37,11 @@ class Found(NamedTuple):
     notice: str = ""
 
 
-def find_songs(model: Image2Song, release: ModelRelease, ask: Ask) -> Found:
+def suggest_songs(model: Image2Song, release: ModelRelease, ask: SongQuery) -> SuggestionList:
     """Suggestions for one or more photos; several photos count by the mean of their relevances."""
     allowed, rules, together = ask.allowed, ask.rules, ask.together
     if rules.blocks_all:
-        return Found([], False, "blocked")
+        return SuggestionList([], False, "blocked")
     condition = allowed & ~rules.blocked
     with FIGURES.stage("search"):
         candidates = _candidates(model, release, ask, condition, rules)
@@ -78,10 +78,12 @@ def find_songs(model: Image2Song, release: ModelRelease, ask: Ask) -> Found:
             )
             for rank, pick in enumerate(picks, start=1)
         ]
-    return Found(suggestions, confident, _notice(release, allowed, len(suggestions), ask.limit))
+    return SuggestionList(suggestions, confident, _notice(release, allowed, len(suggestions), ask.limit))
 
 
-def _candidates(model: Image2Song, release: ModelRelease, ask: Ask, condition: Q, rules: Rules) -> Candidates:
+def _candidates(
+    model: Image2Song, release: ModelRelease, ask: SongQuery, condition: Q, rules: AppliedRules
+) -> Candidates:
     """The nearest songs, and those that staff named to come first or higher."""
     query = model.query(ask.together.embedding).tolist()
     limit = max(config().CANDIDATES, ask.limit)
@@ -103,7 +105,7 @@ def _without_repeats(picks: Sequence[Pick]) -> list[Pick]:
 
 def _explain(
     model: Image2Song,
-    ask: Ask,
+    ask: SongQuery,
     candidates: Candidates,
     each: np.ndarray,
     picks: Sequence[Pick],
@@ -165,7 +167,7 @@ def _notice(release: ModelRelease, allowed: Q, found: int, limit: int) -> str:
     return "blocked" if there else "no_songs"
 
 
-def save_suggestions(found: dict[UUID, Found]) -> None:
+def save_suggestions(found: dict[UUID, SuggestionList]) -> None:
     """Replace the suggestions of requests, by their ids; inside the transaction that finishes the requests."""
     Suggestion.objects.filter(request__in=list(found)).delete()
     for request, one in found.items():

@@ -26,8 +26,8 @@ from socialsongs.reasons import notice_of
 from socialsongs.selectors.releases import active_release
 from workers.inference.loading import model_of
 from workers.lanes.songs import do_songs
-from workers.suggesting.query import Ask
-from workers.suggesting.suggest import Found, find_songs
+from workers.suggesting.query import SongQuery
+from workers.suggesting.suggest import SuggestionList, suggest_songs
 
 
 class Command(BaseCommand):
@@ -58,7 +58,7 @@ class Command(BaseCommand):
                 unread += 1
                 continue
             view = model.analyse([load_photo(BytesIO(kept.jpeg))])[0]
-            answer = find_songs(model, release, Ask([view], {"limit": limit}))
+            answer = suggest_songs(model, release, SongQuery([view], {"limit": limit}))
             if json:
                 found.append(_as_json(path, view, answer))
             else:
@@ -77,7 +77,7 @@ def _encode_what_waits(release: ModelRelease) -> None:
             return
 
 
-def _as_json(path: Path, view: PhotoView, answer: Found) -> dict[str, Any]:
+def _as_json(path: Path, view: PhotoView, answer: SuggestionList) -> dict[str, Any]:
     return {
         "photo": str(path),
         "tags": [{"name": tag.name, "kind": tag.kind, "score": tag.score, "box": tag.box} for tag in view.tags],
@@ -106,7 +106,7 @@ def _dump(found: list[dict[str, Any]]) -> str:
     return jsonlib.dumps(found, indent=2, ensure_ascii=False)
 
 
-def _print(path: Path, view: PhotoView, answer: Found) -> None:
+def _print(path: Path, view: PhotoView, answer: SuggestionList) -> None:
     console = Console()
     tags = ", ".join(f"{tag.name} {tag.score:.2f}" for tag in view.tags) or "nothing it knows"
     title = path.name if answer.confident else f"{path.name}: no confident match"
