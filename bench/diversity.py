@@ -35,7 +35,7 @@ sys.path.insert(0, str(ROOT))  # the checkout need not be installed
 
 from recommender.choose import artist_key, choose  # noqa: E402
 from recommender.evaluate.diversity import Change, Hubness, change, hubness, list_ndcg, similarity  # noqa: E402
-from recommender.evaluate.judged import look, read_judged  # noqa: E402
+from recommender.evaluate.judged import read_judged, tag_photos  # noqa: E402
 from recommender.evaluate.ranking_metrics import Array  # noqa: E402
 from recommender.images import PhotoError, load_photo  # noqa: E402
 from recommender.inputs import InputError, json_rows  # noqa: E402
@@ -134,11 +134,11 @@ class Bench:
         judged = read_judged(model, **{name: given.judged / path for name, path in paths.items()})
         files = [path for folder in given.photos for path in find_photos(folder).values()]
         files = files[:: max(1, len(files) // given.most_photos)][: given.most_photos]
-        self.photos = look(model, [load_photo(path) for path in files]).vectors(model)
+        self.photos = tag_photos(model, [load_photo(path) for path in files]).vectors(model)
         rows = [row for path in [CATALOGUE, *given.songs] for _, row in json_rows(path)]
         artists = [row.get("artist") or row.get("author") or "" for row in rows]
         self.large = Catalogue.read(model, [row.get("lyrics") or "" for row in rows], artists)
-        self.judged_photos = judged.looked.vectors(model)
+        self.judged_photos = judged.tagger_output.vectors(model)
         lyrics, artists = [song.lyrics for song in judged.songs], [song.artist for song in judged.songs]
         self.small = Catalogue.read(model, lyrics, artists)
         self.truth = judged.truth[:, self.small.places]

@@ -52,8 +52,16 @@ from recommender.evaluate.click_model import difference  # noqa: E402
 from recommender.lyrics import Encoded, read_lyric  # noqa: E402
 from recommender.model import Network  # noqa: E402
 from recommender.release import load_release  # noqa: E402
-from recommender.train.from_choices import Config, Learned, Lessons, ShownList, learn, read_songs, relevance  # noqa: E402
-from recommender.train.from_pairs import Looks  # noqa: E402
+from recommender.train.from_choices import (  # noqa: E402
+    ChoiceExamples,
+    ChoicesConfig,
+    ChoicesResult,
+    ShownList,
+    encode_songs,
+    relevances,
+    train_and_compare,
+)
+from recommender.train.from_pairs import PhotoInputs  # noqa: E402
 from socialsongs.conf import Config as Settings  # noqa: E402
 
 Array = NDArray[np.float64]
@@ -149,7 +157,7 @@ def answer(network: Network, photos: Tensor, songs: Songs, exploration: float, s
     """As a worker answers: diverse lists, and in a share of them a random song at a random place."""
     rng = Random(seed)
     seen = network.matcher.photo(torch.empty(len(photos), 0), photos).detach()
-    scores = standard(relevance(network, seen, songs.read, range(len(songs.artists))), 1)
+    scores = standard(relevances(network, seen, songs.read, range(len(songs.artists))), 1)
     near = np.argsort(-scores, axis=1, kind="stable")[:, :CANDIDATES]
     shown = np.empty((len(photos), PLACES), np.int64)
     for row, places in enumerate(near):
@@ -209,7 +217,7 @@ def measure(
 
 def go_on(
     learner: Learner, people: People, photos: Tensor, appeal: Array, options: argparse.Namespace, seed: int
-) -> Learned:
+) -> ChoicesResult:
     """Answer for new photos, note what is chosen, and learn from all lists of the present network."""
     answers = answer(learner.network, photos, people.songs, options.exploration, seed)
     learner.photos.append(photos)
@@ -224,16 +232,16 @@ def go_on(
                 chosen=int(place) if place >= 0 else None,
             )
         )
-    looks = Looks(torch.empty(len(learner.lists), 0), torch.cat(learner.photos))
-    lessons = Lessons(learner.lists, looks, people.songs.read)
-    return learn(
+    inputs = PhotoInputs(torch.empty(len(learner.lists), 0), torch.cat(learner.photos))
+    examples = ChoiceExamples(learner.lists, inputs, people.songs.read)
+    return train_and_compare(
         learner.network,
-        lessons,
-        Config(epochs=options.epochs, photo_rate=PHOTO_RATE, most=learner.most, seed=seed),
+        examples,
+        ChoicesConfig(epochs=options.epochs, photo_rate=PHOTO_RATE, most=learner.most, seed=seed),
     )
 
 
-def told(found: Learned) -> str:
+def told(found: ChoicesResult) -> str:
     seen, lead = found.examination, found.lead
     return (
         f"{found.learned} choices, eta {seen.eta:.2f} ± {seen.error:.2f}; estimated lead "
@@ -289,7 +297,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--lists", type=int, default=3000, help="in each round")
     parser.add_argument("--measured", type=int, default=2000, help="lists to measure by after each")
-    parser.add_argument("--epochs", type=int, default=Config.epochs)
+    parser.add_argument("--epochs", type=int, default=ChoicesConfig.epochs)
     parser.add_argument("--exploration", type=float, default=0.1, help="share of the lists with a random song")
     parser.add_argument("--songs", type=Path, nargs="+", default=[CATALOGUE], help="JSON Lines with artist, lyrics")
     parser.add_argument("--threads", type=int, default=2)
@@ -307,7 +315,7 @@ def main() -> None:
     network = model.network
     reference = network.reference.clone()[torch.randperm(len(network.reference), generator=draw)]
     network.matcher.photo = Given(model.dim)  # type: ignore[assignment]
-    read = read_songs(network, [read_lyric(row["lyrics"]) for row in rows])
+    read = encode_songs(network, [read_lyric(row["lyrics"]) for row in rows])
     first = read.pooled.numpy()
     songs = Songs(read, [artist_key(row["artist"]) for row in rows], directions(first - first.mean(0)))
     people = People(copy.deepcopy(network), songs, reference, np.random.default_rng(options.seed))
@@ -321,7 +329,7 @@ def main() -> None:
 
     learners = [
         Learner("no learning", network, 0),
-        Learner("learning", network, Config.most),
+        Learner("learning", network, ChoicesConfig.most),
         Learner("learning, choices count alike", network, 1.0),
     ]
     for learner in learners:

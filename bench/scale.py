@@ -68,7 +68,7 @@ from recommender.evaluate.ranking_metrics import graded_figures  # noqa: E402
 from recommender.images import load_photo  # noqa: E402
 from recommender.model import EncodedLyric, Image2Song, PhotoView  # noqa: E402
 from recommender.rank import TwoStage, find_photos  # noqa: E402
-from recommender.train.songs import read_rows, stanzas_of  # noqa: E402
+from recommender.train.songs import read_song_rows, stanzas_of  # noqa: E402
 from recommender.train.teacher import sentence_vectors  # noqa: E402
 from socialsongs.conf import config  # noqa: E402
 from socialsongs.models import ModelRelease, Rule, SongEmbedding  # noqa: E402
@@ -324,7 +324,7 @@ def _both_ways(
     rank = TwoStage(model, readable)
     full = np.full((len(judged.truth), len(lyrics)), -np.inf)
     two = full.copy()
-    for row, vector in enumerate(judged.looked.vectors(model)):
+    for row, vector in enumerate(judged.tagger_output.vectors(model)):
         full[row, columns] = model.relevance(vector, readable)
         places, scores = rank(PhotoView([], vector), config().CANDIDATES)
         two[row, [columns[place] for place in places]] = scores
@@ -422,7 +422,7 @@ def main() -> None:
     from recommender.release import load_release
 
     model = load_release("starter", device=config().DEVICE)
-    lyrics = [row["lyrics"] for path in (*given.lyrics, SAMPLE) for row in read_rows(path)]
+    lyrics = [row["lyrics"] for path in (*given.lyrics, SAMPLE) for row in read_song_rows(path)]
     say("photos")
     views = [model.analyse([load_photo(path)])[0] for path in list(find_photos(given.photos).values())[:PHOTOS]]
     made = make(model, lyrics, np.stack([view.embedding for view in views]), given.songs, given.cache, say)

@@ -9,8 +9,8 @@ from django.utils import timezone
 from recommender.evaluate.click_model import (
     ETA,
     ETA_DEVIATION,
+    ClickLog,
     Examination,
-    Logged,
     difference,
     estimate_rates,
     fit_examination,
@@ -40,7 +40,7 @@ def lists_by_score(count, eta, seed, slope=1.0, appeal=0.008):
     some = np.flatnonzero(rng.random(count) < 0.1)
     scores[some, rng.integers(1, PLACES, len(some))] = rng.normal(-1.0, 0.5, len(some))
     chosen = people(appeal * np.exp(slope * scores), ranks, eta, rng)
-    return Logged(ranks, scores * 7 + 3, chosen)  # of whatever unit
+    return ClickLog(ranks, scores * 7 + 3, chosen)  # of whatever unit
 
 
 @pytest.mark.parametrize("slope", [0.0, 1.0])
@@ -62,7 +62,7 @@ def test_with_little_data_it_stays_near_what_is_usual():
 
 def test_a_list_of_one_song_says_nothing_of_places():
     one = np.array([[1, 0, 0]])
-    assert fit_examination(Logged(one, np.zeros(one.shape), one == 1)).eta == pytest.approx(ETA)
+    assert fit_examination(ClickLog(one, np.zeros(one.shape), one == 1)).eta == pytest.approx(ETA)
 
 
 def test_a_choice_far_down_counts_for_more_but_not_for_all():
@@ -84,7 +84,7 @@ def logs(count, eta, seed):
     appeal = rng.beta(0.3, 8.0, (count, PLACES))
     ranks = np.tile(np.arange(1, PLACES + 1), (count, 1))
     chosen = people(appeal, ranks, eta, rng)
-    return Logged(ranks, appeal, chosen), appeal, rng
+    return ClickLog(ranks, appeal, chosen), appeal, rng
 
 
 def test_the_choose_rate_of_another_order_is_what_it_turns_out_to_be():
@@ -116,7 +116,7 @@ def test_what_the_bound_cuts_off_is_made_up_for():
     chosen = np.zeros(ranks.shape, bool)
     chosen[:500, 0] = True
     rates, _ = estimate_rates(
-        Logged(ranks, np.zeros(ranks.shape), chosen),
+        ClickLog(ranks, np.zeros(ranks.shape), chosen),
         {"as it was": ranks, "turned": ranks[:, ::-1]},
         Examination(1.0, 0.1, 9),
         beside="as it was",

@@ -8,7 +8,7 @@ from PIL import Image
 
 from recommender.evaluate.diversity import change, hubness, list_ndcg, similarity
 from recommender.evaluate.judged import read_judged
-from recommender.evaluate.lines import line_figures, match, stem, words_of
+from recommender.evaluate.lines import line_figures, line_overlap, stem, words_of
 from recommender.release import load_release
 
 
@@ -74,9 +74,9 @@ def test_words_of_tags_that_say_nothing_are_left_out():
 
 def test_a_line_is_compared_with_all_lines_of_its_lyric():
     lines = [{"sea", "gull"}, {"road"}, {"sea"}, set()]
-    assert match(lines, 0, {"sea", "boat"}) == (1.0, 0.5)
-    assert match(lines, 1, {"sea", "boat"}) == (0.0, 0.5)
-    assert match(lines, 1, set()) == (0.0, 0.0)
+    assert line_overlap(lines, 0, {"sea", "boat"}) == (1.0, 0.5)
+    assert line_overlap(lines, 1, {"sea", "boat"}) == (0.0, 0.5)
+    assert line_overlap(lines, 1, set()) == (0.0, 0.0)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def judged(tmp_path, releases):
 def test_the_line_that_is_shown_beside_a_random_one(judged):
     model, found = judged
     figures = line_figures(model, found, found.relevance(model))["labels"]
-    mixed = model.explain([], found.looked.vectors(model)[0], model.encode([found.songs[2].lyrics]))[0].line
+    mixed = model.explain([], found.tagger_output.vectors(model)[0], model.encode([found.songs[2].lyrics]))[0].line
     attended = (1 + 0 + (mixed == 0)) / 3  # sea, road, mixed; the song without lyrics does not count
     assert figures["songs"] == 3
     assert figures["with such a line"] == pytest.approx(2 / 3, abs=1e-4)

@@ -16,13 +16,13 @@ from PIL import Image
 
 from recommender.__main__ import main
 from recommender.backbones import whole_network
-from recommender.evaluate.eyes import captioned
+from recommender.evaluate.eyes import captioned_tags
 from recommender.images import Preprocessing
 from recommender.inputs import InputError
 from recommender.tagger import Tagger
-from recommender.train.data import Photo, Pixels, read_described_photos, read_tags, split_by_name, vocabulary
-from recommender.train.eyes import Config, Exam, order, prepare
-from recommender.train.run import keep
+from recommender.train.data import Photo, Pixels, read_described_photos, read_tags, split_by_name, tag_vocabulary
+from recommender.train.eyes import EyesConfig, HeldOutEvaluation, epoch_rows, prepare_eyes_examples
+from recommender.train.run import save_checkpoint
 
 SMALL = ["--backbone", "efficientnet_lite0", "--size", "64", "--probe-epochs", "8", "--batch", "16", "--device", "cpu"]
 TUNING = ["--sizes", "32", "64", "--epochs", "1", "1", "--save-every", "1"]
@@ -109,10 +109,10 @@ def figures(out):
 
 
 @pytest.fixture
-def lesson(data, trained):
+def examples(data, trained):
     photos = photos_of(data)
-    config = Config(data, data, data, data, data, trained)
-    return prepare(photos, vocabulary(photos), torch.zeros(len(photos), 1000), config)
+    config = EyesConfig(data, data, data, data, data, trained)
+    return prepare_eyes_examples(photos, tag_vocabulary(photos), torch.zeros(len(photos), 1000), config)
 
 
 def test_every_stage_leaves_its_figures(trained):
@@ -157,32 +157,32 @@ def test_what_is_left_fits_together(trained):
 
 
 def test_the_vocabulary_is_todays_with_words_said_often_enough_and_moods_last(data):
-    tags = vocabulary(photos_of(data))
+    tags = tag_vocabulary(photos_of(data))
     today = read_tags()
     assert [(tag.name, tag.kind) for tag in tags[: len(today)]] == [(tag.name, tag.kind) for tag in today]
     more = [tag.name for tag in tags[len(today) : -MOODS]]
     assert more == ["island", "chimney"]
     assert {tag.kind for tag in tags[-MOODS:]} == {"mood"}
     fewer = [photo for photo in photos_of(data) if photo.split == "dev"]
-    assert [tag.name for tag in vocabulary(fewer)[len(today) : -MOODS]] == []
+    assert [tag.name for tag in tag_vocabulary(fewer)[len(today) : -MOODS]] == []
 
 
-def test_descriptions_say_what_is_not_there_and_labels_do_not(data, lesson):
-    column = {tag.name: place for place, tag in enumerate(lesson.tags)}
-    row = {photo.path.relative_to(data).as_posix(): place for place, photo in enumerate(lesson.photos)}
+def test_descriptions_say_what_is_not_there_and_labels_do_not(data, examples):
+    column = {tag.name: place for place, tag in enumerate(examples.tags)}
+    row = {photo.path.relative_to(data).as_posix(): place for place, photo in enumerate(examples.photos)}
     told, labelled = row["labels/set/4.jpg"], row["labels/set/0.jpg"]  # boats; the first is described, too
     for photo in (told, labelled):
-        assert lesson.targets[photo, column["boat"]] == 1
-        assert lesson.weights[photo, column["boat"]] == 1
-    assert (lesson.targets[told, column["chimney"]], lesson.targets[told, column["island"]]) == (1, 0)
-    assert (lesson.weights[told, column["man"]], lesson.weights[told, column["calm"]]) == (1, 1)
-    assert lesson.weights[labelled, column["island"]] == 0
-    assert lesson.weights[labelled, column["man"]] < 0.1
-    assert lesson.weights[labelled, column["calm"]] == 0
-    assert lesson.targets[told, column["calm"]] == 1
-    assert lesson.targets[row["captions/images/1.jpg"], column["calm"]] == 0
-    assert lesson.shows[told].norm() == pytest.approx(1)
-    assert not lesson.shows[labelled].any()
+        assert examples.targets[photo, column["boat"]] == 1
+        assert examples.weights[photo, column["boat"]] == 1
+    assert (examples.targets[told, column["chimney"]], examples.targets[told, column["island"]]) == (1, 0)
+    assert (examples.weights[told, column["man"]], examples.weights[told, column["calm"]]) == (1, 1)
+    assert examples.weights[labelled, column["island"]] == 0
+    assert examples.weights[labelled, column["man"]] < 0.1
+    assert examples.weights[labelled, column["calm"]] == 0
+    assert examples.targets[told, column["calm"]] == 1
+    assert examples.targets[row["captions/images/1.jpg"], column["calm"]] == 0
+    assert examples.shows[told].norm() == pytest.approx(1)
+    assert not examples.shows[labelled].any()
 
 
 def test_the_same_photos_are_held_out_whatever_else_is_given(data):
@@ -197,17 +197,17 @@ def test_the_same_photos_are_held_out_whatever_else_is_given(data):
     assert {photo.split for photo in every} == {"train", "dev"}
 
 
-def test_rare_tags_come_up_more_often_and_held_out_photos_never(data, lesson):
-    rare = lesson.train[:4]
-    lesson.targets = torch.zeros_like(lesson.targets)
-    lesson.targets[rare, 7] = 1.0
-    config = Config(data, data, data, data, data, data, rare=0.9)
-    rows = torch.cat([order(lesson, config, epoch) for epoch in range(20)])
-    assert not set(rows.tolist()) & set(lesson.dev.tolist())
-    assert len(rows) == pytest.approx(20 * len(lesson.train), rel=0.05)
-    times = torch.bincount(rows, minlength=len(lesson.photos))
-    assert times[rare].float().mean() > 2 * times[lesson.train[4:]].float().mean()
-    assert (order(lesson, config, 3) == order(lesson, config, 3)).all()
+def test_rare_tags_come_up_more_often_and_held_out_photos_never(data, examples):
+    rare = examples.train[:4]
+    examples.targets = torch.zeros_like(examples.targets)
+    examples.targets[rare, 7] = 1.0
+    config = EyesConfig(data, data, data, data, data, data, rare=0.9)
+    rows = torch.cat([epoch_rows(examples, config, epoch) for epoch in range(20)])
+    assert not set(rows.tolist()) & set(examples.dev.tolist())
+    assert len(rows) == pytest.approx(20 * len(examples.train), rel=0.05)
+    times = torch.bincount(rows, minlength=len(examples.photos))
+    assert times[rare].float().mean() > 2 * times[examples.train[4:]].float().mean()
+    assert (epoch_rows(examples, config, 3) == epoch_rows(examples, config, 3)).all()
 
 
 def test_how_a_photo_is_varied_depends_on_seed_and_row_alone(data):
@@ -245,9 +245,9 @@ def test_when_all_is_done_the_same_command_does_nothing_more(data, trained):
 
 
 def test_half_a_file_is_never_left(tmp_path):
-    keep({"a": torch.zeros(2)}, tmp_path / "state.pt")
+    save_checkpoint({"a": torch.zeros(2)}, tmp_path / "state.pt")
     with pytest.raises(AttributeError):
-        keep({"a": lambda: None}, tmp_path / "state.pt")
+        save_checkpoint({"a": lambda: None}, tmp_path / "state.pt")
     assert (torch.load(tmp_path / "state.pt", weights_only=True)["a"] == 0).all()
 
 
@@ -289,10 +289,10 @@ def test_sizes_and_epochs_must_be_equally_many(data, tmp_path, capsys):
 
 
 def test_what_the_starting_backbone_thinks_is_no_truth_to_measure_by(data, trained, tmp_path):
-    photos, tags = photos_of(data), vocabulary(photos_of(data))
-    config = Config(data, data, data, data, data, trained)
-    sure = prepare(photos, tags, torch.ones(len(photos), 1000), config)
-    found = Exam(sure, captioned([], []), tmp_path / "figures.jsonl", torch.device("cpu")).truth
+    photos, tags = photos_of(data), tag_vocabulary(photos_of(data))
+    config = EyesConfig(data, data, data, data, data, trained)
+    sure = prepare_eyes_examples(photos, tags, torch.ones(len(photos), 1000), config)
+    found = HeldOutEvaluation(sure, captioned_tags([], []), tmp_path / "figures.jsonl", torch.device("cpu")).truth
     column = [bool(tag.classes) and not tag.words & {"dog", "boat"} for tag in tags]
     assert (sure.targets[:, column] >= 1).all()
     assert not found[:, column].any()

@@ -21,8 +21,15 @@ from recommender.evaluate.retrieval import evaluate_pairs, retrieval
 from recommender.inputs import InputError
 from recommender.pairs import Pair, distinct, open_images, read_pairs
 from recommender.release import load_release, read_card
-from recommender.train.from_pairs import Config, contrast, pair_loss, prepare, split, train
-from recommender.train.run import Log
+from recommender.train.from_pairs import (
+    PairsConfig,
+    contrastive_loss,
+    pair_loss,
+    prepare_pair_examples,
+    split_pairs,
+    train,
+)
+from recommender.train.run import TrainingLog
 
 ROOT = Path(__file__).resolve().parents[1]
 COLOURS = {
@@ -71,7 +78,7 @@ def dev_file(squares):
 
 @pytest.fixture
 def config(dev_file, releases, tmp_path):
-    return Config(dev_file, tmp_path / "out", release="small", releases=releases, epochs=3, rate=3e-3)
+    return PairsConfig(dev_file, tmp_path / "out", release="small", releases=releases, epochs=3, rate=3e-3)
 
 
 def command(pairs, out, releases, **options):
@@ -307,56 +314,56 @@ def named(text):
     ],
 )
 def test_what_is_named_dev_or_test_is_held_out(splits, learned, checked):
-    found = split(named(splits), 0.5)
+    found = split_pairs(named(splits), 0.5)
     assert ["".join(pair.lyrics for pair in part) for part in found] == [learned, checked]
 
 
 def test_no_song_is_on_both_sides():
     pairs = [*named("train - dev"), Pair(Path("x.png"), "c", split="train"), Pair(Path("y.png"), "c")]
-    learned, checked = split(pairs, 0.5)
+    learned, checked = split_pairs(pairs, 0.5)
     assert {pair.lyrics for pair in learned} == {"a", "b"}
     assert len(checked) == 3
 
 
 def test_a_share_of_the_songs_is_held_out_always_the_same_ones():
     pairs = [Pair(Path(f"{number}.png"), f"song {number // 2}") for number in range(2000)]
-    learned, checked = split(pairs, 0.1)
+    learned, checked = split_pairs(pairs, 0.1)
     assert 70 < len({pair.lyrics for pair in checked}) < 130
     assert not {pair.lyrics for pair in learned} & {pair.lyrics for pair in checked}
-    assert {pair.lyrics for pair in split(pairs[500:], 0.1)[1]} <= {pair.lyrics for pair in checked}
-    assert split(pairs, 0.0)[1] == []
+    assert {pair.lyrics for pair in split_pairs(pairs[500:], 0.1)[1]} <= {pair.lyrics for pair in checked}
+    assert split_pairs(pairs, 0.0)[1] == []
 
 
 def test_the_loss_is_infonce_in_both_directions():
     scores = torch.tensor([[2.0, 0.0], [0.0, 2.0]])
-    loss = contrast(scores, torch.eye(2, dtype=torch.bool), torch.ones(2))
+    loss = contrastive_loss(scores, torch.eye(2, dtype=torch.bool), torch.ones(2))
     assert loss.item() == pytest.approx(math.log(1 + math.exp(-2)))
 
 
 def test_what_is_near_everything_does_not_change_the_loss():
     scores, own = torch.randn(4, 4), torch.eye(4, dtype=torch.bool)
     image, song = torch.tensor([[1.0], [-2.0], [0.0], [9.0]]), torch.tensor([[0.0, 5.0, -3.0, 1.0]])
-    expected = contrast(scores, own, torch.ones(4)).item()
-    assert contrast(scores + image + song, own, torch.ones(4)).item() == pytest.approx(expected, abs=1e-5)
+    expected = contrastive_loss(scores, own, torch.ones(4)).item()
+    assert contrastive_loss(scores + image + song, own, torch.ones(4)).item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_what_belongs_together_is_no_negative():
     scores, together = torch.randn(3, 3), torch.ones(3, 3, dtype=torch.bool)
-    assert contrast(scores, together, torch.ones(3)).item() == pytest.approx(0, abs=1e-6)
+    assert contrastive_loss(scores, together, torch.ones(3)).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_a_heavy_pair_counts_more():
     scores, own = torch.tensor([[4.0, 0.0], [0.0, 0.0]]), torch.eye(2, dtype=torch.bool)
-    alone = [contrast(scores, own, torch.tensor(weights)).item() for weights in ([1.0, 0.0], [0.0, 1.0])]
-    both = contrast(scores, own, torch.tensor([3.0, 1.0])).item()
+    alone = [contrastive_loss(scores, own, torch.tensor(weights)).item() for weights in ([1.0, 0.0], [0.0, 1.0])]
+    both = contrastive_loss(scores, own, torch.tensor([3.0, 1.0])).item()
     assert both == pytest.approx(0.75 * alone[0] + 0.25 * alone[1])
 
 
 def test_images_of_one_song_are_no_negatives_in_a_batch(config, releases):
     model = load_release("small", folder=releases)
-    lessons = prepare(model, config)  # three images of each song, one after the other
-    assert pair_loss(model.network, lessons, torch.arange(3)).item() == pytest.approx(0, abs=1e-5)
-    assert pair_loss(model.network, lessons, torch.arange(4)).item() > 0.1
+    examples = prepare_pair_examples(model, config)  # three images of each song, one after the other
+    assert pair_loss(model.network, examples, torch.arange(3)).item() == pytest.approx(0, abs=1e-5)
+    assert pair_loss(model.network, examples, torch.arange(4)).item() > 0.1
 
 
 def test_lessons_follow_the_file(squares, config, releases):
@@ -364,11 +371,11 @@ def test_lessons_follow_the_file(squares, config, releases):
     rows = [known[0] | {"weight": 2.5}, known[3] | {"lyrics": "Green tree\n" * 90}]
     few = replace(config, pairs=write(folder / "few.jsonl", rows), held_out=0.0, longest=40)
     model = load_release("small", folder=releases)
-    lessons = prepare(model, few)
-    assert lessons.weights.tolist() == [2.5, 1.0]
-    assert [len(song.lines) for song in lessons.songs] == [2, 40]
-    assert len(lessons.reference) == len(model.network.reference) == 8  # of two images
-    assert len(set(prepare(model, config).reference.tolist())) == 8  # of twelve
+    examples = prepare_pair_examples(model, few)
+    assert examples.weights.tolist() == [2.5, 1.0]
+    assert [len(song.lines) for song in examples.songs] == [2, 40]
+    assert len(examples.reference) == len(model.network.reference) == 8  # of two images
+    assert len(set(prepare_pair_examples(model, config).reference.tolist())) == 8  # of twelve
 
 
 @pytest.fixture(scope="module")
@@ -441,7 +448,7 @@ def test_the_same_command_goes_on_after_the_last_epoch(pairs_file, releases, tmp
 
 def test_an_interrupted_training_ends_like_one_that_was_not(config, tmp_path, monkeypatch):
     train(config)
-    whole = Log.write
+    whole = TrainingLog.write
 
     def interrupted(log, phase, at, figures):
         if at == 2:
@@ -449,10 +456,10 @@ def test_an_interrupted_training_ends_like_one_that_was_not(config, tmp_path, mo
         whole(log, phase, at, figures)
 
     again = replace(config, out=tmp_path / "again")
-    monkeypatch.setattr(Log, "write", interrupted)
+    monkeypatch.setattr(TrainingLog, "write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(again)
-    monkeypatch.setattr(Log, "write", whole)
+    monkeypatch.setattr(TrainingLog, "write", whole)
     train(again)
     assert figures_file(again.out) == figures_file(config.out)
     assert read_card("pairs", again.out)["sha256"] == read_card("pairs", config.out)["sha256"]

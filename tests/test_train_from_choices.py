@@ -17,19 +17,19 @@ from recommender.lyrics import read_lyric
 from recommender.pairs import read_pairs
 from recommender.release import load_release, read_card, save_release
 from recommender.train.from_choices import (
-    Config,
-    Learned,
-    Lessons,
+    ChoiceExamples,
+    ChoicesConfig,
+    ChoicesResult,
     ShownList,
     choice_loss,
-    learn,
-    logged,
-    read_songs,
-    relevance,
-    split,
-    vectors,
+    click_log,
+    encode_songs,
+    list_vectors,
+    relevances,
+    split_lists,
+    train_and_compare,
 )
-from recommender.train.from_pairs import Looks
+from recommender.train.from_pairs import PhotoInputs
 from socialsongs.models import Feedback, ModelRelease, Post, PostPhoto, Song, SongEmbedding, State, Suggestion
 from socialsongs.selectors.shown_lists import shown_lists
 from socialsongs.services.feedback import choose_song, record_feedback
@@ -177,9 +177,9 @@ def test_lists_whose_photo_or_words_are_gone_are_left_out(posts, songs, active, 
     Post.objects.get(pk=posts[1].pk).delete()
     gathered = gather(load_release("small", folder=folder), shown_lists(release=active, limit=1000))
     assert gathered.unusable == 1 + POSTS // 4
-    assert len(gathered.lessons.lists) == POSTS - 2 - POSTS // 4
+    assert len(gathered.examples.lists) == POSTS - 2 - POSTS // 4
     assert len(gathered.lyrics) == 3
-    assert {len(shown.songs) for shown in gathered.lessons.lists} == {3}
+    assert {len(shown.songs) for shown in gathered.examples.lists} == {3}
     with pytest.raises(CommandError, match=r"There are 28 choices with photos and lyrics .*, at least 39"):
         run(min_choices=39)
     for image in PostPhoto.objects.all():
@@ -229,57 +229,57 @@ def lists(choices):
 
 
 @pytest.fixture
-def lessons(model):
+def examples(model):
     photos = model.network.reference
-    looks = Looks(torch.rand(8, len(model.tags)), torch.rand(8, 1280))
-    songs = read_songs(model.network, [read_lyric(lyrics) for _, lyrics in COLOURS.values()])
+    inputs = PhotoInputs(torch.rand(8, len(model.tags)), torch.rand(8, 1280))
+    songs = encode_songs(model.network, [read_lyric(lyrics) for _, lyrics in COLOURS.values()])
     assert len(photos) == 8
-    return Lessons(lists([0, None, 1, 2, None, 1, 0, 2]), looks, songs)
+    return ChoiceExamples(lists([0, None, 1, 2, None, 1, 0, 2]), inputs, songs)
 
 
-def test_the_newest_choices_are_held_out(lessons):
-    learned, held_out = split(lessons.lists, 0.34)
+def test_the_newest_choices_are_held_out(examples):
+    learned, held_out = split_lists(examples.lists, 0.34)
     assert (len(learned), len(held_out)) == (6, 2)
-    assert split(lists([None, None]), 0.5) == (lists([None, None]), [])
+    assert split_lists(lists([None, None]), 0.5) == (lists([None, None]), [])
 
 
 def test_lists_become_a_table():
     shown = [ShownList([0], [4, 7], [1, 3], [0.5, 0.2], chosen=1), ShownList([1], [2], [1], [0.7])]
-    table = logged(shown)
+    table = click_log(shown)
     assert table.ranks.tolist() == [[1, 3], [1, 0]]
     assert table.scores.tolist() == [[0.5, 0.2], [0.7, 0.0]]
     assert table.chosen.tolist() == [[False, True], [False, False]]
 
 
-def test_several_photos_count_by_their_mean(model, lessons):
-    each = model.network.matcher.photo(*lessons.looks)
-    found = vectors(model.network, lessons.looks, [ShownList([2, 5], [], [], []), ShownList([7], [], [], [])])
+def test_several_photos_count_by_their_mean(model, examples):
+    each = model.network.matcher.photo(*examples.inputs)
+    found = list_vectors(model.network, examples.inputs, [ShownList([2, 5], [], [], []), ShownList([7], [], [], [])])
     assert torch.allclose(found, torch.stack([each[[2, 5]].mean(0), each[7]]), atol=1e-6)
 
 
-def test_relevance_is_what_is_served(model, lessons):
+def test_relevance_is_what_is_served(model, examples):
     photos = model.network.reference
     encoded = model.encode([lyrics for _, lyrics in COLOURS.values()])
-    found = relevance(model.network, photos, lessons.songs, [3, 0])
+    found = relevances(model.network, photos, examples.songs, [3, 0])
     for row, photo in zip(found, photos.numpy(), strict=True):
         assert row == pytest.approx(model.relevance(photo, [encoded[3], encoded[0]]), abs=0.02)
 
 
-def test_a_choice_far_down_weighs_more(model, lessons):
-    states = lessons.songs.states.split(lessons.songs.lines)
+def test_a_choice_far_down_weighs_more(model, examples):
+    states = examples.songs.states.split(examples.songs.lines)
     first, last = lists([0, 2])
 
     def loss(eta, most=10.0):
         look = Examination(eta, 0.1, 9)
-        return choice_loss(model.network, lessons, states, [first, last], look, most).item()
+        return choice_loss(model.network, examples, states, [first, last], look, most).item()
 
     assert loss(0.0) == pytest.approx(loss(0.9, most=1.0))
     assert loss(0.0) != pytest.approx(loss(0.9), abs=1e-4)
 
 
-def test_learning_leaves_the_old_network_as_it_is(model, lessons):
+def test_learning_leaves_the_old_network_as_it_is(model, examples):
     before = copy.deepcopy(model.network.state_dict())
-    found = learn(model.network, lessons, Config(test_share=0.34, epochs=1))
+    found = train_and_compare(model.network, examples, ChoicesConfig(test_share=0.34, epochs=1))
     assert all(torch.equal(before[key], value) for key, value in model.network.state_dict().items())
     assert not torch.equal(before["matcher.stage_one.weight"], found.network.matcher.stage_one.weight)
     assert (found.learned, found.held_out) == (4, 2)
@@ -287,7 +287,7 @@ def test_learning_leaves_the_old_network_as_it_is(model, lessons):
 
 def test_better_is_more_chosen_without_losing_what_was_found(model):
     sure, unsure = Estimate(0.05, 0.01, 0.09), Estimate(0.05, -0.01, 0.09)
-    found = Learned(model.network, Examination(0.6, 0.3, 0), 80, 20, {}, {}, sure, Estimate(-0.1, -0.15, -0.05))
+    found = ChoicesResult(model.network, Examination(0.6, 0.3, 0), 80, 20, {}, {}, sure, Estimate(-0.1, -0.15, -0.05))
     assert found.better
     assert not replace(found, lead=unsure).better
     assert "R@10 fell" in replace(found, depth_lead=Estimate(-0.4, -0.5, -0.3)).why_not

@@ -15,8 +15,8 @@ from recommender.evaluate.click_model import fit_examination
 from recommender.images import PhotoError
 from recommender.lyrics import read_lyric
 from recommender.model import Image2Song
-from recommender.train.from_choices import Lessons, ShownList, logged, read_songs
-from recommender.train.from_pairs import Looks
+from recommender.train.from_choices import ChoiceExamples, ShownList, click_log, encode_songs
+from recommender.train.from_pairs import PhotoInputs
 from socialsongs.models import PhotoSubject, PostPhoto, Song
 from socialsongs.selectors.shown_lists import Shown
 
@@ -30,7 +30,7 @@ class Gathered:
     """``subjects``, ``lyrics``: what the rows of the lessons stand for. ``unusable``: lists that were left out, since a
     photo cannot be read any more or the chosen song has no lyrics that the model reads."""
 
-    lessons: Lessons
+    examples: ChoiceExamples
     subjects: list[PhotoSubject]
     lyrics: list[str]
     unusable: int
@@ -39,7 +39,7 @@ class Gathered:
 def gather(model: Image2Song, lists: Sequence[Shown]) -> Gathered:
     """Look at the photos again, since learning needs more of them than is stored. Raises Outage."""
     by_post = _subjects({shown.post for shown in lists})
-    subjects, looks = _look(model, [subject for own in by_post.values() for subject in own])
+    subjects, inputs = _look(model, [subject for own in by_post.values() for subject in own])
     wanted = {song for shown in lists for song in shown.songs}
     texts = dict(Song.objects.filter(pk__in=wanted).values_list("pk", "lyrics"))
     songs = {pk: row for row, pk in enumerate(pk for pk, text in texts.items() if model.refusal(text) is None)}
@@ -50,8 +50,8 @@ def gather(model: Image2Song, lists: Sequence[Shown]) -> Gathered:
         if (found := _as_rows(shown, [photos.get(subject.pk) for subject in by_post.get(shown.post, [])], songs))
     ]
     lyrics = [texts[pk] for pk in songs]
-    read = read_songs(model.network, [read_lyric(text) for text in lyrics])
-    return Gathered(Lessons(usable, looks, read), subjects, lyrics, len(lists) - len(usable))
+    read = encode_songs(model.network, [read_lyric(text) for text in lyrics])
+    return Gathered(ChoiceExamples(usable, inputs, read), subjects, lyrics, len(lists) - len(usable))
 
 
 def _as_rows(shown: Shown, photos: Sequence[int | None], songs: dict[UUID, int]) -> ShownList | None:
@@ -77,7 +77,7 @@ def _subjects(posts: Iterable[UUID]) -> dict[UUID, list[PhotoSubject]]:
 
 
 @torch.no_grad()
-def _look(model: Image2Song, subjects: Sequence[PhotoSubject]) -> tuple[list[PhotoSubject], Looks]:
+def _look(model: Image2Song, subjects: Sequence[PhotoSubject]) -> tuple[list[PhotoSubject], PhotoInputs]:
     """The photos that can be read, and what the tagger sees in each."""
     found: list[PhotoSubject] = []
     tagger = model.network.tagger
@@ -95,19 +95,19 @@ def _look(model: Image2Song, subjects: Sequence[PhotoSubject]) -> tuple[list[Pho
             seen = tagger(torch.stack(pixels).to(model.device))
             scores.append(seen.logits.sigmoid().cpu())
             features.append(seen.features.cpu())
-    return found, Looks(torch.cat(scores).to(model.device), torch.cat(features).to(model.device))
+    return found, PhotoInputs(torch.cat(scores).to(model.device), torch.cat(features).to(model.device))
 
 
 def write_pairs(gathered: Gathered, path: Path) -> int:
     """The chosen songs as pairs, for ``python -m recommender train matcher --pairs``, with a copy of each photo in a
     folder beside the file; returns how many. ``weight`` corrects for the place, and is shared by a post's photos.
     """
-    lessons = gathered.lessons
-    examination = fit_examination(logged(lessons.lists))
+    examples = gathered.examples
+    examination = fit_examination(click_log(examples.lists))
     folder = path.with_name(f"{path.stem}-photos")
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
-    for shown in lessons.lists:
+    for shown in examples.lists:
         if shown.chosen is None:
             continue
         (weight,) = examination.weights(np.array([shown.ranks[shown.chosen]]), most=np.inf) / len(shown.photos)

@@ -30,7 +30,7 @@ DRAWS = 1000
 
 
 @dataclass(frozen=True)
-class Logged:
+class ClickLog:
     """N lists of up to n songs, (N, n) each: the rank of each song (1 is best, 0: no song), its relevance by the model
     that made the list, and whether it was chosen: one of a list at most."""
 
@@ -56,18 +56,18 @@ class Examination:
         return np.minimum(most, np.maximum(ranks, 1).astype(np.float64) ** self.eta)
 
 
-def fit_examination(logged: Logged, eta: float = ETA, deviation: float = ETA_DEVIATION) -> Examination:
+def fit_examination(log: ClickLog, eta: float = ETA, deviation: float = ETA_DEVIATION) -> Examination:
     """Maximum of the posterior of eta, with a normal prior, from the lists that a song was chosen of.
 
     Which one it was is a conditional logit (McFadden 1974): its chance is in proportion to r^-eta * exp(slope * score),
     so that how often anything of a list is chosen drops out, and what relevance explains is not taken for the place's
     doing. Random songs at random places alone would need no such model, but they are hardly ever chosen.
     """
-    rows = logged.chosen.any(1)
-    there, own = logged.ranks[rows] > 0, logged.chosen[rows]
-    scores = np.where(there, logged.scores[rows], np.nan)
+    rows = log.chosen.any(1)
+    there, own = log.ranks[rows] > 0, log.chosen[rows]
+    scores = np.where(there, log.scores[rows], np.nan)
     centred = np.nan_to_num(scores - np.nanmean(scores, axis=1, keepdims=True)) if rows.any() else np.zeros(own.shape)
-    far = -np.log(np.maximum(logged.ranks[rows], 1))
+    far = -np.log(np.maximum(log.ranks[rows], 1))
     known = np.stack([far, centred / (centred[there].std() + 1e-6 if rows.any() else 1.0)], 2)  # (N, n, 2)
     middle, strict = np.array([eta, 0.0]), np.diag([deviation**-2, 1e-2])
     found, curvature = middle.copy(), strict
@@ -99,7 +99,7 @@ class Estimate(NamedTuple):
 
 
 def estimate_rates(
-    logged: Logged, orders: Mapping[str, Ranks], examination: Examination, *, beside: str, seed: int = 0
+    log: ClickLog, orders: Mapping[str, Ranks], examination: Examination, *, beside: str, seed: int = 0
 ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
     """In what share of the lists a song would be chosen if their songs stood in another order, for each order (N, n);
     and how much more that is than by the order ``beside``.
@@ -113,14 +113,14 @@ def estimate_rates(
     takes the chances of a list's songs for independent and small: where several songs of a list appeal, one is chosen
     and the others would have been, the gain of a better order comes out too large.
     """
-    examined = examination.at(logged.ranks)
+    examined = examination.at(log.ranks)
     sums = {}
     for name, ranks in orders.items():
         weights = np.divide(examination.at(ranks), examined, out=np.zeros_like(examined), where=examined > 0)
         weights = np.minimum(weights, MOST)
-        sums[name] = np.stack([(weights * logged.chosen).sum(1), (weights * examined).sum(1) / examined.sum(1)])
+        sums[name] = np.stack([(weights * log.chosen).sum(1), (weights * examined).sum(1) / examined.sum(1)])
     rng = np.random.default_rng(seed)
-    count = len(logged.ranks)
+    count = len(log.ranks)
     drawn: dict[str, list[float]] = {name: [] for name in orders}
     for _ in range(DRAWS):
         rows = rng.integers(count, size=count)

@@ -26,7 +26,7 @@ from .ablations import ablations, tag_numbers
 from .baselines import SentenceEncoder, rank_at_random, rank_by_stage_one, rank_by_word_vectors, tag_sentence
 from .bm25 import rank_by_tags
 from .confidence import confidence_figures
-from .judged import JudgedSet, compare, look, read_judged, song2image, songs_with_photos, vocabulary_figures
+from .judged import JudgedSet, compare, read_judged, song2image, songs_with_photos, tag_photos, vocabulary_figures
 from .lines import line_figures
 from .ranking_metrics import Array, Resampling, graded_figures
 from .retrieval import evaluate_pairs
@@ -133,7 +133,7 @@ def _encoders(model: Image2Song, captions: Path | None) -> dict[str, Ranker]:
     rankers: dict[str, Ranker] = {ENCODER: SentenceEncoder(tag_sentence)}
     if captions:
         photos = [load_photo(path) for path, _ in _training_photos(captions)]
-        sentences = [tag_sentence(view) for view in look(model, photos).views(model)]
+        sentences = [tag_sentence(view) for view in tag_photos(model, photos).views(model)]
         rankers[CENTERED] = SentenceEncoder(tag_sentence, sentences)
     return rankers
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ..model import SHOWN_SCORE, EncodedLyric, Image2Song, PhotoView
-from .judged import JudgedSet, look
+from .judged import JudgedSet, tag_photos
 from .ranking_metrics import RELEVANT, Array
 from .textures import textures
 
@@ -23,16 +23,16 @@ def confidence_figures(model: Image2Song, judged: JudgedSet, scores: Array, each
     matching songs are taken away, and yet the first of the others is above it; so, too, for textures, of the kinds
     that the training knew and of others.
     """
-    views = [_shown(view) for view in judged.looked.views(model)]
+    views = [_shown(view) for view in judged.tagger_output.views(model)]
     fits = judged.truth >= RELEVANT
     first = _confidence(model, views, scores.max(1))
     without = _confidence(model, views, np.where(fits, -np.inf, scores).max(1))
     songs = [song for song in model.encode([song.lyrics for song in judged.songs]) if isinstance(song, EncodedLyric)]
 
     def deceived(pictures: Sequence[Image.Image]) -> float:
-        looked = look(model, pictures)
-        best = np.array([model.relevance(vector, songs).max() for vector in looked.vectors(model)])
-        found = _confidence(model, [_shown(view) for view in looked.views(model)], best)
+        output = tag_photos(model, pictures)
+        best = np.array([model.relevance(vector, songs).max() for vector in output.vectors(model)])
+        found = _confidence(model, [_shown(view) for view in output.views(model)], best)
         return round(float((found >= model.no_match).mean()), 4)
 
     right = np.take_along_axis(fits, scores.argmax(1)[:, None], 1)[:, 0]

@@ -20,7 +20,7 @@ TEXTS = 700  # among so many descriptions the right one is looked for
 
 
 @dataclass(frozen=True)
-class Outlook:
+class EyesOutput:
     """What the eyes say of held-out photos: logits of the tags (N, T), the views of what the photos show and of what
     they evoke (N, D)."""
 
@@ -30,7 +30,7 @@ class Outlook:
 
 
 @dataclass(frozen=True)
-class Captioned:
+class CaptionedTags:
     """Tags that captions say, whatever descriptions say: the first tags of any vocabulary.
 
     ``columns``: those said of enough photos of the training; ``rows``: held-out captioned photos among the held-out
@@ -43,17 +43,17 @@ class Captioned:
     beside: float | None = None
 
 
-def captioned(train: Sequence[Photo], held_out: Sequence[Photo]) -> Captioned:
+def captioned_tags(train: Sequence[Photo], held_out: Sequence[Photo]) -> CaptionedTags:
     tags = read_tags()
     rows = [row for row, photo in enumerate(held_out) if photo.captions]
     trained = times_said([photo for photo in train if photo.captions], tags)
     said = times_said([held_out[row] for row in rows], tags) > 0
     kept = ((trained > 0).sum(0) >= FEWEST_TRAINED) & said.any(0)
     columns = kept.nonzero().flatten().tolist()
-    return Captioned(columns, rows, said[:, columns].numpy())
+    return CaptionedTags(columns, rows, said[:, columns].numpy())
 
 
-def head_beside(part: Captioned, features: Tensor, trained: Sequence[Photo], held_out: Tensor) -> float:
+def head_on_baseline(part: CaptionedTags, features: Tensor, trained: Sequence[Photo], held_out: Tensor) -> float:
     """Mean average precision of a linear head on another backbone's features of the captioned photos: ``features`` of
     ``trained``, ``held_out`` of those of the part. Its epochs are chosen on the very photos it is measured on."""
     said = {
@@ -64,8 +64,8 @@ def head_beside(part: Captioned, features: Tensor, trained: Sequence[Photo], hel
 
 
 def eyes_figures(
-    seen: Outlook,
-    part: Captioned,
+    seen: EyesOutput,
+    part: CaptionedTags,
     tags: Sequence[TagSpec],
     truth: Bools,
     described: NDArray[np.int64],

@@ -33,7 +33,7 @@ def _tag(model: Image2Song, tag: int, scores: np.ndarray) -> Tag:
 
 
 @dataclass(frozen=True)
-class Looked:
+class TaggerOutput:
     """What the tagger says of photos: tag logits (P, T) and pooled features (P, F)."""
 
     logits: Tensor
@@ -57,10 +57,10 @@ class Looked:
 
 
 @torch.inference_mode()
-def look(model: Image2Song, photos: Sequence[Image.Image]) -> Looked:
+def tag_photos(model: Image2Song, photos: Sequence[Image.Image]) -> TaggerOutput:
     """One photo at a time: the sums inside a larger batch may be rounded otherwise."""
     seen = [model.network.tagger(batch([photo], model.preprocessing).to(model.device)) for photo in photos]
-    return Looked(torch.cat([part.logits for part in seen]), torch.cat([part.features for part in seen]))
+    return TaggerOutput(torch.cat([part.logits for part in seen]), torch.cat([part.features for part in seen]))
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class JudgedSet:
     """``labels``: of each answerable photo. ``truth``: the grade 0 to 5 of each song for each of them, (P, S)."""
 
     labels: list[Labels]
-    looked: Looked
+    tagger_output: TaggerOutput
     songs: list[CatalogueSong]
     truth: Array
 
@@ -83,7 +83,7 @@ class JudgedSet:
     def scores(self, model: Image2Song, ranker: Ranker) -> Array:
         """(P, S) by any ranking function."""
         score = ranker(model, self.songs)
-        return np.stack([score(view) for view in self.looked.views(model)]).astype(np.float64)
+        return np.stack([score(view) for view in self.tagger_output.views(model)]).astype(np.float64)
 
     def relevance(self, model: Image2Song) -> Array:
         """(P, S), the model's own; songs that it cannot read come last."""
@@ -91,7 +91,7 @@ class JudgedSet:
         filled = [song for song in encoded if isinstance(song, EncodedLyric)]
         readable = [isinstance(song, EncodedLyric) for song in encoded]
         scores = np.full(self.truth.shape, -np.inf)
-        scores[:, readable] = [model.relevance(vector, filled) for vector in self.looked.vectors(model)]
+        scores[:, readable] = [model.relevance(vector, filled) for vector in self.tagger_output.vectors(model)]
         return scores
 
     def popularity(self) -> Array:
@@ -102,8 +102,10 @@ class JudgedSet:
     def part(self, rows: Sequence[int]) -> JudgedSet:
         """Some of the photos alone."""
         chosen = list(rows)
-        looked = Looked(self.looked.logits[chosen], self.looked.features[chosen])
-        return replace(self, labels=[self.labels[row] for row in chosen], looked=looked, truth=self.truth[chosen])
+        output = TaggerOutput(self.tagger_output.logits[chosen], self.tagger_output.features[chosen])
+        return replace(
+            self, labels=[self.labels[row] for row in chosen], tagger_output=output, truth=self.truth[chosen]
+        )
 
     def sources(self) -> dict[str, list[int]]:
         """Rows by what stands before the first underscore of an id, if that tells a few sources apart."""
@@ -129,10 +131,10 @@ def read_judged(model: Image2Song, *, photos: Path, labels: Path, songs: Path) -
     if missing := [label.id for label in asked if label.id not in files]:
         raise InputError(f"{photos}: {len(missing)} labelled photos are not there, such as {missing[0]}")
     try:
-        looked = look(model, [load_photo(files[label.id]) for label in asked])
+        output = tag_photos(model, [load_photo(files[label.id]) for label in asked])
     except PhotoError as error:
         raise InputError(f"{photos}: {error}") from error
-    return JudgedSet(asked, looked, catalogue, truth[answerable])
+    return JudgedSet(asked, output, catalogue, truth[answerable])
 
 
 def _read_labels(path: Path) -> list[Labels]:

@@ -28,7 +28,7 @@ def line_figures(model: Image2Song, judged: JudgedSet, relevance: Array) -> dict
     readable = {place: song for place, song in encoded.items() if isinstance(song, EncodedLyric)}
     matches: dict[str, list[Array]] = {"shown tags": [], "labels": []}
     best = np.argsort(-relevance, axis=1, kind="stable")[:, :DEPTH].tolist()
-    for view, label, ranked in zip(judged.looked.views(model), judged.labels, best, strict=True):
+    for view, label, ranked in zip(judged.tagger_output.views(model), judged.labels, best, strict=True):
         songs = [song for song in ranked if song in readable]
         told = model.explain(view.tags, view.embedding, [readable[song] for song in songs])
         lines = {
@@ -38,12 +38,12 @@ def line_figures(model: Image2Song, judged: JudgedSet, relevance: Array) -> dict
         }
         shown = words_of(tag.name for tag in view.tags if tag.score >= SHOWN_SCORE)
         for name, words in (("shown tags", shown), ("labels", words_of(label.main | label.side))):
-            pairs = [match(said[song], line, words) for song, line in lines.items()]
+            pairs = [line_overlap(said[song], line, words) for song, line in lines.items()]
             matches[name].append(np.array(pairs))
     return {name: _compare(found, judged.resampling) for name, found in matches.items()}
 
 
-def match(lines: Sequence[set[str]], shown: int, words: set[str]) -> tuple[float, float]:
+def line_overlap(lines: Sequence[set[str]], shown: int, words: set[str]) -> tuple[float, float]:
     """Does the line that is shown share a word with ``words``, and what share of all lines does?"""
     found = [bool(line & words) for line in lines]
     return float(found[shown]), sum(found) / len(found)

@@ -39,7 +39,7 @@ def grades(photos: Sequence[Labels], songs: Sequence[Labels]) -> Array:
     return np.array([[grade(photo, song) for song in songs] for photo in photos])
 
 
-class Figures(NamedTuple):
+class QueryFigures(NamedTuple):
     """One value per query, (P,); ``rank``: of the first relevant item, from 1, infinite when there is none."""
 
     ndcg: Array
@@ -48,7 +48,7 @@ class Figures(NamedTuple):
     rank: Array
 
 
-def graded_figures(scores: Array, truth: Array, depth: int = DEPTH) -> Figures:
+def graded_figures(scores: Array, truth: Array, depth: int = DEPTH) -> QueryFigures:
     """From scores and grades (P, S), the higher the better; equal scores keep the order of the columns.
 
     nDCG@depth has gain 2^grade - 1 and discount log2(rank + 1) (Järvelin and Kekäläinen 2002; Burges et al. 2005).
@@ -60,7 +60,7 @@ def graded_figures(scores: Array, truth: Array, depth: int = DEPTH) -> Figures:
     ideal = (2 ** -np.sort(-truth, axis=1)[:, : len(discount)] - 1) @ discount
     hits = found >= RELEVANT
     rank = np.where(hits.any(1), hits.argmax(1) + 1.0, np.inf)
-    return Figures(
+    return QueryFigures(
         np.divide(gained, ideal, out=np.zeros_like(gained), where=ideal > 0), hits[:, :5].sum(1) / 5, 1 / rank, rank
     )
 

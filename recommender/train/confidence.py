@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..evaluate.judged import Looked, look
+from ..evaluate.judged import TaggerOutput, tag_photos
 from ..evaluate.textures import textures
 from ..lyrics import Lyric
 from ..model import SHOWN_SCORE, Image2Song, Network
-from .development import Check, every_relevance
+from .development import DevelopmentSet, all_relevances
 
 Array = NDArray[np.float64]
 CATALOGUES = 10  # random halves of the songs, so that the best song is not always the same
@@ -31,7 +31,7 @@ def fit_content(model: Image2Song, features: Tensor, held_out: Tensor, seed: int
 
     Photos are far more varied than textures: the boundary is moved to where hardly any held-out photo is lost.
     """
-    nothing = look(model, textures(TEXTURES, seed)).features
+    nothing = tag_photos(model, textures(TEXTURES, seed)).features
     rows = torch.cat([features, nothing])
     truth = torch.cat([torch.ones(len(features)), torch.zeros(len(nothing))]).to(rows.device)
     mean, deviation = features.mean(0), features.std(0) + 1e-3
@@ -58,7 +58,7 @@ def fit_content(model: Image2Song, features: Tensor, held_out: Tensor, seed: int
 
 
 @torch.no_grad()
-def note_songs(network: Network, lyrics: Sequence[Lyric]) -> None:
+def set_song_statistics(network: Network, lyrics: Sequence[Lyric]) -> None:
     """Mean and covariance of l0 over songs of the training."""
     parts = [lyrics[start : start + SONGS_AT_ONCE] for start in range(0, len(lyrics), SONGS_AT_ONCE)]
     pooled = torch.cat([network.lyrics(part).pooled for part in parts])
@@ -66,24 +66,24 @@ def note_songs(network: Network, lyrics: Sequence[Lyric]) -> None:
     network.song_covariance.copy_(pooled.T.cov(correction=0))
 
 
-def fit_confidence(model: Image2Song, logits: Tensor, features: Tensor, check: Check, seed: int) -> dict[str, float]:
+def fit_confidence(model: Image2Song, output: TaggerOutput, development: DevelopmentSet, seed: int) -> dict[str, float]:
     """For the card: P(the first song fits) = sigmoid(offset + standing * s + certainty * c), and the threshold below
     which a suggestion is called a guess.
 
-    ``logits`` (N, T) and ``features`` (N, F) of all photos.
+    ``output``: the tagger's of all photos.
     """
     rng = np.random.default_rng(seed)
-    looked = Looked(logits[check.by_theme], features[check.by_theme])
-    fits = (check.theme_grades >= 2).numpy()
-    relevance = _relevance(model, looked, check)  # (P, S)
-    best = np.array([view.tags[0].score for view in looked.views(model)])
+    output = TaggerOutput(output.logits[development.by_theme], output.features[development.by_theme])
+    fits = (development.theme_grades >= 2).numpy()
+    relevance = _relevance(model, output, development)  # (P, S)
+    best = np.array([view.tags[0].score for view in output.views(model)])
     certain = np.where(best >= SHOWN_SCORE, best, 0.0)
     every = np.arange(len(fits))
     told, truth, answerable = [], [], []
     for _ in range(CATALOGUES):
         songs = rng.permutation(fits.shape[1])[: max(1, fits.shape[1] // 2)]
         first = songs[relevance[:, songs].argmax(1)]
-        told.append(np.stack([_standing(model, looked, relevance[every, first]), certain], 1))
+        told.append(np.stack([_standing(model, output, relevance[every, first]), certain], 1))
         truth.append(fits[every, first])
         answerable.append(fits[:, songs].any(1))
     rows = np.concatenate(told)
@@ -100,18 +100,18 @@ def fit_confidence(model: Image2Song, logits: Tensor, features: Tensor, check: C
 
 
 @torch.no_grad()
-def _relevance(model: Image2Song, looked: Looked, check: Check) -> Array:
+def _relevance(model: Image2Song, output: TaggerOutput, development: DevelopmentSet) -> Array:
     network = model.network
-    encoded = network.lyrics([song.lyric for song in check.own])
-    photos = torch.from_numpy(np.stack(looked.vectors(model))).to(model.device)
-    means = every_relevance(network, network.reference, encoded).mean(0)
-    found: Array = (every_relevance(network, photos, encoded) - means).double().cpu().numpy()
+    encoded = network.lyrics([song.lyric for song in development.own])
+    photos = torch.from_numpy(np.stack(output.vectors(model))).to(model.device)
+    means = all_relevances(network, network.reference, encoded).mean(0)
+    found: Array = (all_relevances(network, photos, encoded) - means).double().cpu().numpy()
     return found
 
 
-def _standing(model: Image2Song, looked: Looked, relevance: Array) -> Array:
+def _standing(model: Image2Song, output: TaggerOutput, relevance: Array) -> Array:
     return np.array(
-        [model.standing(vector, float(best)) for vector, best in zip(looked.vectors(model), relevance, strict=True)]
+        [model.standing(vector, float(best)) for vector, best in zip(output.vectors(model), relevance, strict=True)]
     )
 
 

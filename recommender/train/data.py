@@ -77,7 +77,7 @@ def read_tags(path: Path = TAGS) -> list[TagSpec]:
         ]
 
 
-def vocabulary(photos: Sequence[Photo]) -> list[TagSpec]:
+def tag_vocabulary(photos: Sequence[Photo]) -> list[TagSpec]:
     """The tags of TAGS in their order, those of WORDS that descriptions of enough photos say, and the moods.
 
     Of the words of descriptions; captions have no say in what is learned.

@@ -13,34 +13,35 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..evaluate.judged import TaggerOutput
 from ..evaluate.ranking_metrics import graded_figures, pair_figures
 from ..lyrics import Encoded
 from ..matcher import pad
 from ..model import Network
 from .data import Photo, TagSpec, tag_targets
-from .songs import Song, relevance, relevance_scale
+from .songs import TrainingSong, teacher_relevance, teacher_relevance_scale
 
 THEME_PHOTOS = 600
 
 
 @dataclass
-class Check:
-    own: list[Song]
-    unseen: list[Song]
+class DevelopmentSet:
+    own: list[TrainingSong]
+    unseen: list[TrainingSong]
     by_theme: Tensor  # (P,) rows of held-out photos
     theme_grades: Tensor  # (P, own): 2 for a main theme that the photo shows, 1 for a side one
     told: Tensor  # (Q,) rows of held-out photos with captions
     evoked_grades: Tensor  # (Q, unseen)
 
 
-def development(
+def development_set(
     photos: Sequence[Photo],
     tags: Sequence[TagSpec],
     views: Tensor,
     dev: Tensor,
-    own: Sequence[Song],
-    unseen: Sequence[Song],
-) -> Check:
+    own: Sequence[TrainingSong],
+    unseen: Sequence[TrainingSong],
+) -> DevelopmentSet:
     """``views``: the teacher's of all photos (N, D); ``dev``: the rows held out."""
     rows = dev[:: max(1, len(dev) // THEME_PHOTOS)]
     chosen = [photos[row] for row in rows.tolist()]
@@ -53,54 +54,58 @@ def development(
             themes[place, column] = 2.0 if main else float(bool(side))
     asked = themes.amax(1) >= 2
     told = torch.tensor([row for row in dev.tolist() if photos[row].captions])
-    means, deviations = relevance_scale(views[dev], unseen)
-    near = (relevance(views[told], unseen) - means) / deviations
-    return Check(list(own), list(unseen), rows[asked], themes[asked], told, near.clamp(0, 5).cpu())
+    means, deviations = teacher_relevance_scale(views[dev], unseen)
+    near = (teacher_relevance(views[told], unseen) - means) / deviations
+    return DevelopmentSet(list(own), list(unseen), rows[asked], themes[asked], told, near.clamp(0, 5).cpu())
 
 
 @torch.inference_mode()
-def development_figures(network: Network, logits: Tensor, features: Tensor, check: Check) -> dict[str, float]:
-    """From the tag logits (N, T) and pooled features (N, F) of all photos."""
+def development_figures(network: Network, output: TaggerOutput, development: DevelopmentSet) -> dict[str, float]:
+    """``output``: the tagger's of all photos."""
     network.eval()
     photo = network.matcher.photo
-    shown, told = (photo(logits[rows].sigmoid(), features[rows]) for rows in (check.by_theme, check.told))
-    own, unseen = (network.lyrics([song.lyric for song in songs]) for songs in (check.own, check.unseen))
-    spoken = torch.cat([song.views for song in check.unseen])
-    belongs = torch.arange(len(check.unseen)).repeat_interleave(torch.tensor([len(s.views) for s in check.unseen]))
+    shown, told = (
+        photo(output.logits[rows].sigmoid(), output.features[rows]) for rows in (development.by_theme, development.told)
+    )
+    own, unseen = (network.lyrics([song.lyric for song in songs]) for songs in (development.own, development.unseen))
+    spoken = torch.cat([song.views for song in development.unseen])
+    belongs = torch.arange(len(development.unseen)).repeat_interleave(
+        torch.tensor([len(s.views) for s in development.unseen])
+    )
     return {
-        "theme nDCG@10": ndcg(attended(network, shown, own), check.theme_grades),
-        "theme nDCG@10, stage one": ndcg(at_first(network, shown, own), check.theme_grades),
-        "evoked nDCG@10": ndcg(attended(network, told, unseen), check.evoked_grades),
-        "evoked nDCG@10, stage one": ndcg(at_first(network, told, unseen), check.evoked_grades),
-        **_without_attention(network, shown, own, told, unseen, check),
-        "caption recall@5": pair_figures(attended(network, spoken, unseen).numpy(), belongs.numpy())["R@5"],
+        "theme nDCG@10": ndcg(stage_two_scores(network, shown, own), development.theme_grades),
+        "theme nDCG@10, stage one": ndcg(stage_one_scores(network, shown, own), development.theme_grades),
+        "evoked nDCG@10": ndcg(stage_two_scores(network, told, unseen), development.evoked_grades),
+        "evoked nDCG@10, stage one": ndcg(stage_one_scores(network, told, unseen), development.evoked_grades),
+        **_figures_without_attention(network, shown, own, told, unseen, development),
+        "caption recall@5": pair_figures(stage_two_scores(network, spoken, unseen).numpy(), belongs.numpy())["R@5"],
     }
 
 
-def _without_attention(
-    network: Network, shown: Tensor, own: Encoded, told: Tensor, unseen: Encoded, check: Check
+def _figures_without_attention(
+    network: Network, shown: Tensor, own: Encoded, told: Tensor, unseen: Encoded, development: DevelopmentSet
 ) -> dict[str, float]:
     attends, network.matcher.attends = network.matcher.attends, False
     found = {
-        "theme nDCG@10, lines alike": ndcg(attended(network, shown, own), check.theme_grades),
-        "evoked nDCG@10, lines alike": ndcg(attended(network, told, unseen), check.evoked_grades),
+        "theme nDCG@10, lines alike": ndcg(stage_two_scores(network, shown, own), development.theme_grades),
+        "evoked nDCG@10, lines alike": ndcg(stage_two_scores(network, told, unseen), development.evoked_grades),
     }
     network.matcher.attends = attends
     return found
 
 
-def attended(network: Network, photos: Tensor, songs: Encoded) -> Tensor:
+def stage_two_scores(network: Network, photos: Tensor, songs: Encoded) -> Tensor:
     """(B, N) relevances, each song's mean over these photos removed."""
-    return without_means(every_relevance(network, photos, songs)).cpu()
+    return without_means(all_relevances(network, photos, songs)).cpu()
 
 
-def every_relevance(network: Network, photos: Tensor, songs: Encoded) -> Tensor:
+def all_relevances(network: Network, photos: Tensor, songs: Encoded) -> Tensor:
     """(B, N), a few photos at a time."""
     states, mask = pad(songs.states.split(songs.lines))
     return torch.cat([network.matcher(part, states, mask) for part in photos.split(16)])
 
 
-def at_first(network: Network, photos: Tensor, songs: Encoded) -> Tensor:
+def stage_one_scores(network: Network, photos: Tensor, songs: Encoded) -> Tensor:
     """The same by stage one."""
     return without_means(network.matcher.query(photos) @ songs.pooled.T).cpu()
 

@@ -14,14 +14,14 @@ from torch.utils.data import DataLoader
 
 from ..images import Preprocessing
 from .data import Photo, Pixels
-from .run import half
+from .run import autocast
 
 PIECE = 512
 AT_ONCE = 32
 
 
 @torch.no_grad()
-def backbone_view(
+def features_and_classes(
     maps: nn.Module,
     classifier: nn.Module,
     photos: Sequence[Photo],
@@ -43,14 +43,14 @@ def backbone_view(
         key.update("\0".join(str(photo.path) for photo in piece).encode())
         path = folder / f"features-{key.hexdigest()[:16]}.npz"
         if not path.exists():
-            _look(maps, classifier, piece, square, path, device)
+            _store_piece(maps, classifier, piece, square, path, device)
         with np.load(path) as stored:
             features.append(torch.from_numpy(stored["features"]))
             classes.append(torch.from_numpy(stored["classes"]))
     return torch.cat(features).float(), torch.cat(classes).float()
 
 
-def _look(
+def _store_piece(
     maps: nn.Module,
     classifier: nn.Module,
     photos: Sequence[Photo],
@@ -60,7 +60,7 @@ def _look(
 ) -> None:
     features, classes = [], []
     for pixels, _ in DataLoader(Pixels(photos, square, augment=False), AT_ONCE):
-        with half(device):
+        with autocast(device):
             seen = maps(pixels.to(device, memory_format=torch.channels_last))
         seen = seen.float()
         features.append(seen.mean((2, 3)).half().cpu())

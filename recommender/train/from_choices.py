@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from ..evaluate.click_model import (
     MOST,
+    ClickLog,
     Estimate,
     Examination,
-    Logged,
     difference,
     estimate_rates,
     fit_examination,
@@ -35,8 +35,8 @@ from ..lyrics import Encoded, Lyric
 from ..matcher import pad
 from ..model import Image2Song, Network
 from .development import without_means
-from .from_pairs import Looks, contrast, cut
-from .run import step
+from .from_pairs import PhotoInputs, contrastive_loss, first_lines
+from .run import optimizer_step
 
 Array = NDArray[np.float64]
 LONGEST = 100  # lines of a song
@@ -62,16 +62,16 @@ class ShownList:
 
 
 @dataclass(frozen=True)
-class Lessons:
+class ChoiceExamples:
     """``lists``: the oldest first. ``looks``: at P photos. ``songs``: as ``read_songs`` returns them."""
 
     lists: Sequence[ShownList]
-    looks: Looks
+    inputs: PhotoInputs
     songs: Encoded
 
 
 @dataclass(frozen=True)
-class Config:
+class ChoicesConfig:
     test_share: float = 0.2
     epochs: int = 3
     lists_at_once: int = 16
@@ -82,7 +82,7 @@ class Config:
 
 
 @dataclass(frozen=True)
-class Learned:
+class ChoicesResult:
     """The new network; what it learned from and what the held-out lists say of the old one and of it."""
 
     network: Network
@@ -110,35 +110,35 @@ class Learned:
 
 
 @torch.no_grad()
-def read_songs(network: Network, lyrics: Sequence[Lyric]) -> Encoded:
+def encode_songs(network: Network, lyrics: Sequence[Lyric]) -> Encoded:
     """Line states and l0, a few songs at a time."""
     network.eval()
     none = network.reference[:0]
     parts = [Encoded(none, [], none)]
-    parts += [network.lyrics([cut(lyric, LONGEST) for lyric in part]) for part in _parts(lyrics, SONGS_AT_ONCE)]
+    parts += [network.lyrics([first_lines(lyric, LONGEST) for lyric in part]) for part in _parts(lyrics, SONGS_AT_ONCE)]
     states, lines, pooled = zip(*parts, strict=True)
     return Encoded(torch.cat(states), [count for part in lines for count in part], torch.cat(pooled))
 
 
-def learn(network: Network, lessons: Lessons, config: Config) -> Learned:
+def train_and_compare(network: Network, examples: ChoiceExamples, config: ChoicesConfig) -> ChoicesResult:
     """``network`` stays as it is. There must be choices on both sides of the split."""
-    learned, held_out = split(lessons.lists, config.test_share)
-    examination = fit_examination(logged(lessons.lists))
+    learned, held_out = split_lists(examples.lists, config.test_share)
+    examination = fit_examination(click_log(examples.lists))
     new = copy.deepcopy(network)
-    train(new, lessons, [shown for shown in learned if shown.chosen is not None], examination, config)
-    center(new, lessons, learned, config.seed)
+    fit_matcher(new, examples, [shown for shown in learned if shown.chosen is not None], examination, config)
+    center_network(new, examples, learned, config.seed)
     new.eval()
-    return _judge(network, new, lessons, learned, held_out, examination)
+    return _compare(network, new, examples, learned, held_out, examination)
 
 
-def split(lists: Sequence[ShownList], share: float) -> tuple[Sequence[ShownList], Sequence[ShownList]]:
+def split_lists(lists: Sequence[ShownList], share: float) -> tuple[Sequence[ShownList], Sequence[ShownList]]:
     """The newest lists, with so large a share of the choices, are held out."""
     chosen = [place for place, shown in enumerate(lists) if shown.chosen is not None]
     first = chosen[len(chosen) - round(share * len(chosen))] if round(share * len(chosen)) else len(lists)
     return lists[:first], lists[first:]
 
 
-def logged(lists: Sequence[ShownList]) -> Logged:
+def click_log(lists: Sequence[ShownList]) -> ClickLog:
     longest = max((len(shown.songs) for shown in lists), default=0)
     ranks = np.zeros((len(lists), longest), np.int64)
     scores, chosen = np.zeros(ranks.shape), np.zeros_like(ranks, bool)
@@ -147,14 +147,18 @@ def logged(lists: Sequence[ShownList]) -> Logged:
         scores[row, : len(shown.scores)] = shown.scores
         if shown.chosen is not None:
             chosen[row, shown.chosen] = True
-    return Logged(ranks, scores, chosen)
+    return ClickLog(ranks, scores, chosen)
 
 
 # Learning
 
 
-def train(
-    network: Network, lessons: Lessons, choices: Sequence[ShownList], examination: Examination, config: Config
+def fit_matcher(
+    network: Network,
+    examples: ChoiceExamples,
+    choices: Sequence[ShownList],
+    examination: Examination,
+    config: ChoicesConfig,
 ) -> None:
     """``choices``: the lists of which a song was chosen."""
     groups: list[dict[str, Any]] = [
@@ -164,28 +168,30 @@ def train(
     optimizer = torch.optim.AdamW(groups, weight_decay=1e-3)
     steps = config.epochs * -(-len(choices) // config.lists_at_once)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [g["lr"] for g in groups], total_steps=steps + 1)
-    states = lessons.songs.states.split(lessons.songs.lines)
+    states = examples.songs.states.split(examples.songs.lines)
     torch.manual_seed(config.seed)
     network.eval()
     network.matcher.train()
     for _ in range(config.epochs):
         for rows in torch.randperm(len(choices)).split(config.lists_at_once):
             batch = [choices[row] for row in rows.tolist()]
-            step(choice_loss(network, lessons, states, batch, examination, config.most), optimizer, limit=1.0)
+            optimizer_step(
+                choice_loss(network, examples, states, batch, examination, config.most), optimizer, limit=1.0
+            )
             schedule.step()
 
 
 def choice_loss(
     network: Network,
-    lessons: Lessons,
+    examples: ChoiceExamples,
     states: Sequence[Tensor],
     batch: Sequence[ShownList],
     examination: Examination,
     most: float,
 ) -> Tensor:
     """Of the full relevance, and half as much of stage one: the list's songs, and the batch's chosen ones."""
-    device = lessons.songs.pooled.device
-    shown = logged(batch)
+    device = examples.songs.pooled.device
+    shown = click_log(batch)
     there = torch.from_numpy(shown.ranks > 0).to(device)
     own = torch.from_numpy(shown.chosen.argmax(1)).to(device)
     weights = torch.from_numpy(examination.weights(shown.ranks[shown.chosen], most)).float().to(device)
@@ -194,29 +200,29 @@ def choice_loss(
     columns[there] = column.to(device)
     chosen = columns.gather(1, own[:, None]).squeeze(1)
     together = chosen[:, None] == chosen[None]
-    photos = vectors(network, lessons.looks, batch)
+    photos = list_vectors(network, examples.inputs, batch)
     full = network.matcher(photos, *pad([states[row] for row in used.tolist()]))
-    first = network.matcher.query(photos) @ lessons.songs.pooled[used.to(device)].T
+    first = network.matcher.query(photos) @ examples.songs.pooled[used.to(device)].T
     losses = []
     for scores in (full, first):
         listed = without_means(scores).gather(1, columns).masked_fill(~there, -torch.inf)
         among = nn.functional.cross_entropy(listed, own, reduction="none")
-        losses.append((weights * among).sum() / weights.sum() + contrast(scores[:, chosen], together, weights))
+        losses.append((weights * among).sum() / weights.sum() + contrastive_loss(scores[:, chosen], together, weights))
     return losses[0] + 0.5 * losses[1]
 
 
-def vectors(network: Network, looks: Looks, lists: Sequence[ShownList]) -> Tensor:
+def list_vectors(network: Network, inputs: PhotoInputs, lists: Sequence[ShownList]) -> Tensor:
     """v of each list's photos, (N, D): their mean where there are several."""
     rows = [row for shown in lists for row in shown.photos]
-    each: Tensor = network.matcher.photo(looks.scores[rows], looks.features[rows])
+    each: Tensor = network.matcher.photo(inputs.scores[rows], inputs.features[rows])
     return torch.stack([part.mean(0) for part in each.split([len(shown.photos) for shown in lists])])
 
 
 @torch.no_grad()
-def center(network: Network, lessons: Lessons, lists: Sequence[ShownList], seed: int) -> None:
+def center_network(network: Network, examples: ChoiceExamples, lists: Sequence[ShownList], seed: int) -> None:
     """Means are taken over the photos that were learned from."""
     network.eval()
-    photos = vectors(network, lessons.looks, lists)
+    photos = list_vectors(network, examples.inputs, lists)
     count = len(network.reference)
     draw = torch.Generator().manual_seed(seed)
     drawn = torch.multinomial(torch.ones(len(photos)), count, replacement=len(photos) < count, generator=draw)
@@ -228,15 +234,15 @@ def center(network: Network, lessons: Lessons, lists: Sequence[ShownList], seed:
 
 
 @torch.no_grad()
-def _judge(
+def _compare(
     old: Network,
     new: Network,
-    lessons: Lessons,
+    examples: ChoiceExamples,
     learned: Sequence[ShownList],
     held_out: Sequence[ShownList],
     examination: Examination,
-) -> Learned:
-    shown = logged(held_out)
+) -> ChoicesResult:
+    shown = click_log(held_out)
     rows = sorted({row for one in held_out for row in one.songs})  # the catalogue of R@k
     column = {row: place for place, row in enumerate(rows)}
     columns = np.zeros_like(shown.ranks)
@@ -246,13 +252,13 @@ def _judge(
     figures, found = {}, {}
     orders = {"shown": shown.ranks}
     for name, network in (("old", old), ("new", new)):
-        scores = relevance(network, vectors(network, lessons.looks, held_out), lessons.songs, rows)
+        scores = relevances(network, list_vectors(network, examples.inputs, held_out), examples.songs, rows)
         orders[name] = reordered(np.take_along_axis(scores, columns, 1), shown.ranks)
         figures[name] = pair_figures(scores[chosen], partner)
         own = np.take_along_axis(scores[chosen], partner[:, None], 1)
         found[name] = ((scores[chosen] >= own).sum(1) <= DEPTH).astype(np.float64)
     rates, leads = estimate_rates(shown, orders, examination, beside="old")
-    return Learned(
+    return ChoicesResult(
         network=new,
         examination=examination,
         learned=sum(one.chosen is not None for one in learned),
@@ -265,7 +271,7 @@ def _judge(
 
 
 @torch.no_grad()
-def relevance(network: Network, photos: Tensor, songs: Encoded, rows: Sequence[int]) -> Array:
+def relevances(network: Network, photos: Tensor, songs: Encoded, rows: Sequence[int]) -> Array:
     """(P, S) of some of the songs, each one's mean over the reference photos removed."""
     states = songs.states.split(songs.lines)
     parts = []
@@ -281,7 +287,7 @@ def _parts(items: Sequence[Any], size: int) -> list[Any]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def card(model: Image2Song, learned: Learned, config: Config, name: str) -> dict[str, Any]:
+def choices_card(model: Image2Song, learned: ChoicesResult, config: ChoicesConfig, name: str) -> dict[str, Any]:
     """The starting release's, but for what this training changed."""
     started = copy.deepcopy(model.card)
     training = {

@@ -33,15 +33,15 @@ from ..matcher import pad
 from ..model import EncodedLyric, Image2Song, Network
 from ..pairs import Pair, at_once, distinct, open_images, read_pairs, readable
 from ..release import load_release, save_release
-from .confidence import note_songs
+from .confidence import set_song_statistics
 from .development import without_means
-from .run import Log, join, processes, rank, same_everywhere, share, step
+from .run import TrainingLog, broadcast_weights, join_process_group, optimizer_step, rank, rank_indices, world_size
 
 CHOSEN_BY = "image2song MRR"
 
 
 @dataclass
-class Config:
+class PairsConfig:
     pairs: Path
     out: Path
     release: str | None = None  # to start from
@@ -68,12 +68,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for the release, the figures, the checkpoint")
     parser.add_argument("--release", help="name of the release to start from (default: the one that ships)")
     parser.add_argument("--releases", type=Path, help="folder with releases (default: those that ship)")
-    parser.add_argument("--name", default=Config.name, help="name of the new release")
+    parser.add_argument("--name", default=PairsConfig.name, help="name of the new release")
     for name in ("epochs", "seed"):
-        parser.add_argument(f"--{name}", type=int, default=getattr(Config, name))
-    parser.add_argument("--held-out", type=float, default=Config.held_out, help="share of the songs, 0 to 1")
-    parser.add_argument("--device", default=Config.device, help="cpu, cuda or auto")
-    config = Config(**vars(parser.parse_args(arguments)))
+        parser.add_argument(f"--{name}", type=int, default=getattr(PairsConfig, name))
+    parser.add_argument("--held-out", type=float, default=PairsConfig.held_out, help="share of the songs, 0 to 1")
+    parser.add_argument("--device", default=PairsConfig.device, help="cpu, cuda or auto")
+    config = PairsConfig(**vars(parser.parse_args(arguments)))
     if config.epochs < 1:
         parser.error("--epochs: at least 1")
     if not 0 <= config.held_out < 1:
@@ -82,38 +82,38 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def train(config: Config) -> None:
+def train(config: PairsConfig) -> None:
     """Raises InputError and ReleaseError."""
-    device = join(config.device)
+    device = join_process_group(config.device)
     model = load_release(config.release, folder=config.releases, device=str(device))
-    lessons = prepare(model, config)
+    examples = prepare_pair_examples(model, config)
     config.out.mkdir(parents=True, exist_ok=True)
-    log = Log(config.out / "pairs.csv")
-    training = Training(model, lessons, config)
+    log = TrainingLog(config.out / "pairs.csv")
+    training = PairsTraining(model, examples, config)
     if not training.resume():
-        if lessons.held_out and rank() == 0:
-            log.write("pairs", 0, held_out_figures(model, lessons.held_out))
-        center(model.network, lessons)
-    same_everywhere(model.network)
+        if examples.held_out and rank() == 0:
+            log.write("pairs", 0, retrieval_figures(model, examples.held_out))
+        center_network(model.network, examples)
+    broadcast_weights(model.network)
     while training.epoch < config.epochs:
-        loss = training.learn()
-        center(model.network, lessons)
+        loss = training.train_epoch()
+        center_network(model.network, examples)
         if rank() == 0:
-            figures = {"loss": loss} | (held_out_figures(model, lessons.held_out) if lessons.held_out else {})
+            figures = {"loss": loss} | (retrieval_figures(model, examples.held_out) if examples.held_out else {})
             log.write("pairs", training.epoch, figures)
-            training.keep(figures)
+            training.save(figures)
     if rank() == 0:
         best = training.best
         model.network.load_state_dict(best["network"])
-        note_songs(model.network, lessons.songs)
-        save_release(model.network, card(model, lessons, best, config), config.out)
+        set_song_statistics(model.network, examples.songs)
+        save_release(model.network, pairs_card(model, examples, best, config), config.out)
         log.plot()
 
 
 # What is known before training
 
 
-class Looks(NamedTuple):
+class PhotoInputs(NamedTuple):
     """What the tagger sees in P images: tag scores (P, T), pooled features (P, F)."""
 
     scores: Tensor
@@ -121,22 +121,22 @@ class Looks(NamedTuple):
 
 
 @dataclass
-class HeldOut:
-    looks: Looks
+class HeldOutPairs:
+    inputs: PhotoInputs
     songs: list[str]
     together: NDArray[np.bool_]  # (P, songs)
 
 
 @dataclass
-class Lessons:
+class PairExamples:
     """Images and songs to learn from, each once; ``rows``: of both, for each pair, (N, 2)."""
 
-    looks: Looks
+    inputs: PhotoInputs
     songs: list[Lyric]
     rows: Tensor
     weights: Tensor  # (N,)
     reference: Tensor  # (R,) rows of images over which a song's mean is taken
-    held_out: HeldOut | None
+    held_out: HeldOutPairs | None
     digest: str  # of all that must not change before training goes on
 
     @property
@@ -148,10 +148,10 @@ class Lessons:
         return image * len(self.songs) + song
 
 
-def prepare(model: Image2Song, config: Config) -> Lessons:
+def prepare_pair_examples(model: Image2Song, config: PairsConfig) -> PairExamples:
     every = read_pairs(config.pairs)
     pairs = readable(model, every)
-    learned, checked = split(pairs, config.held_out)
+    learned, checked = split_pairs(pairs, config.held_out)
     found = distinct(learned)
     if len(found.lyrics) < 2:
         raise InputError(
@@ -159,22 +159,22 @@ def prepare(model: Image2Song, config: Config) -> Lessons:
             "songs are needed: add pairs, or hold fewer of them out"
         )
     device = model.device
-    looks = look_at(model, found.images)
+    inputs = photo_inputs(model, found.images)
     torch.manual_seed(config.seed)
     count = len(model.network.reference)
     drawn = torch.multinomial(torch.ones(len(found.images)), count, replacement=len(found.images) < count)
-    return Lessons(
-        looks=looks,
-        songs=[cut(read_lyric(text), config.longest) for text in found.lyrics],
+    return PairExamples(
+        inputs=inputs,
+        songs=[first_lines(read_lyric(text), config.longest) for text in found.lyrics],
         rows=torch.from_numpy(found.rows).to(device),
         weights=torch.tensor([pair.weight for pair in learned], device=device),
         reference=drawn.to(device),
-        held_out=hold_out(model, checked),
+        held_out=held_out_pairs(model, checked),
         digest=digest(model, every, config),
     )
 
 
-def split(pairs: Sequence[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
+def split_pairs(pairs: Sequence[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
     """What is learned from, and what the epochs are judged by. No song is in both.
 
     Songs that are named dev or test are held out; where none is, a share of those that are not named train, by a hash
@@ -195,12 +195,12 @@ def _place(lyrics: str) -> float:
 
 
 @torch.no_grad()
-def look_at(model: Image2Song, images: Sequence[Path]) -> Looks:
+def photo_inputs(model: Image2Song, images: Sequence[Path]) -> PhotoInputs:
     """Several processes share the work: each fills in the rows of its images, and the sum has them all."""
     tagger = model.network.tagger
     scores = torch.zeros(len(images), len(model.tags), device=model.device)
     features = torch.zeros(len(images), tagger.classifier.in_channels, device=model.device)
-    rows = range(rank(), len(images), processes())
+    rows = range(rank(), len(images), world_size())
     parts = list(at_once([images[row] for row in rows]))
     at = 0
     for part in track(parts, "images", disable=rank() > 0):
@@ -211,21 +211,21 @@ def look_at(model: Image2Song, images: Sequence[Path]) -> Looks:
     if distributed.is_initialized():
         distributed.all_reduce(scores)
         distributed.all_reduce(features)
-    return Looks(scores, features)
+    return PhotoInputs(scores, features)
 
 
-def cut(lyric: Lyric, lines: int) -> Lyric:
+def first_lines(lyric: Lyric, lines: int) -> Lyric:
     return Lyric(lyric.lines[:lines], lyric.offsets[:lines])
 
 
-def hold_out(model: Image2Song, pairs: Sequence[Pair]) -> HeldOut | None:
+def held_out_pairs(model: Image2Song, pairs: Sequence[Pair]) -> HeldOutPairs | None:
     if not pairs:
         return None
     found = distinct(pairs)
-    return HeldOut(look_at(model, found.images), found.lyrics, found.together)
+    return HeldOutPairs(photo_inputs(model, found.images), found.lyrics, found.together)
 
 
-def digest(model: Image2Song, pairs: Sequence[Pair], config: Config) -> str:
+def digest(model: Image2Song, pairs: Sequence[Pair], config: PairsConfig) -> str:
     rows = [(pair.image.name, pair.lyrics, pair.weight, pair.split) for pair in pairs]
     return hashlib.sha256(json.dumps([model.sha256, config.seed, config.held_out, rows]).encode()).hexdigest()
 
@@ -233,11 +233,11 @@ def digest(model: Image2Song, pairs: Sequence[Pair], config: Config) -> str:
 # Learning
 
 
-class Training:
+class PairsTraining:
     """Weights, optimizer and the best epoch so far; after each epoch, all of it is in ``pairs.pt``."""
 
-    def __init__(self, model: Image2Song, lessons: Lessons, config: Config) -> None:
-        self.network, self.lessons, self.config = model.network, lessons, config
+    def __init__(self, model: Image2Song, examples: PairExamples, config: PairsConfig) -> None:
+        self.network, self.examples, self.config = model.network, examples, config
         self.path = config.out / "pairs.pt"
         self.epoch = 0
         self.best: dict[str, Any] = {}
@@ -250,7 +250,7 @@ class Training:
             ),
         ]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=1e-3)
-        self.mine = share(len(lessons.rows))
+        self.mine = rank_indices(len(examples.rows))
         self.steps = -(-len(self.mine) // config.pairs_at_once)
         self.schedule = self._schedule()
 
@@ -267,8 +267,8 @@ class Training:
         """Go on from the checkpoint, if there is one. Raises InputError where it is of another training."""
         if not self.path.exists():
             return False
-        saved = torch.load(self.path, weights_only=True, map_location=self.lessons.rows.device)
-        if saved["digest"] != self.lessons.digest:
+        saved = torch.load(self.path, weights_only=True, map_location=self.examples.rows.device)
+        if saved["digest"] != self.examples.digest:
             raise InputError(
                 f"{self.path} is of a training with other pairs, seed, held-out share or starting release; "
                 "remove it, or choose another --out"
@@ -280,52 +280,52 @@ class Training:
             self.schedule = self._schedule()
         return True
 
-    def learn(self) -> float:
+    def train_epoch(self) -> float:
         """One epoch; its mean loss."""
         self.epoch += 1
-        config, lessons = self.config, self.lessons
+        config, examples = self.config, self.examples
         draw = 1000 * config.seed + self.epoch
-        order = torch.randperm(len(lessons.rows), generator=torch.Generator().manual_seed(draw))
+        order = torch.randperm(len(examples.rows), generator=torch.Generator().manual_seed(draw))
         mine = order[self.mine]
         torch.manual_seed(1000 * draw + rank())  # dropout, the same where training goes on
         self.network.train()
         self.network.tagger.eval()
         total = 0.0
-        parts = mine.to(lessons.rows.device).tensor_split(self.steps)
+        parts = mine.to(examples.rows.device).tensor_split(self.steps)
         for chosen in track(parts, f"epoch {self.epoch}/{config.epochs}", disable=rank() > 0):
-            loss = pair_loss(self.network, lessons, chosen)
-            step(loss, self.optimizer, limit=1.0)
+            loss = pair_loss(self.network, examples, chosen)
+            optimizer_step(loss, self.optimizer, limit=1.0)
             self.schedule.step()
             total += loss.item()
         return total / len(parts)
 
-    def keep(self, figures: dict[str, float]) -> None:
+    def save(self, figures: dict[str, float]) -> None:
         """Without held-out pairs the last epoch is the best."""
         state = self.network.state_dict()
         if not self.best or CHOSEN_BY not in figures or figures[CHOSEN_BY] > self.best["figures"][CHOSEN_BY]:
             kept = {key: value.cpu().clone() for key, value in state.items()}
             self.best = {"epoch": self.epoch, "figures": figures, "network": kept}
-        saved = {"digest": self.lessons.digest, "epoch": self.epoch, "best": self.best, "network": state}
+        saved = {"digest": self.examples.digest, "epoch": self.epoch, "best": self.best, "network": state}
         written = self.path.with_suffix(".part")
         torch.save(saved | {"optimizer": self.optimizer.state_dict()}, written)
         written.replace(self.path)  # whole or not at all
 
 
-def pair_loss(network: Network, lessons: Lessons, chosen: Tensor) -> Tensor:
+def pair_loss(network: Network, examples: PairExamples, chosen: Tensor) -> Tensor:
     """Of a batch of B pairs, by their rows (B,): the full relevance, and half as much stage one."""
-    image, song = lessons.rows[chosen].T
-    together = torch.isin(lessons.key(image[:, None], song[None]), lessons.keys)  # (B, B)
+    image, song = examples.rows[chosen].T
+    together = torch.isin(examples.key(image[:, None], song[None]), examples.keys)  # (B, B)
     songs, column = song.unique(return_inverse=True)
-    encoded = network.lyrics([lessons.songs[row] for row in songs.tolist()])
+    encoded = network.lyrics([examples.songs[row] for row in songs.tolist()])
     states, mask = pad(encoded.states.split(encoded.lines))
-    photos = network.matcher.photo(lessons.looks.scores[image], lessons.looks.features[image])
+    photos = network.matcher.photo(examples.inputs.scores[image], examples.inputs.features[image])
     scores = network.matcher(photos, states, mask)[:, column]
     first = (network.matcher.query(photos) @ encoded.pooled.T)[:, column]
-    weights = lessons.weights[chosen]
-    return contrast(scores, together, weights) + 0.5 * contrast(first, together, weights)
+    weights = examples.weights[chosen]
+    return contrastive_loss(scores, together, weights) + 0.5 * contrastive_loss(first, together, weights)
 
 
-def contrast(scores: Tensor, together: Tensor, weights: Tensor) -> Tensor:
+def contrastive_loss(scores: Tensor, together: Tensor, weights: Tensor) -> Tensor:
     """InfoNCE in both directions; scores (B, B) with a pair's own on the diagonal, weights (B,) of the pairs.
 
     ``together`` (B, B): the image and the song of two pairs belong together as well, so they are no negatives of each
@@ -341,31 +341,31 @@ def contrast(scores: Tensor, together: Tensor, weights: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def center(network: Network, lessons: Lessons) -> None:
+def center_network(network: Network, examples: PairExamples) -> None:
     """Means are taken over the images that are learned from."""
     network.eval()
-    photos = network.matcher.photo(*lessons.looks)
+    photos = network.matcher.photo(*examples.inputs)
     network.matcher.photo_mean.copy_(photos.mean(0))
-    network.reference.copy_(photos[lessons.reference])
+    network.reference.copy_(photos[examples.reference])
 
 
 @torch.inference_mode()
-def held_out_figures(model: Image2Song, pairs: HeldOut) -> dict[str, float]:
+def retrieval_figures(model: Image2Song, pairs: HeldOutPairs) -> dict[str, float]:
     """Like "image2song R@1"."""
     model.network.eval()
-    photos = model.network.matcher.photo(*pairs.looks).cpu().numpy()
+    photos = model.network.matcher.photo(*pairs.inputs).cpu().numpy()
     songs = [song for song in model.encode(pairs.songs) if isinstance(song, EncodedLyric)]
     found = retrieval(model, photos, songs, pairs.together)
     return {f"{way} {name}": value for way, figures in found.items() for name, value in figures.items()}
 
 
-def card(model: Image2Song, lessons: Lessons, best: dict[str, Any], config: Config) -> dict[str, Any]:
+def pairs_card(model: Image2Song, examples: PairExamples, best: dict[str, Any], config: PairsConfig) -> dict[str, Any]:
     """The starting release's, but for what this training changed."""
     started = copy.deepcopy(model.card)
     training = {
         **started.get("training", {}),
         "started_from": {"name": model.name, "sha256": model.sha256},
-        "pairs": len(lessons.rows),
+        "pairs": len(examples.rows),
         "epoch": best["epoch"],
         "seed": config.seed,
     }

@@ -27,22 +27,30 @@ from torch import Tensor, nn
 
 from ..backbones import BACKBONES, starting_input
 from ..evaluate.calibration import cross_fitted_error, fit_calibration
+from ..evaluate.judged import TaggerOutput
 from ..lyrics import CELLS, LyricEncoder, read_lyric
 from ..matcher import Matcher, pad
 from ..model import Image2Song, Network
 from ..release import save_release
 from ..tagger import Tagger
-from .confidence import fit_confidence, fit_content, note_songs
+from .confidence import fit_confidence, fit_content, set_song_statistics
 from .data import Photo, TagSpec, read_photos, read_tags, tag_targets
-from .development import Check, development, development_figures, without_means
-from .run import Log, first_alone, join, rank, same_everywhere, share, step
-from .songs import Song, read_rows, read_songs, relevance, relevance_scale, stanzas_of
-from .tagger import recall, texts_of
+from .development import DevelopmentSet, development_figures, development_set, without_means
+from .run import TrainingLog, broadcast_weights, join_process_group, optimizer_step, rank, rank_indices, rank_zero_first
+from .songs import (
+    TrainingSong,
+    read_song_rows,
+    songs_with_targets,
+    stanzas_of,
+    teacher_relevance,
+    teacher_relevance_scale,
+)
+from .tagger import own_view_recall, texts_of
 from .teacher import Space, embed, known_words
 
 
 @dataclass
-class Config:
+class MatcherConfig:
     captions: Path
     labels: Path
     lyrics: list[Path]
@@ -88,53 +96,55 @@ def main(arguments: list[str]) -> int:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--lyrics", type=Path, nargs="+", required=True, help="JSON Lines with `lyrics`")
     parser.add_argument("--exclude", type=Path, nargs="*", default=[], help="folders of photos to keep unseen")
-    parser.add_argument("--name", default=Config.name, help="name of the release")
-    parser.add_argument("--cell", choices=sorted(CELLS), default=Config.cell, help="recurrent cell; none: bag of words")
-    parser.add_argument("--attention", action=argparse.BooleanOptionalAction, default=Config.attention)
-    parser.add_argument("--backbone", choices=sorted(BACKBONES), default=Config.backbone, help="of the tagger")
+    parser.add_argument("--name", default=MatcherConfig.name, help="name of the release")
+    parser.add_argument(
+        "--cell", choices=sorted(CELLS), default=MatcherConfig.cell, help="recurrent cell; none: bag of words"
+    )
+    parser.add_argument("--attention", action=argparse.BooleanOptionalAction, default=MatcherConfig.attention)
+    parser.add_argument("--backbone", choices=sorted(BACKBONES), default=MatcherConfig.backbone, help="of the tagger")
     for name in ("lyric-epochs", "photo-epochs", "match-steps", "seed"):
-        parser.add_argument(f"--{name}", type=int, default=getattr(Config, name.replace("-", "_")))
-    parser.add_argument("--device", default=Config.device, help="cpu, cuda or auto")
-    train(Config(**vars(parser.parse_args(arguments))))
+        parser.add_argument(f"--{name}", type=int, default=getattr(MatcherConfig, name.replace("-", "_")))
+    parser.add_argument("--device", default=MatcherConfig.device, help="cpu, cuda or auto")
+    train(MatcherConfig(**vars(parser.parse_args(arguments))))
     return 0
 
 
-def train(config: Config) -> None:
-    device = join(config.device)
+def train(config: MatcherConfig) -> None:
+    device = join_process_group(config.device)
     torch.manual_seed(config.seed)
     config.out.mkdir(parents=True, exist_ok=True)
-    log = Log(config.out / "matcher.csv")
+    log = TrainingLog(config.out / "matcher.csv")
     tags = read_tags()
-    with first_alone():
-        lessons, space = prepare(tags, config, device)
+    with rank_zero_first():
+        examples, space = prepare_matcher_examples(tags, config, device)
     network = Network(
         tags=len(tags),
-        vocabulary=vocabulary(lessons, config),
+        vocabulary=word_vocabulary(examples, config),
         references=config.references,
         architecture=architecture(config),
     )
-    network.tagger.load_state_dict(lessons.seen.tagger)
-    with first_alone():
-        begin(network, tags, space, config)
+    network.tagger.load_state_dict(examples.tagger)
+    with rank_zero_first():
+        initialise_vectors(network, tags, space, config)
     network.to(device)
     steps: dict[str, Callable[[], None]] = {
-        "lyrics": lambda: distil_lyrics(network.lyrics, lessons, config, log),
-        "photos": lambda: place_photos(network.matcher, lessons, config, log),
-        "match": lambda: match(network, lessons, config, log),
+        "lyrics": lambda: distil_lyrics(network.lyrics, examples, config, log),
+        "photos": lambda: distil_photos(network.matcher, examples, config, log),
+        "match": lambda: train_jointly(network, examples, config, log),
     }
     for name, learn in steps.items():
         done = config.out / f"{name}.pt"
         if done.exists():
             network.load_state_dict(torch.load(done, weights_only=True, map_location=device))
             continue
-        same_everywhere(network)
+        broadcast_weights(network)
         torch.manual_seed(config.seed + rank())
         learn()
         if rank() == 0:
             torch.save(network.state_dict(), done)
 
     if rank() == 0:
-        save_release(network, finish(network, tags, lessons, config, log), config.out)
+        save_release(network, complete_release(network, tags, examples, config, log), config.out)
         log.plot()
 
 
@@ -142,51 +152,40 @@ def train(config: Config) -> None:
 
 
 @dataclass
-class Seen:
-    """What the tuned tagger sees in every photo: tag logits (N, T), pooled features (N, F)."""
-
-    logits: Tensor
-    features: Tensor
-    tagger: dict[str, Tensor]
-
-    def place(self, matcher: Matcher, rows: Tensor) -> Tensor:
-        """v of some photos, (n, D)."""
-        vectors: Tensor = matcher.photo(self.logits[rows].sigmoid(), self.features[rows])
-        return vectors
-
-
-@dataclass
-class Lessons:
+class MatcherExamples:
     """All photos with the teacher's view of each, (N, D), and which are learned from; all songs."""
 
-    seen: Seen
+    output: TaggerOutput  # of all photos
+    tagger: dict[str, Tensor]  # its weights
     views: Tensor
     train: Tensor
     dev: Tensor
-    described: list[Song]  # with captions of photos that go with them
-    others: list[Song]
-    spoken: list[Song]
-    check: Check
+    described: list[TrainingSong]  # with captions of photos that go with them
+    others: list[TrainingSong]
+    spoken: list[TrainingSong]
+    development: DevelopmentSet
     shown: Tensor  # (dev, T) is the tag in the held-out photo?
     rated: Tensor  # (dev, T) is that known?
 
     @property
-    def lyrics(self) -> list[Song]:
+    def lyrics(self) -> list[TrainingSong]:
         return [*self.described, *self.others, *self.spoken]
 
 
-def prepare(tags: Sequence[TagSpec], config: Config, device: torch.device) -> tuple[Lessons, Space]:
+def prepare_matcher_examples(
+    tags: Sequence[TagSpec], config: MatcherConfig, device: torch.device
+) -> tuple[MatcherExamples, Space]:
     photos = read_photos(config.captions, config.labels, config.exclude)
     texts = [texts_of(photo) for photo in photos]
     captions = embed([text for part in texts for text in part], config.tagger)
-    others = [row for path in config.lyrics for row in read_rows(path)]
+    others = [row for path in config.lyrics for row in read_song_rows(path)]
     others = random.Random(config.seed).sample(others, min(config.most_others, len(others)))
-    described = read_rows(config.described)
+    described = read_song_rows(config.described)
     stanzas = embed([text for row in others for text in stanzas_of(row["lyrics"])], config.out)
     space = Space.fit(captions, stanzas, config.dim)
 
-    def songs(rows: Sequence[dict[str, Any]]) -> list[Song]:
-        return [song.to(device) for song in read_songs(rows, space, config.out, config.evoked)]
+    def songs(rows: Sequence[dict[str, Any]]) -> list[TrainingSong]:
+        return [song.to(device) for song in songs_with_targets(rows, space, config.out, config.evoked)]
 
     views = space.of_photos(captions, [len(part) for part in texts]).to(device)
     split = {
@@ -195,53 +194,63 @@ def prepare(tags: Sequence[TagSpec], config: Config, device: torch.device) -> tu
     held_out = [photos[row] for row in split["dev"].tolist()]
     classes = torch.from_numpy(np.load(config.tagger / "start.npz")["classes"]).float()
     targets, weights = tag_targets(held_out, tags, classes[split["dev"]])
-    lessons = Lessons(
+    output, tagger = run_trained_tagger(tags, config, device)
+    examples = MatcherExamples(
         shown=targets >= 0.5,
         rated=weights >= 0.3,
-        seen=look_at(tags, config, device),
+        output=output,
+        tagger=tagger,
         views=views,
         train=split["train"],
         dev=split["dev"],
         described=songs([row for i, row in enumerate(described) if i % config.held_out]),
         others=songs(others),
-        spoken=[song.to(device) for song in spoken_photos(photos, captions, texts, space)],
-        check=development(
-            photos, tags, views, split["dev"], songs(read_rows(config.songs)), songs(described[:: config.held_out])
+        spoken=[song.to(device) for song in captions_as_songs(photos, captions, texts, space)],
+        development=development_set(
+            photos, tags, views, split["dev"], songs(read_song_rows(config.songs)), songs(described[:: config.held_out])
         ),
     )
-    return lessons, space
+    return examples, space
 
 
 @torch.inference_mode()
-def look_at(tags: Sequence[TagSpec], config: Config, device: torch.device) -> Seen:
+def run_trained_tagger(
+    tags: Sequence[TagSpec], config: MatcherConfig, device: torch.device
+) -> tuple[TaggerOutput, dict[str, Tensor]]:
     """From what the tagger's training left in its folder."""
     tagger = Tagger(len(tags), config.sharpness, config.backbone).eval().to(device)
     tagger.load_state_dict(torch.load(config.tagger / "tagger.pt", weights_only=True, map_location=device))
     features = torch.from_numpy(np.load(config.tagger / "tuned.npy")).float().to(device)
     logits = [tagger.read(part[:, :, None, None]).logits for part in features.split(1024)]
-    return Seen(torch.cat(logits), features, tagger.state_dict())
+    return TaggerOutput(torch.cat(logits), features), tagger.state_dict()
 
 
-def spoken_photos(
+def photo_vectors(matcher: Matcher, output: TaggerOutput, rows: Tensor) -> Tensor:
+    """v of some photos, (n, D)."""
+    vectors: Tensor = matcher.photo(output.logits[rows].sigmoid(), output.features[rows])
+    return vectors
+
+
+def captions_as_songs(
     photos: Sequence[Photo], captions: np.ndarray, texts: Sequence[Sequence[str]], space: Space
-) -> list[Song]:
+) -> list[TrainingSong]:
     """The captions of each training photo, as a lyric."""
     parts = space.of_captions(captions).split([len(part) for part in texts])
     told = [i for i, photo in enumerate(photos) if photo.captions and photo.split == "train"]
-    return [Song(read_lyric("\n".join(texts[i])), parts[i], parts[i]) for i in told]
+    return [TrainingSong(read_lyric("\n".join(texts[i])), parts[i], parts[i]) for i in told]
 
 
-def vocabulary(lessons: Lessons, config: Config) -> list[str]:
+def word_vocabulary(examples: MatcherExamples, config: MatcherConfig) -> list[str]:
     """Every word of today's texts, those of old songs that are not rare, and what the teacher reads as one token."""
     modern, old = (
         Counter(word for song in songs for line in song.lyric.lines for word in line)
-        for songs in ([*lessons.described, *lessons.spoken], lessons.others)
+        for songs in ([*examples.described, *examples.spoken], examples.others)
     )
     frequent = {word for word, count in old.items() if count >= config.rarest_word}
     return sorted(frequent.union(modern, known_words()))
 
 
-def begin(network: Network, tags: Sequence[TagSpec], space: Space, config: Config) -> None:
+def initialise_vectors(network: Network, tags: Sequence[TagSpec], space: Space, config: MatcherConfig) -> None:
     """Word and tag vectors start as the teacher's; spelled words learn to land near the known ones."""
     words = network.lyrics.words
     known = list(words.index)
@@ -265,36 +274,36 @@ def begin(network: Network, tags: Sequence[TagSpec], space: Space, config: Confi
 # Lyrics into the teacher's space
 
 
-def distil_lyrics(encoder: LyricEncoder, lessons: Lessons, config: Config, log: Log) -> None:
+def distil_lyrics(encoder: LyricEncoder, examples: MatcherExamples, config: MatcherConfig, log: TrainingLog) -> None:
     """What is read in each line towards the teacher's view of it, by a head that only the training has; the pooled
     lyric towards the teacher's view of the whole song, which may be in no line of it."""
-    songs = lessons.lyrics
+    songs = examples.lyrics
     literal = nn.Linear(encoder.to_state.in_features, config.dim).to(encoder.to_state.weight.device)
-    same_everywhere(literal)
+    broadcast_weights(literal)
     learned = [*encoder.parameters(), *literal.parameters()]
     epochs = config.lyric_epochs
     drawn = [_by_length(songs, seed=1000 * config.seed + epoch) for epoch in range(epochs)]
-    plan = [[batches[place] for place in share(len(batches))] for batches in drawn]
+    plan = [[batches[place] for place in rank_indices(len(batches))] for batches in drawn]
     optimizer = torch.optim.AdamW(learned, 1e-3, weight_decay=1e-5)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=sum(map(len, plan)) + 1)
     for epoch, batches in enumerate(plan):
         encoder.train()
         for batch in track(batches, f"lyrics {epoch + 1}/{epochs}"):
-            lines, whole = _distances(encoder, literal, batch)
-            step(lines + config.whole_weight * whole, optimizer, limit=1.0)
+            lines, whole = _teacher_distances(encoder, literal, batch)
+            optimizer_step(lines + config.whole_weight * whole, optimizer, limit=1.0)
             schedule.step()
         encoder.eval()
         with torch.inference_mode():
-            lines, whole = _distances(encoder, literal, lessons.check.unseen)
+            lines, whole = _teacher_distances(encoder, literal, examples.development.unseen)
         log.write("lyrics", epoch + 1, {"line cosine": 1 - lines.item(), "song cosine": 1 - whole.item()})
 
 
-def _by_length(songs: Sequence[Song], seed: int, words: int = 6000) -> list[list[Song]]:
+def _by_length(songs: Sequence[TrainingSong], seed: int, words: int = 6000) -> list[list[TrainingSong]]:
     """Batches of songs of like length, about so many words each, in random order."""
     draw = torch.Generator().manual_seed(seed)
     length = [sum(map(len, song.lyric.lines)) for song in songs]
     order = sorted(range(len(songs)), key=lambda row: length[row] * (0.8 + 0.4 * float(torch.rand(1, generator=draw))))
-    batches: list[list[Song]] = [[]]
+    batches: list[list[TrainingSong]] = [[]]
     room = words
     for row in order:
         if length[row] > room and batches[-1]:
@@ -305,14 +314,16 @@ def _by_length(songs: Sequence[Song], seed: int, words: int = 6000) -> list[list
     return [batches[place] for place in torch.randperm(len(batches), generator=draw).tolist()]
 
 
-def _distances(encoder: LyricEncoder, literal: nn.Linear, songs: Sequence[Song]) -> tuple[Tensor, Tensor]:
+def _teacher_distances(
+    encoder: LyricEncoder, literal: nn.Linear, songs: Sequence[TrainingSong]
+) -> tuple[Tensor, Tensor]:
     read, _ = encoder.read([song.lyric for song in songs])
     lines = 1 - nn.functional.cosine_similarity(literal(read), torch.cat([song.line_targets for song in songs]))
     encoded = encoder.pool(encoder.to_state(read), [len(song.lyric.lines) for song in songs])
-    return lines.mean(), _from_wholes(encoded.pooled, songs)
+    return lines.mean(), _song_distance(encoded.pooled, songs)
 
 
-def _from_wholes(pooled: Tensor, songs: Sequence[Song]) -> Tensor:
+def _song_distance(pooled: Tensor, songs: Sequence[TrainingSong]) -> Tensor:
     """How far the pooled lyrics are from the teacher's views of the whole songs."""
     wholes = torch.stack([song.views.mean(0) for song in songs])
     return (1 - nn.functional.cosine_similarity(pooled, wholes)).mean()
@@ -321,47 +332,49 @@ def _from_wholes(pooled: Tensor, songs: Sequence[Song]) -> Tensor:
 # Photos into the teacher's space
 
 
-def place_photos(matcher: Matcher, lessons: Lessons, config: Config, log: Log) -> None:
+def distil_photos(matcher: Matcher, examples: MatcherExamples, config: MatcherConfig, log: TrainingLog) -> None:
     """v towards the teacher's view of the captions, and nearer to its own than to other photos'."""
-    seen, views = lessons.seen, lessons.views
+    output, views = examples.output, examples.views
     optimizer = torch.optim.AdamW(matcher.photo.parameters(), 1e-3, weight_decay=1e-2)
-    steps = config.photo_epochs * (len(lessons.train) // 256 + 1)
+    steps = config.photo_epochs * (len(examples.train) // 256 + 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps + 1)
     for epoch in track(range(config.photo_epochs), "photo vectors"):
         matcher.train()
-        for chosen in lessons.train[torch.randperm(len(lessons.train))].split(256):
-            vectors = seen.place(matcher, chosen)
+        for chosen in examples.train[torch.randperm(len(examples.train))].split(256):
+            vectors = photo_vectors(matcher, output, chosen)
             near = vectors @ views[chosen].T / 0.1
             contrast = nn.functional.cross_entropy(near, torch.softmax(views[chosen] @ views[chosen].T / 0.1, 1))
-            step((1 - (vectors * views[chosen]).sum(1)).mean() + 0.1 * contrast, optimizer)
+            optimizer_step((1 - (vectors * views[chosen]).sum(1)).mean() + 0.1 * contrast, optimizer)
             schedule.step()
         if epoch % 5 == 4:
             matcher.eval()
             with torch.inference_mode():
-                vectors = seen.place(matcher, lessons.dev)
-            near = (vectors @ views[lessons.dev].T).cpu()
+                vectors = photo_vectors(matcher, output, examples.dev)
+            near = (vectors @ views[examples.dev].T).cpu()
             log.write(
-                "photos", epoch + 1, {"view cosine": near.diag().mean().item(), "view recall@10": recall(near, 10)}
+                "photos",
+                epoch + 1,
+                {"view cosine": near.diag().mean().item(), "view recall@10": own_view_recall(near, 10)},
             )
 
 
 # Photos and lyrics together
 
 
-def match(network: Network, lessons: Lessons, config: Config, log: Log) -> None:
+def train_jointly(network: Network, examples: MatcherExamples, config: MatcherConfig, log: TrainingLog) -> None:
     """For each photo the relevance over a batch of songs towards the teacher's, and for each song over the photos.
 
     The lyric encoder goes on learning, its l0 held to what it was distilled to.
     """
-    matcher, seen, views = network.matcher, lessons.seen, lessons.views
-    others = [song for song in lessons.others if len(song.lyric.lines) <= config.longest]
-    songs = [*lessons.described, *others]
+    matcher, output, views = network.matcher, examples.output, examples.views
+    others = [song for song in examples.others if len(song.lyric.lines) <= config.longest]
+    songs = [*examples.described, *others]
     with torch.no_grad():
-        reference = views[lessons.train[torch.randperm(len(lessons.train))[:1024]]]
-        means, deviations = relevance_scale(reference, songs)
-        center_photos(matcher, lessons)
+        reference = views[examples.train[torch.randperm(len(examples.train))[:1024]]]
+        means, deviations = teacher_relevance_scale(reference, songs)
+        center_photos(matcher, examples)
     matcher.attention.begin(network.lyrics.line_weight)
-    log.write("match", 0, development_figures(network, seen.logits, seen.features, lessons.check))
+    log.write("match", 0, development_figures(network, output, examples.development))
 
     rates = {"photo": config.photo_rate}
     groups: list[dict[str, Any]] = [
@@ -379,73 +392,79 @@ def match(network: Network, lessons: Lessons, config: Config, log: Log) -> None:
         network.tagger.eval()
         places = torch.cat(
             [
-                torch.randperm(len(lessons.described))[: config.described_at_once],
-                len(lessons.described) + torch.randperm(len(others))[: config.others_at_once],
+                torch.randperm(len(examples.described))[: config.described_at_once],
+                len(examples.described) + torch.randperm(len(others))[: config.others_at_once],
             ]
         )
         batch = [songs[i] for i in places.tolist()]
-        chosen = lessons.train[torch.randint(len(lessons.train), (config.photos_at_once,))]
+        chosen = examples.train[torch.randint(len(examples.train), (config.photos_at_once,))]
         told = torch.stack(
             [song.views[torch.randint(len(song.views), ())] for song in batch[: config.described_at_once]]
         )
-        target = (relevance(torch.cat([views[chosen], told]), batch) - means[places]) / deviations[places]
+        target = (teacher_relevance(torch.cat([views[chosen], told]), batch) - means[places]) / deviations[places]
         target = target / config.teacher_temperature
 
-        photos = seen.place(matcher, chosen)
+        photos = photo_vectors(matcher, output, chosen)
         noise = torch.randn_like(told) * config.caption_noise / config.dim**0.5
         looks = torch.cat([photos, nn.functional.normalize(told + noise, dim=1)])
         encoded = network.lyrics([song.lyric for song in batch])
         states, mask = pad(encoded.states.split(encoded.lines))
         scores = without_means(matcher(looks, states, mask))
         first = without_means(matcher.query(looks) @ encoded.pooled.T)
-        loss = listwise(scores, target) + 0.5 * listwise(scores.T, target.T) + 0.5 * listwise(first, target)
+        loss = (
+            listwise_loss(scores, target) + 0.5 * listwise_loss(scores.T, target.T) + 0.5 * listwise_loss(first, target)
+        )
         loss = loss + (1 - (photos * views[chosen]).sum(1)).mean()
-        loss = loss + _from_wholes(encoded.pooled, batch)
-        step(loss, optimizer, limit=1.0)
+        loss = loss + _song_distance(encoded.pooled, batch)
+        optimizer_step(loss, optimizer, limit=1.0)
         schedule.step()
         if at % 100 == 0 or at == config.match_steps:
-            figures = development_figures(network, seen.logits, seen.features, lessons.check)
+            figures = development_figures(network, output, examples.development)
             log.write("match", at, {"loss": loss.item(), **figures})
-    center_photos(matcher, lessons)
+    center_photos(matcher, examples)
 
 
 @torch.no_grad()
-def center_photos(matcher: Matcher, lessons: Lessons) -> None:
+def center_photos(matcher: Matcher, examples: MatcherExamples) -> None:
     matcher.eval()
-    matcher.photo_mean.copy_(lessons.seen.place(matcher, lessons.train).mean(0))
+    matcher.photo_mean.copy_(photo_vectors(matcher, examples.output, examples.train).mean(0))
 
 
-def listwise(scores: Tensor, target: Tensor) -> Tensor:
+def listwise_loss(scores: Tensor, target: Tensor) -> Tensor:
     return nn.functional.cross_entropy(scores, target.softmax(1))
 
 
-def architecture(config: Config) -> dict[str, Any]:
+def architecture(config: MatcherConfig) -> dict[str, Any]:
     names = ("backbone", "dim", "hidden", "buckets", "sharpness", "cell", "attention")
     return {name: getattr(config, name) for name in names}
 
 
-def finish(network: Network, tags: Sequence[TagSpec], lessons: Lessons, config: Config, log: Log) -> dict[str, Any]:
+def complete_release(
+    network: Network, tags: Sequence[TagSpec], examples: MatcherExamples, config: MatcherConfig, log: TrainingLog
+) -> dict[str, Any]:
     """What is fitted when all is trained: reference photos, calibrated tags, confidence. Returns the card."""
+    output = examples.output
     network.eval().requires_grad_(False)
     torch.manual_seed(config.seed)
-    order = torch.randperm(len(lessons.train)).repeat(config.references // len(lessons.train) + 1)
-    chosen = lessons.train[order[: config.references]]
-    network.reference.copy_(lessons.seen.place(network.matcher, chosen))
-    logits = lessons.seen.logits[lessons.dev].cpu().numpy()
-    shown, rated = lessons.shown.numpy(), lessons.rated.numpy()
+    order = torch.randperm(len(examples.train)).repeat(config.references // len(examples.train) + 1)
+    chosen = examples.train[order[: config.references]]
+    network.reference.copy_(photo_vectors(network.matcher, output, chosen))
+    logits = output.logits[examples.dev].cpu().numpy()
+    shown, rated = examples.shown.numpy(), examples.rated.numpy()
     slope, shift, calibrated = fit_calibration(logits, shown, rated)
     network.calibration.copy_(torch.from_numpy(np.stack([slope, shift])))
     log.write("calibration", 0, cross_fitted_error(logits, shown, rated, config.seed))
-    made = card(config, tags, calibrated.tolist(), log)
+    made = release_card(config, tags, calibrated.tolist(), log)
     model = Image2Song(network=network, card=made, sha256="", device=str(network.reference.device))
-    features = lessons.seen.features
-    fit_content(model, features[lessons.train[::5]], features[lessons.dev], config.seed)
-    note_songs(network, [song.lyric for song in lessons.described])
-    made["confidence"] = fit_confidence(model, lessons.seen.logits, features, lessons.check, config.seed)
+    fit_content(model, output.features[examples.train[::5]], output.features[examples.dev], config.seed)
+    set_song_statistics(network, [song.lyric for song in examples.described])
+    made["confidence"] = fit_confidence(model, output, examples.development, config.seed)
     return made
 
 
-def card(config: Config, tags: Sequence[TagSpec], calibrated: Sequence[bool], log: Log) -> dict[str, Any]:
+def release_card(
+    config: MatcherConfig, tags: Sequence[TagSpec], calibrated: Sequence[bool], log: TrainingLog
+) -> dict[str, Any]:
     square = starting_input(config.backbone)
     return {
         "name": config.name,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 
-def join(device: str) -> torch.device:
+def join_process_group(device: str) -> torch.device:
     """The device of this process. Started by torchrun, it joins the others, each with a device of its own."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -32,18 +32,18 @@ def rank() -> int:
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
-def processes() -> int:
+def world_size() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
-def share(count: int) -> list[int]:
+def rank_indices(count: int) -> list[int]:
     """The places, of so many, that this process takes: as many as each other one, so that some may be taken twice."""
-    each = -(-count // processes())
-    return [(rank() + processes() * at) % count for at in range(each)]
+    each = -(-count // world_size())
+    return [(rank() + world_size() * at) % count for at in range(each)]
 
 
 @contextmanager
-def first_alone() -> Iterator[None]:
+def rank_zero_first() -> Iterator[None]:
     """The first process goes through before the others do: what it writes to a cache, they read."""
     if distributed.is_initialized() and rank() > 0:
         distributed.barrier()
@@ -52,14 +52,14 @@ def first_alone() -> Iterator[None]:
         distributed.barrier()
 
 
-def same_everywhere(module: nn.Module) -> None:
+def broadcast_weights(module: nn.Module) -> None:
     """All processes go on with the weights of the first."""
     if distributed.is_initialized():
         for value in module.state_dict().values():
             distributed.broadcast(value, 0)
 
 
-def step(loss: Tensor, optimizer: torch.optim.Optimizer, limit: float = 5.0) -> None:
+def optimizer_step(loss: Tensor, optimizer: torch.optim.Optimizer, limit: float = 5.0) -> None:
     """One step down the loss, averaged over the processes; gradients longer than ``limit`` are cut."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     optimizer.zero_grad()
@@ -69,12 +69,12 @@ def step(loss: Tensor, optimizer: torch.optim.Optimizer, limit: float = 5.0) -> 
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             distributed.all_reduce(parameter.grad)
-            parameter.grad /= processes()
+            parameter.grad /= world_size()
     nn.utils.clip_grad_norm_(parameters, limit)
     optimizer.step()
 
 
-def half(device: torch.device) -> torch.autocast:
+def autocast(device: torch.device) -> torch.autocast:
     """bfloat16 where it is faster: on CUDA, and on processors that multiply it."""
     faster = device.type == "cuda" or any(
         torch.cpu.get_capabilities().get(f"{unit}_bf16") for unit in ("avx512", "amx")
@@ -82,14 +82,14 @@ def half(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=faster)
 
 
-def keep(state: dict[str, Any], path: Path) -> None:
+def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     """A checkpoint, whole or not at all."""
     fresh = path.with_suffix(".part")
     torch.save(state, fresh)
     fresh.replace(path)
 
 
-class Log:
+class TrainingLog:
     """Figures by step as rows of a CSV (phase, step, name, value), and their curves as a PNG beside it."""
 
     def __init__(self, path: Path) -> None:

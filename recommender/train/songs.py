@@ -25,7 +25,7 @@ CAPTION_SPREAD = 0.1  # of the cosines by which a line picks among the captions
 
 
 @dataclass
-class Song:
+class TrainingSong:
     """A lyric with the teacher's target for each line (m, D), and what it is about (s, D): its stanzas, or the
     photos that go with it."""
 
@@ -35,11 +35,11 @@ class Song:
     themes: tuple[str, ...] = ()
     side_themes: tuple[str, ...] = ()
 
-    def to(self, device: torch.device) -> Song:
+    def to(self, device: torch.device) -> TrainingSong:
         return replace(self, line_targets=self.line_targets.to(device), views=self.views.to(device))
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def read_song_rows(path: Path) -> list[dict[str, Any]]:
     """The JSON objects of a file that have a word in their lyrics."""
     return [row for _, row in json_rows(path) if read_lyric(row["lyrics"]).lines]
 
@@ -53,7 +53,9 @@ def stanzas_of(lyrics: str) -> list[str]:
     return found
 
 
-def read_songs(rows: Sequence[dict[str, Any]], space: Space, cache: Path, evoked: float = 0.0) -> list[Song]:
+def songs_with_targets(
+    rows: Sequence[dict[str, Any]], space: Space, cache: Path, evoked: float = 0.0
+) -> list[TrainingSong]:
     """The teacher on every line and stanza (a line is meant as it stands in its stanza), and on the captions.
 
     ``evoked``: how much of the captions, by how near each is to the line, goes into the line's target.
@@ -61,9 +63,9 @@ def read_songs(rows: Sequence[dict[str, Any]], space: Space, cache: Path, evoked
     stanzas = [stanzas_of(row["lyrics"]) for row in rows]
     lines = [[line for stanza in song for line in stanza.split("\n")] for song in stanzas]
     captions = [list(row.get("captions", ())) for row in rows]
-    stanza_views = _views(stanzas, space, space.lyrics, cache)
-    line_views = _views(lines, space, space.lyrics, cache)
-    caption_views = _views(captions, space, space.captions, cache)
+    stanza_views = _teacher_vectors(stanzas, space, space.lyrics, cache)
+    line_views = _teacher_vectors(lines, space, space.lyrics, cache)
+    caption_views = _teacher_vectors(captions, space, space.captions, cache)
     found = []
     for row, song, own_stanzas, own_lines, own_captions in zip(
         rows, stanzas, stanza_views, line_views, caption_views, strict=True
@@ -74,7 +76,7 @@ def read_songs(rows: Sequence[dict[str, Any]], space: Space, cache: Path, evoked
             shares = (meant @ own_captions.T / CAPTION_SPREAD).softmax(1)  # (m, s)
             meant = nn.functional.normalize((1 - evoked) * meant + evoked * shares @ own_captions, dim=1)
         found.append(
-            Song(
+            TrainingSong(
                 read_lyric("\n".join(song)),
                 meant,
                 own_captions if len(own_captions) else own_stanzas,
@@ -85,14 +87,14 @@ def read_songs(rows: Sequence[dict[str, Any]], space: Space, cache: Path, evoked
     return found
 
 
-def _views(texts: Sequence[Sequence[str]], space: Space, mean: Tensor, cache: Path) -> list[Tensor]:
+def _teacher_vectors(texts: Sequence[Sequence[str]], space: Space, mean: Tensor, cache: Path) -> list[Tensor]:
     """The teacher's vectors of each song's texts, (s, D)."""
     flat = [text for part in texts for text in part]
     vectors = space.cut(embed(flat, cache), mean) if flat else torch.zeros(0, space.basis.shape[1])
     return list(vectors.split([len(part) for part in texts]))
 
 
-def relevance(photos: Tensor, songs: Sequence[Song]) -> Tensor:
+def teacher_relevance(photos: Tensor, songs: Sequence[TrainingSong]) -> Tensor:
     """What the teacher thinks of (B, D) photos and N songs: the mean of the best two cosines, (B, N)."""
     padded, mask = pad([song.views for song in songs])
     near = torch.einsum("bd,nsd->bns", photos, padded).masked_fill(~mask[None], -1.0)
@@ -101,9 +103,9 @@ def relevance(photos: Tensor, songs: Sequence[Song]) -> Tensor:
     return torch.where(alone[None], best[:, :, 0], best.mean(2))
 
 
-def relevance_scale(photos: Tensor, songs: Sequence[Song], at_once: int = 128) -> tuple[Tensor, Tensor]:
+def teacher_relevance_scale(photos: Tensor, songs: Sequence[TrainingSong], at_once: int = 128) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each song's relevance over the photos, (N,) each: cosines with lyrics and with captions
     lie apart, and some songs are near everything."""
-    parts = [relevance(photos, songs[start : start + at_once]) for start in range(0, len(songs), at_once)]
+    parts = [teacher_relevance(photos, songs[start : start + at_once]) for start in range(0, len(songs), at_once)]
     every = torch.cat(parts, 1)
     return every.mean(0), every.std(0).clamp(min=1e-3)

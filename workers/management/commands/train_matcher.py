@@ -21,7 +21,7 @@ from rich.table import Table
 
 from recommender.model import Image2Song
 from recommender.release import RELEASES, ReleaseError, save_release
-from recommender.train.from_choices import Config, Learned, card, learn
+from recommender.train.from_choices import ChoicesConfig, ChoicesResult, choices_card, train_and_compare
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease
 from socialsongs.selectors.releases import active_release
@@ -49,10 +49,13 @@ class Command(BaseCommand):
         parser.add_argument("--lists", type=int, default=LISTS, help=f"the newest so many at most (default {LISTS})")
         parser.add_argument("--min-choices", type=int, default=MIN_CHOICES, help=f"default {MIN_CHOICES}")
         parser.add_argument(
-            "--test-share", type=float, default=Config.test_share, help="share of the choices, the newest, to judge by"
+            "--test-share",
+            type=float,
+            default=ChoicesConfig.test_share,
+            help="share of the choices, the newest, to judge by",
         )
-        parser.add_argument("--epochs", type=int, default=Config.epochs)
-        parser.add_argument("--seed", type=int, default=Config.seed)
+        parser.add_argument("--epochs", type=int, default=ChoicesConfig.epochs)
+        parser.add_argument("--seed", type=int, default=ChoicesConfig.seed)
 
     def handle(
         self,
@@ -80,14 +83,14 @@ class Command(BaseCommand):
             model = model_of(release)
         except ReleaseError as error:
             raise CommandError(str(error)) from error
-        plan = Config(test_share, epochs, seed=seed)
+        plan = ChoicesConfig(test_share, epochs, seed=seed)
         learned = self._learn(model, found, export, min_choices, plan)
         self._print(learned)
         if not learned.better:
             self.stdout.write(f"Not better than {model.name}: {learned.why_not}. Nothing is written.")
             return
         try:
-            save_release(learned.network, made := card(model, learned, plan, name), folder)
+            save_release(learned.network, made := choices_card(model, learned, plan, name), folder)
         except OSError as error:
             raise CommandError(f"The release cannot be written to {folder}: {error}. Choose another --out.") from error
         if out is None:
@@ -99,13 +102,13 @@ class Command(BaseCommand):
             self.stdout.write(f"{name}: written to {folder}")
 
     def _learn(
-        self, model: Image2Song, lists: list[Shown], file: Path | None, min_choices: int, plan: Config
-    ) -> Learned:
+        self, model: Image2Song, lists: list[Shown], file: Path | None, min_choices: int, plan: ChoicesConfig
+    ) -> ChoicesResult:
         try:
             gathered = gather(model, lists)
             if gathered.unusable:
                 self.stdout.write(f"{gathered.unusable} lists are left out: photo or lyrics cannot be read any more")
-            choices = sum(shown.chosen is not None for shown in gathered.lessons.lists)
+            choices = sum(shown.chosen is not None for shown in gathered.examples.lists)
             _enough(choices, min_choices, "with photos and lyrics that can be read")
             if file is not None:
                 self.stdout.write(f"{file}: {write_pairs(gathered, file)} pairs")
@@ -113,9 +116,9 @@ class Command(BaseCommand):
             raise CommandError(f"The photos cannot be read: {error}. Try again when the storage works.") from error
         except OSError as error:
             raise CommandError(f"{error}. Choose another file for --export.") from error
-        return learn(model.network, gathered.lessons, plan)
+        return train_and_compare(model.network, gathered.examples, plan)
 
-    def _print(self, learned: Learned) -> None:
+    def _print(self, learned: ChoicesResult) -> None:
         table = Table(
             "",
             "R@1",
