@@ -179,9 +179,9 @@ def test_a_charset_of_no_text(site, token, charset):
 @pytest.mark.parametrize("charset", ["hex", "idna", "klingon"])
 def test_a_charset_of_no_text_for_pages(site, charset):
     headers = {"Content-Type": f"text/plain; charset={charset}"}
-    for path in ("/accounts/login/?next=/", "/?page=2", "/admin/login/?next=/"):
+    for path, status in {"/accounts/login/?next=/": 200, "/?page=2": 302, "/admin/login/?next=/": 200}.items():
         assert site.send("POST", path, b"x", headers)[0] == 415
-        assert site.send("GET", path, b"", headers)[0] in (200, 302)
+        assert site.send("GET", path, b"", headers)[0] == status
 
 
 def test_an_upload_that_breaks_off_stores_nothing(site, token, photo_bytes):
