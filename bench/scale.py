@@ -73,7 +73,7 @@ from recommender.train.teacher import sentence_vectors  # noqa: E402
 from socialsongs.conf import config  # noqa: E402
 from socialsongs.models import ModelRelease, Rule, SongEmbedding  # noqa: E402
 from socialsongs.selectors.nearest import nearest_songs, song_filters  # noqa: E402
-from workers.inference.loading import model_of  # noqa: E402
+from workers.inference.loading import LoadedRelease, load_registered  # noqa: E402
 from workers.suggesting import song_cache as states  # noqa: E402
 from workers.suggesting.query import SongQuery  # noqa: E402
 from workers.suggesting.suggest import suggest_songs  # noqa: E402
@@ -172,7 +172,7 @@ class Bench:
             for number, view in enumerate(self.views):
                 ask = SongQuery([view], {"limit": SHOWN, "market": "US", **parameters}, seed=str(number))
                 began = time.perf_counter()
-                found = suggest_songs(self.model, release, ask)
+                found = suggest_songs(LoadedRelease(release, self.model), ask)
                 took.append((time.perf_counter() - began) * 1000)
                 assert len(found.suggestions) == SHOWN, (parameters, len(found.suggestions))
             rounds.append(took)
@@ -191,7 +191,8 @@ class Bench:
             for photo, view in enumerate(self.views):
                 recalls.append(self.recall(release, allowed, photo, parameters))
                 best = np.sort(self.made.exact[photo, allowed])[-10:]
-                found = suggest_songs(self.model, release, SongQuery([view], {"limit": 10, **parameters})).suggestions
+                query = SongQuery([view], {"limit": 10, **parameters})
+                found = suggest_songs(LoadedRelease(release, self.model), query).suggestions
                 mine = np.array([self.made.exact[photo, one.song_id.int - 1] for one in found])
                 ratios.append(mine.mean() / best.mean())
                 overlaps.append((mine >= best[0] - 1e-4).mean())
@@ -342,7 +343,7 @@ def measure(given: argparse.Namespace, made: Made, views: Sequence[PhotoView], l
     call_command("migrate", verbosity=0)
     call_command("releases", "register", "starter", stdout=StringIO())
     whole = ModelRelease.objects.get()
-    model = model_of(whole)
+    model = load_registered(whole).model
     bench = Bench(model, views, made, given.arrival)
     few = ModelRelease.objects.create(name="few", sha256=whole.sha256)
     churned = ModelRelease.objects.create(name="churned", sha256=whole.sha256)

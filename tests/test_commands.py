@@ -17,10 +17,10 @@ from socialsongs.models import ModelRelease, Post, RecommendationRequest, Song, 
 from socialsongs.services.catalogue import save_song
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import limit
-from workers.inference.loading import model_of
+from workers.inference.loading import load_registered
 from workers.lanes.drain import Loop, is_limited
 from workers.lanes.reconcile import reconcile
-from workers.lanes.songs import do_songs
+from workers.lanes.songs import encode_songs
 
 from . import photos
 from .releases import card, network
@@ -203,9 +203,9 @@ def test_the_rate_holds_over_batches(folder, make_song):
         make_song(f"Song {number}")
     release = ModelRelease.objects.get()
     limit(release=release, songs_per_second=20)
-    model, loop = model_of(release), Loop()
+    loaded, loop = load_registered(release), Loop()
     release.refresh_from_db()
-    assert do_songs(model, release, limit=2) == 2
+    assert encode_songs(loaded, limit=2) == 2
     assert (loop._bulk(), is_limited()) == (False, True)
     time.sleep(0.11)
     assert (loop._bulk(), is_limited()) == (True, False)

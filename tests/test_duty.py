@@ -147,20 +147,20 @@ def test_a_failure_is_remembered_for_a_moment(folder, monkeypatch):
     monkeypatch.setattr(engine, "TRY_AGAIN_SECONDS", 60)
     row = ModelRelease.objects.create(name="nowhere", sha256="0" * 64)
     with pytest.raises(ReleaseError, match="no release 'nowhere'"):
-        engine.model_of(row)
+        engine.load_registered(row)
     monkeypatch.setattr(engine, "load_release", lambda *names, **options: pytest.fail("it was read again"))
     with pytest.raises(ReleaseError, match="no release 'nowhere'"):
-        engine.model_of(row)
+        engine.load_registered(row)
 
 
 def test_models_are_spared_the_garbage_collector_and_go_when_others_come(folder):
     gc.unfreeze()
     first, *others = [known(folder, f"model-{number}") for number in range(engine.KEPT + 1)]
-    model = weakref.ref(engine.model_of(first))
+    model = weakref.ref(engine.load_registered(first).model)
     assert gc.get_freeze_count() > 0
     for other in others:
         assert model() is not None
-        engine.model_of(other)
+        engine.load_registered(other)
     assert model() is None
 
 

@@ -8,9 +8,10 @@ from recommender.release import load_release, save_release
 from socialsongs.models import ModelRelease, PhotoAnalysis, Post, RecommendationRequest, State
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import activate, register
-from workers.inference.serving import Served, Serving
+from workers.inference.loading import LoadedRelease
+from workers.inference.serving import ServingReleases
 from workers.lanes.drain import Loop
-from workers.lanes.requests import do_requests
+from workers.lanes.requests import answer_requests
 
 from .releases import card, network
 
@@ -49,7 +50,7 @@ class Switching:
 
 
 def do_posts(model, release):
-    return Loop()._posts(Serving(Served(release, model)))
+    return Loop()._posts(ServingReleases(LoadedRelease(release, model)))
 
 
 def test_a_post_is_taken_anew_by_the_new_release(two, rows, alice, upload):
@@ -69,7 +70,7 @@ def test_a_request_is_not_answered_by_a_release_that_was_replaced(two, rows, ali
     do_posts(two["before"], rows["before"])
     asked = RecommendationRequest.objects.create(text="the sea")
     activate(release=rows["after"])
-    assert do_requests(Serving(Served(rows["before"], two["before"])), limit=8) == 1
+    assert answer_requests(ServingReleases(LoadedRelease(rows["before"], two["before"])), limit=8) == 1
     asked.refresh_from_db()
     assert (asked.state, asked.attempts) == (State.QUEUED, 0)
     assert ModelRelease.objects.get(name="before").state == ModelRelease.State.STAGED

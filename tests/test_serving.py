@@ -16,7 +16,8 @@ from socialsongs.selectors.releases import encoding_coverage
 from socialsongs.services.catalogue import save_song, set_status, sync_embeddings
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import NotPossible, activate, pause, retire, rollback, split, stage
-from workers.inference.serving import Served, Serving, serving
+from workers.inference.loading import LoadedRelease
+from workers.inference.serving import ServingReleases, load_serving
 from workers.lanes.drain import Loop
 
 from .releases import registered
@@ -48,16 +49,18 @@ def work_off():
 
 def test_a_share_of_the_people_always_gets_the_staged_one():
     old, new = (
-        Served(ModelRelease(pk=pk, name=name, share=share), None) for pk, name, share in [(1, "old", 0), (2, "new", 10)]
+        LoadedRelease(ModelRelease(pk=pk, name=name, share=share), None)
+        for pk, name, share in [(1, "old", 0), (2, "new", 10)]
     )
-    served = Serving(old, [new])
+    served = ServingReleases(old, [new])
     people = range(5000)
-    tried = {person for person in people if served.of(person) == new}
+    tried = {person for person in people if served.for_person(person) == new}
     assert 400 < len(tried) < 600
-    assert tried == {person for person in people if Serving(old, [new]).of(str(person)) == new}
-    assert served.of(None) == old  # nobody's
+    assert tried == {person for person in people if ServingReleases(old, [new]).for_person(str(person)) == new}
+    assert served.for_person(None) == old  # nobody's
     new.release.share = 20
-    assert tried < {person for person in people if served.of(person) == new}  # more people, the first ones among them
+    more = {person for person in people if served.for_person(person) == new}
+    assert tried < more  # more people, the first ones among them
 
 
 def test_each_post_is_answered_by_its_owners_release(two, django_user_model, upload):
@@ -66,7 +69,7 @@ def test_each_post_is_answered_by_its_owners_release(two, django_user_model, upl
     people = [django_user_model.objects.create_user(f"person{number}") for number in range(8)]
     posts = [create_post(owner=person, uploads=[upload()])[0] for person in people]
     work_off()
-    expected = {post.pk: serving().of(post.owner_id).release for post in posts}
+    expected = {post.pk: load_serving().for_person(post.owner_id).release for post in posts}
     assert set(expected.values()) == {old, new}
     for post in posts:
         post.refresh_from_db()
@@ -133,7 +136,7 @@ def test_a_staged_release_that_cannot_be_loaded_leaves_its_people_to_the_active_
     post, _ = create_post(owner=alice, uploads=[upload()])
     work_off()
     assert post.requests.get().release == old
-    assert "old answers in the place of new" in caplog.text
+    assert "Release old serves instead of new" in caplog.text
 
 
 # Filled means: with the lyrics as they are now

@@ -13,10 +13,11 @@ from socialsongs.services.catalogue import save_song, sync_embeddings
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import register
 from socialsongs.services.taste import offer_taste
-from workers.inference.serving import Served, Serving
+from workers.inference.loading import LoadedRelease
+from workers.inference.serving import ServingReleases
 from workers.lanes.drain import Loop
-from workers.lanes.requests import do_requests
-from workers.lanes.songs import do_songs
+from workers.lanes.requests import answer_requests
+from workers.lanes.songs import encode_songs
 from workers.suggesting.query import SongQuery
 from workers.suggesting.suggest import suggest_songs
 
@@ -67,7 +68,7 @@ def songs(plain, known, model):
 
 
 def read(model, release):
-    while do_songs(model, release, limit=64):
+    while encode_songs(LoadedRelease(release, model), limit=64):
         pass
 
 
@@ -91,7 +92,7 @@ def unsure(monkeypatch, model):
 def ask(model, known, view):
     def make(**parameters):
         other = {name: parameters.pop(name, default) for name, default in OTHER.items()}
-        return suggest_songs(model, known, SongQuery([view], parameters, **other))
+        return suggest_songs(LoadedRelease(known, model), SongQuery([view], parameters, **other))
 
     return make
 
@@ -365,12 +366,12 @@ def test_a_client_reads_whether_a_list_of_pins_is_sure(ranked, api_of, alice, up
     post, _ = create_post(owner=alice, uploads=[upload()])
     monkeypatch.setitem(model.card["confidence"], "threshold", 1e-9 if fits else 1.1)
     pin(*ranked[-2:])
-    loop, serving = Loop(), Serving(Served(known, model))
+    loop, serving = Loop(), ServingReleases(LoadedRelease(known, model))
     assert loop._posts(serving)
     loop.leave()
     api, url = api_of(alice), f"/api/v1/posts/{post.pk}"
     api.post(f"{url}/recommendations", {"limit": 2}, format="json", headers={"Prefer": "respond-async"})
-    assert do_requests(serving, limit=8) == 1
+    assert answer_requests(serving, limit=8) == 1
     asked = post.requests.get(is_default=False)
     for answer in (api.get(url).json(), api.get(f"{url}/recommendations/{asked.pk}").json()):
         assert answer["confident"] is fits
@@ -537,8 +538,9 @@ def test_a_request_knows_what_its_owner_hid(songs, ask, known, alice, bob, uploa
 def test_a_text_finds_songs_for_a_photo_that_shows_nothing(songs, model, known, monkeypatch):
     monkeypatch.setitem(model.card["confidence"], "threshold", 1e-9)
     blank = PhotoView([], model.network.reference[1].cpu().numpy())
-    assert not suggest_songs(model, known, SongQuery([blank], {"limit": 3})).confident
-    found = suggest_songs(model, known, SongQuery([model.steer(blank, "gulls over the tide")], {"limit": 3}))
+    loaded = LoadedRelease(known, model)
+    assert not suggest_songs(loaded, SongQuery([blank], {"limit": 3})).confident
+    found = suggest_songs(loaded, SongQuery([model.steer(blank, "gulls over the tide")], {"limit": 3}))
     assert {one.origin for one in found.suggestions} == {"match"}
 
 

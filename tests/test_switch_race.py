@@ -10,11 +10,11 @@ from django.db import connection, transaction
 from socialsongs.models import ModelRelease, Post, RecommendationRequest, State
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import activate, retire, split
-from workers.inference.serving import serving
+from workers.inference.serving import load_serving
 from workers.lanes import posts as photos
 from workers.lanes import requests
 from workers.lanes.drain import Loop
-from workers.lanes.requests import do_requests
+from workers.lanes.requests import answer_requests
 
 from .releases import registered
 
@@ -91,8 +91,8 @@ def test_a_switch_waits_for_an_answer_that_is_being_written(two, alice, upload, 
     old, new = two
     if change != "activate":
         split(release=new, share=99)
-    mine = serving()
-    served = mine.of(alice.pk).release
+    mine = load_serving()
+    served = mine.for_person(alice.pk).release
     assert served == (old if change == "activate" else new)
     post = a_post(alice, upload)
     if kind == "request":
@@ -107,18 +107,18 @@ def test_a_switch_waits_for_an_answer_that_is_being_written(two, alice, upload, 
     }[change]
     seen = []
     module = photos if kind == "post" else requests
-    write = module.answer
+    write = module.write_answers
 
     def answer(*given):  # the check is over, the commit is to come
         switch = Aside(does)
         seen.append((switch, switch.waits()))
         write(*given)
 
-    monkeypatch.setattr(module, "answer", answer)
+    monkeypatch.setattr(module, "write_answers", answer)
     if kind == "post":
         do_posts(mine)
     else:
-        assert do_requests(mine, limit=1) == 1
+        assert answer_requests(mine, limit=1) == 1
     ((switch, waited),) = seen
     switch.done()
     assert waited, "the switch was over before the answer was committed"
@@ -129,7 +129,7 @@ def test_a_switch_waits_for_an_answer_that_is_being_written(two, alice, upload, 
 @pytest.mark.parametrize("kind", ["post", "request"])
 def test_an_answer_waits_for_a_switch_that_is_going_on_and_is_made_anew(two, alice, upload, kind):
     _, new = two
-    mine = serving()
+    mine = load_serving()
     post = a_post(alice, upload)
     if kind == "request":
         do_posts(mine)
@@ -138,7 +138,7 @@ def test_an_answer_waits_for_a_switch_that_is_going_on_and_is_made_anew(two, ali
         asked = post.requests.get()
     with transaction.atomic():
         activate(release=new)
-        work = Aside(partial(do_posts, mine) if kind == "post" else partial(do_requests, mine, limit=1))
+        work = Aside(partial(do_posts, mine) if kind == "post" else partial(answer_requests, mine, limit=1))
         assert work.waits()
     work.done()
     asked.refresh_from_db()
@@ -146,15 +146,15 @@ def test_an_answer_waits_for_a_switch_that_is_going_on_and_is_made_anew(two, ali
     if kind == "post":
         post.refresh_from_db()
         assert (post.state, post.attempts) == (State.QUEUED, 0)
-        do_posts(serving())
+        do_posts(load_serving())
     else:
-        assert do_requests(serving(), limit=1) == 1
+        assert answer_requests(load_serving(), limit=1) == 1
     asked.refresh_from_db()
     assert (asked.state, asked.release) == (State.READY, new)
 
 
 def test_workers_do_not_wait_for_each_other(two, alice, upload):
-    mine = serving()
+    mine = load_serving()
     post = a_post(alice, upload)
     with transaction.atomic():
         photos.check_serving([mine.active.release])

@@ -8,7 +8,8 @@ from recommender.model import EncodedLyric, PhotoView
 from recommender.rank import TwoStage
 from recommender.release import load_release
 from socialsongs.models import ModelRelease, Song, SongEmbedding, State
-from workers.lanes.songs import do_songs
+from workers.inference.loading import LoadedRelease
+from workers.lanes.songs import encode_songs
 from workers.suggesting.query import SongQuery
 from workers.suggesting.suggest import suggest_songs
 
@@ -68,8 +69,9 @@ def test_the_workers_answer_is_the_ranking_in_memory(db, settings, candidates):
     call_command("import_songs", sample=True, verbosity=0)
     Song.objects.update(popularity=0)  # or the popular ones were offered for photos that nothing fits clearly
     call_command("releases", "register", verbosity=0)
-    release, model = ModelRelease.objects.get(), load_release()
-    while do_songs(model, release, limit=64):
+    model = load_release()
+    loaded = LoadedRelease(ModelRelease.objects.get(), model)
+    while encode_songs(loaded, limit=64):
         pass
     assert not SongEmbedding.objects.exclude(state=State.READY).exists()
     catalogue = list(Song.objects.order_by("pk"))
@@ -77,6 +79,6 @@ def test_the_workers_answer_is_the_ranking_in_memory(db, settings, candidates):
     for vector in model.network.reference[::40].cpu().numpy():
         view = PhotoView([], vector)
         places, scores = rank(view, candidates)
-        found = suggest_songs(model, release, SongQuery([view], {"limit": 10, "explicit": True})).suggestions
+        found = suggest_songs(loaded, SongQuery([view], {"limit": 10, "explicit": True})).suggestions
         assert [one.song_id for one in found] == [catalogue[place].pk for place in places[:10]]
         assert [one.score for one in found] == pytest.approx(scores[:10], abs=1e-3)

@@ -5,16 +5,17 @@ import pytest
 from socialsongs.models import PhotoAnalysis, PhotoSubject, RecommendationRequest, State
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import register
-from workers.inference.serving import Served, Serving
+from workers.inference.loading import LoadedRelease
+from workers.inference.serving import ServingReleases
 from workers.lanes.drain import Loop
-from workers.lanes.requests import do_requests
+from workers.lanes.requests import answer_requests
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def serving(model):
-    return Serving(Served(register(name=model.name, sha256=model.sha256, card={}), model))
+    return ServingReleases(LoadedRelease(register(name=model.name, sha256=model.sha256, card={}), model))
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_an_analysis_of_an_older_version_is_completed(serving, post):
     assert before.direction is not None
     PhotoAnalysis.objects.update(direction=None)
     RecommendationRequest.objects.create(post=post)
-    assert do_requests(serving, limit=1) == 1
+    assert answer_requests(serving, limit=1) == 1
     assert PhotoAnalysis.objects.get().direction == pytest.approx(before.direction, abs=1e-2)
 
 
@@ -39,7 +40,7 @@ def test_without_a_photo_there_is_an_answer_all_the_same(serving, post, alice, u
     asked = RecommendationRequest.objects.create(post=post)
     new, _ = create_post(owner=alice, uploads=[upload()])
     PhotoSubject.objects.all().delete()
-    assert do_requests(serving, limit=8) == 1
+    assert answer_requests(serving, limit=8) == 1
     asked.refresh_from_db()
     assert (asked.state, asked.reason) == (State.FAILED, "photo_missing")
     loop = Loop()

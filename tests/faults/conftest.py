@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
+from recommender.model import Image2Song
 from socialsongs.models import SongEmbedding, State
 from socialsongs.selectors.releases import active_release
 
@@ -26,9 +27,10 @@ def record(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 
 @pytest.fixture
-def catalogue(make_song: Callable[..., object], model: object, releases: Path, settings: object) -> Path:
+def catalogue(make_song: Callable[..., object], model: Image2Song, releases: Path, settings: object) -> Path:
     """Three songs that the active release has read; the folder of the release."""
-    from workers.lanes.songs import do_songs
+    from workers.inference.loading import LoadedRelease
+    from workers.lanes.songs import encode_songs
 
     settings.SOCIALSONGS = {**settings.SOCIALSONGS, "RELEASES_DIR": str(releases), "SUGGESTIONS": 3}
     call_command("releases", "register", verbosity=0)
@@ -36,7 +38,7 @@ def catalogue(make_song: Callable[..., object], model: object, releases: Path, s
         make_song(f"Song {number}")
     release = active_release()
     assert release is not None
-    do_songs(model, release, limit=64)
+    encode_songs(LoadedRelease(release, model), limit=64)
     assert SongEmbedding.objects.filter(state=State.READY).count() == 3
     return releases
 

@@ -106,9 +106,9 @@ def install_points() -> None:
 
     photos.holding = held
     after("claim", "after_claim", lambda claimed: bool(claimed.rows))
-    before("look", "after_decode")
-    before("rank", "after_look")
-    before("write", "after_rank")
+    before("analyse_photos", "after_decode")
+    before("suggest_for_posts", "after_look")
+    before("write_results", "after_rank")
     after("_write_together", "after_commit", lambda _: True)
 
 

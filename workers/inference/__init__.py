@@ -1,1 +1,1 @@
-"""The models that this process has loaded, which of them answers, and their forward passes."""
+"""The releases that this process has loaded, which of them serve, and the passes of their networks."""

@@ -1,4 +1,4 @@
-"""The model in this process: one for each release, checked against what the database knows of it."""
+"""Load registered releases into this process, and check their files against the database."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import time
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -17,24 +18,36 @@ from socialsongs.conf import config
 from socialsongs.models import EMBEDDING_DIM, ModelRelease
 
 from ..figures import FIGURES
-from .passes import FAILURES
+from .passes import MODEL_ERRORS
 
 logger = logging.getLogger(__name__)
 
-KEPT = 3  # models: the active release's, the one before, one that is staged
+KEPT = 3  # models: of the active release, of the one before, and of a staged one
 TRY_AGAIN_SECONDS = 4
 
+# When loading a release, by name and SHA-256, failed last (monotonic clock), and why.
 _failed: dict[tuple[str, str], tuple[float, str]] = {}
 
 
-def model_of(release: ModelRelease) -> Image2Song:
-    """The loaded model of a release. Raises ReleaseError when it cannot be loaded; the next seconds say so, too."""
+@dataclass(frozen=True)
+class LoadedRelease:
+    """A release and its model in the memory of this process."""
+
+    release: ModelRelease
+    model: Image2Song
+
+
+def load_registered(release: ModelRelease) -> LoadedRelease:
+    """Return the release with its model, which stays loaded.
+
+    Raises ReleaseError when it cannot be loaded, and again without a new try for TRY_AGAIN_SECONDS.
+    """
     key = release.name, release.sha256
     since, problem = _failed.get(key, (0.0, ""))
     if problem and time.monotonic() - since < TRY_AGAIN_SECONDS:
         raise ReleaseError(problem)
     try:
-        return _load(*key)
+        return LoadedRelease(release, _load(*key))
     except ReleaseError as error:
         _failed[key] = time.monotonic(), str(error)
         raise
@@ -48,7 +61,7 @@ def _load(name: str, sha256: str) -> Image2Song:
         if model.device.type == "cpu":
             leave_cores()
         model.warm_up(config().INTERACTIVE_BATCH)
-    except (OSError, *FAILURES) as error:  # not readable, no room on the device, a card that makes no sense
+    except (OSError, *MODEL_ERRORS) as error:  # unreadable files, too little device memory, a card with wrong values
         raise ReleaseError(f"Release {name!r} cannot be used: {error!r}") from error
     if model.sha256 != sha256:
         raise ReleaseError(
@@ -56,35 +69,36 @@ def _load(name: str, sha256: str) -> Image2Song:
             "Install the same release folder on all workers."
         )
     if model.dim != EMBEDDING_DIM:
-        raise ReleaseError(f"Release {name!r} has vectors of {model.dim} numbers, the database {EMBEDDING_DIM}.")
+        raise ReleaseError(
+            f"The vectors of release {name!r} have {model.dim} dimensions, the database needs {EMBEDDING_DIM}."
+        )
     if model.device.type == "cuda":
         FIGURES.device_memory = partial(torch.cuda.memory_reserved, model.device)
-    spare_collector()
+    freeze_garbage_collector()
     logger.info("Release %s is loaded on %s", name, device_name())
     return model
 
 
 def leave_cores() -> None:
-    """Half of the cores for decoding and for the database, unless OMP_NUM_THREADS says otherwise.
+    """Let torch use half of the cores, unless OMP_NUM_THREADS is set; decoding and the database get the others.
 
-    A pass over a batch of photos hardly gains by the second of two, and one over lyrics loses by waiting for it.
+    With two cores, a pass over a batch of photos gains little from the second one, and a pass over lyrics gets slower.
     """
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
 
 
-def spare_collector() -> None:
-    """What is in memory by now is there to stay: the garbage collector would stop all work for a quarter of a second
-    whenever it looked through it again."""
-    gc.unfreeze()  # a model that had to go since the last time
+def freeze_garbage_collector() -> None:
+    """Exclude all present objects from garbage collection: scanning a model stops all work for 0.25 s each time."""
+    gc.unfreeze()  # frees a model that the cache has dropped since the last call
     gc.collect()
     gc.freeze()
 
 
 def device_name() -> str:
-    """The device of this process, by a name that no other one has. Raises ReleaseError when it is not there."""
+    """Return a name of this process's device that no other device has. Raises ReleaseError when there is no device."""
     device = torch.device(find_device(config().DEVICE))
     if device.type != "cuda":
         return str(device)
-    about = torch.cuda.get_device_properties(device)
-    return f"cuda:{device.index or 0} {about.name} {about.uuid}"[:100]
+    properties = torch.cuda.get_device_properties(device)
+    return f"cuda:{device.index or 0} {properties.name} {properties.uuid}"[:100]

@@ -1,4 +1,4 @@
-"""Forward passes over batches, of which some items may fail or not fit into the device's memory."""
+"""Run a network over many items, some of which may fail or be too many for the memory of the device."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Work = Callable[[Sequence[Item]], Sequence[Result]]
 
-GOOD_PASSES = 200  # as large as they may be, before larger ones are tried again
-# What a library raises over what it is given, or over a device.
-FAILURES = (RuntimeError, ValueError, TypeError, LookupError, MemoryError)
+GOOD_PASSES = 200  # of the largest size, before larger ones are tried again
+# What torch, numpy and the model raise when the input or the device is at fault.
+MODEL_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, MemoryError)
 NO_MEMORY = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
 
 
 def as_failure(error: Exception) -> Exception:
-    """What went wrong with one item; OutOfMemory in the place of what the library calls it."""
+    """Return the error itself, or OutOfMemory when it says so in the way of the library or device."""
     if isinstance(error, Outage):
         return error
     # On a CPU torch raises a plain RuntimeError.
@@ -33,9 +33,9 @@ def as_failure(error: Exception) -> Exception:
 
 
 class Passes:
-    """Forward passes over many items. What fails is halved, down to the item that is to blame.
+    """Run passes over many items, and halve a pass that fails until the failing item is alone.
 
-    ``most``: how many fitted when the device last ran out of memory; after a while, more are tried again.
+    ``most``: the number of items in a pass, set when the device runs out of memory; doubled after GOOD_PASSES passes.
     """
 
     def __init__(self) -> None:
@@ -43,31 +43,31 @@ class Passes:
         self._good = 0
 
     def run(self, work: Work[Item, Result], items: Sequence[Item]) -> list[Result | Exception]:
-        """One result for each item; in the place of one that failed, why."""
-        found: list[Result | Exception] = []
+        """Return the result of each item, or its exception."""
+        results: list[Result | Exception] = []
         size = self.most or max(1, len(items))
         for start in range(0, len(items), size):
-            found += self._part(work, items[start : start + size])
-        return found
+            results += self._run_or_halve(work, items[start : start + size])
+        return results
 
-    def _part(self, work: Work[Item, Result], items: Sequence[Item]) -> list[Result | Exception]:
+    def _run_or_halve(self, work: Work[Item, Result], items: Sequence[Item]) -> list[Result | Exception]:
         try:
-            done: list[Result | Exception] = list(work(items))
-        except FAILURES as error:
+            results: list[Result | Exception] = list(work(items))
+        except MODEL_ERRORS as error:
             failure = as_failure(error)
         else:
             self._succeeded(len(items))
-            return done
-        # Outside of the handler, whose traceback would hold on to the tensors.
+            return results
+        # Outside the handler: its traceback keeps the tensors alive.
         if torch.cuda.is_available():
-            _look_after_gpu()
+            _check_gpu()
         if len(items) == 1:
             return [failure]
         middle = len(items) // 2
         if isinstance(failure, OutOfMemory):
             self.most, self._good = min(self.most or middle, middle), 0
-            logger.warning("The device ran out of memory over %d items; a pass holds %d for now", len(items), middle)
-        return self._part(work, items[:middle]) + self._part(work, items[middle:])
+            logger.warning("Out of memory with %d items in a pass; a pass takes %d for now", len(items), middle)
+        return self._run_or_halve(work, items[:middle]) + self._run_or_halve(work, items[middle:])
 
     def _succeeded(self, items: int) -> None:
         self._good += items == self.most
@@ -75,14 +75,14 @@ class Passes:
             self.most, self._good = 2 * self.most, 0
 
 
-def _look_after_gpu() -> None:
-    """Give back what is free. A GPU whose context is broken answers nothing until its process has gone."""
+def _check_gpu() -> None:
+    """Free cached memory. Ends the process when its CUDA context is broken: only a new process can use the GPU."""
     try:
         torch.cuda.synchronize()
         torch.cuda.empty_cache()
     except RuntimeError:
-        logger.critical("The GPU does not work any more in this process, which ends; the rows' leases run out")
+        logger.critical("The GPU fails in this process, which ends now; its rows are claimed again when the leases end")
         os._exit(1)
 
 
-LOOKS, READS = Passes(), Passes()
+PHOTO_PASSES, LYRIC_PASSES = Passes(), Passes()

@@ -1,4 +1,4 @@
-"""Which release answers for whom: the active one, but for the share of people that a staged one is tried on."""
+"""Which release serves whom: the active one, except for people in the share of a staged one."""
 
 from __future__ import annotations
 
@@ -8,38 +8,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recommender.model import Image2Song
 from recommender.release import ReleaseError
-from socialsongs.models import ModelRelease
 from socialsongs.selectors.releases import serving_releases
 
-from .loading import model_of
+from .loading import LoadedRelease, load_registered
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Served:
-    """A release that answers, and its model."""
+class ServingReleases:
+    """The active release, and the staged releases that serve a share of the people."""
 
-    release: ModelRelease
-    model: Image2Song
+    active: LoadedRelease
+    staged: Sequence[LoadedRelease] = ()
 
+    def for_person(self, person: Any) -> LoadedRelease:
+        """Return the release that serves a person, by their id; None, for a request without an owner: the active one.
 
-@dataclass(frozen=True)
-class Serving:
-    """``beside``: staged releases that are tried on a share of the people."""
-
-    active: Served
-    beside: Sequence[Served] = ()
-
-    def of(self, person: Any) -> Served:
-        """The same person gets the same release for as long as the shares stay; None, nobody's: the active one."""
+        The same person gets the same release for as long as the shares stay the same.
+        """
         if person is None:
             return self.active
-        for served in self.beside:
-            if _percentile(f"{served.release.name} {person}") < served.release.share:
-                return served
+        for loaded in self.staged:
+            if _percentile(f"{loaded.release.name} {person}") < loaded.release.share:
+                return loaded
         return self.active
 
 
@@ -47,16 +40,17 @@ def _percentile(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % 100
 
 
-def serving() -> Serving | None:
-    """None when no release is active. Raises ReleaseError when the active one cannot be loaded here."""
+def load_serving() -> ServingReleases | None:
+    """Load the serving releases; None when no release is active. Raises ReleaseError when the active one cannot be
+    loaded; the active one serves for a staged one that cannot."""
     releases = serving_releases()
     if not releases:
         return None
-    active = Served(releases[0], model_of(releases[0]))
-    beside = []
+    active = load_registered(releases[0])
+    staged = []
     for release in releases[1:]:
         try:
-            beside.append(Served(release, model_of(release)))
+            staged.append(load_registered(release))
         except ReleaseError as error:
-            logger.error("%s answers in the place of %s: %s", active.release.name, release.name, error)
-    return Serving(active, beside)
+            logger.error("Release %s serves instead of %s, which cannot be loaded: %s", releases[0], release, error)
+    return ServingReleases(active, staged)

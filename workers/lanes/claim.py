@@ -149,8 +149,8 @@ def hand_back(rows: Sequence[Claimable], token: uuid.UUID) -> None:
         _rows(rows, token).update(state=State.QUEUED, attempts=F("attempts") - 1, **FREE)
 
 
-def give_back(rows: Sequence[Claimable], token: uuid.UUID) -> None:
-    """After an error of the database: as if nothing had happened when it is away, else it was these rows' fault."""
+def return_after_database_error(rows: Sequence[Claimable], token: uuid.UUID) -> None:
+    """Put rows back when the database refused their work; hand them back when the database is away."""
     if connection.is_usable():
         for row in rows:
             put_back(row, token)

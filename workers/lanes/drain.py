@@ -1,7 +1,7 @@
-"""Work off what the rows hold, people first: a photo never waits for more than one small batch of the catalogue's.
+"""Drain the lanes, people first: a photo waits for at most one small batch of the bulk lane.
 
-While the device computes one batch of posts, the photos of the next are decoded, and the one before is ranked and
-written.
+While the device analyses one batch of posts, threads decode the photos of the next one, and suggest songs for the one
+before and write its results.
 """
 
 from __future__ import annotations
@@ -23,25 +23,26 @@ from socialsongs.models import ModelRelease, SongEmbedding
 from socialsongs.selectors.releases import live_releases, searchable
 
 from ..figures import FIGURES
-from ..inference.loading import model_of
-from ..inference.serving import Serving, serving
+from ..inference.loading import load_registered
+from ..inference.serving import ServingReleases, load_serving
 from .claim import claimable
-from .posts import PostBatch, conclude, give_up, look_at, take_posts
-from .requests import do_requests
-from .songs import do_songs
+from .posts import PostBatch, analyse_batch, answer_batch, claim_posts, hand_back_batch
+from .requests import answer_requests
+from .songs import encode_songs
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.05  # between looks at the interactive rows while a rate limit holds the bulk lane
+POLL_SECONDS = 0.05  # between checks of the interactive lane while a rate limit holds the bulk lane
 
 
 class Pace:
-    """How many rows of the bulk lane make up about BULK_MILLISECONDS, as measured."""
+    """The number of bulk rows that take about BULK_MILLISECONDS, as measured with each batch."""
 
     def __init__(self, rows: float) -> None:
         self.rows = rows  # a first guess
 
     def timed(self, work: Callable[..., int]) -> int:
+        """Run ``work(limit=...)``, which returns how many rows it claimed, and return that."""
         began = time.perf_counter()
         done = work(limit=min(config().BULK_BATCH, max(1, round(self.rows))))
         if done:
@@ -50,14 +51,14 @@ class Pace:
         return done
 
 
-# The first songs of an empty catalogue are enough to choose from for the posts that wait for them.
+# Small at first: in an empty catalogue, waiting posts can be answered as soon as the first songs are encoded.
 SONGS, REQUESTS = Pace(16), Pace(1)
 
 
 def drain(*, bulk: bool) -> bool:
-    """Until nothing is left, the budget is used up or the worker is asked to stop; True when work was left.
+    """Work until nothing is left, the budget is used up or the worker is asked to stop; return True when work is left.
 
-    Raises ReleaseError when this process cannot load the active release; nothing is taken then.
+    ``bulk``: also drain the bulk lane. Raises ReleaseError, without a claim, when the active release cannot be loaded.
     """
     loop = Loop()
     try:
@@ -67,29 +68,36 @@ def drain(*, bulk: bool) -> bool:
             with FIGURES.turn():
                 loop.leave()
     except (OperationalError, InterfaceError) as error:
-        logger.error("The database is away: %s. The reconciler asks again.", error)
+        logger.error("The database is away: %s. The reconciler will send a new wake-up.", error)
         connection.close()
         return False
 
 
 @cache
-def _behind() -> ThreadPoolExecutor:
-    """One thread, with a database connection of its own."""
+def _answering_thread() -> ThreadPoolExecutor:
+    """One thread, which keeps a database connection of its own."""
     return ThreadPoolExecutor(1, thread_name_prefix="behind")
 
 
-def _conclude_behind(batch: PostBatch) -> None:
-    close_old_connections()  # as Celery does it on the main thread
-    conclude(batch)
+def _answer_on_thread(batch: PostBatch) -> None:
+    close_old_connections()  # Celery does this for the main thread only
+    answer_batch(batch)
 
 
 class Loop:
+    """One drain.
+
+    ahead     the next batch of posts: claimed, its photos are being decoded
+    behind    the batch before: a thread suggests its songs and writes its results
+    """
+
     def __init__(self) -> None:
         self.deadline = time.monotonic() + config().TASK_BUDGET_SECONDS
         self.ahead: PostBatch | None = None
         self.behind: Future[None] | None = None
 
     def run(self, *, bulk: bool) -> bool:
+        """Drain; return True when work is left."""
         while not self._over():
             with FIGURES.turn():
                 done = self._interactive() or (bulk and self._bulk())
@@ -101,69 +109,71 @@ class Loop:
         return True
 
     def leave(self) -> None:
+        """Wait until the batch before is written, and hand back the next one. Raises what went wrong on the thread."""
         try:
             self._catch_up()
         finally:
             if self.ahead:
-                give_up(self.ahead)
+                hand_back_batch(self.ahead)
 
     def _over(self) -> bool:
-        asked = (worker_state.should_stop, worker_state.should_terminate)  # an exit code, which may be 0
-        return time.monotonic() > self.deadline or any(code is not None and code is not False for code in asked)
+        exit_codes = (worker_state.should_stop, worker_state.should_terminate)  # 0 is one, too
+        stopping = any(code is not None and code is not False for code in exit_codes)
+        return stopping or time.monotonic() > self.deadline
 
     def _interactive(self) -> bool:
-        """One batch of posts and one of requests; False when there was nothing."""
-        served = serving()
-        if served is None:
+        """Work on one batch of posts and one of requests; return False when there was nothing."""
+        releases = load_serving()
+        if releases is None:
             logger.warning("No release is active: posts wait. Register one with `manage.py releases register`.")
             return False
-        FIGURES.release = served.active.release.name
-        if not searchable(release=served.active.release):
-            return False  # the first songs are being read: the reconciler asks again
-        posts = self._posts(served)
-        return bool(do_requests(served, limit=config().INTERACTIVE_BATCH)) or posts
+        FIGURES.release = releases.active.release.name
+        if not searchable(release=releases.active.release):
+            return False  # until the first songs are encoded; then the reconciler sends a wake-up
+        posts = self._posts(releases)
+        return bool(answer_requests(releases, limit=config().INTERACTIVE_BATCH)) or posts
 
-    def _posts(self, served: Serving) -> bool:
+    def _posts(self, releases: ServingReleases) -> bool:
         batch, self.ahead = self.ahead, None
-        if batch and batch.serving != served:  # decoded for another
-            give_up(batch)
+        if batch and batch.releases != releases:  # its photos were decoded for other releases
+            hand_back_batch(batch)
             batch = None
-        batch = batch or take_posts(served)
+        batch = batch or claim_posts(releases)
         if batch is None:
             return False
         try:
-            if batch.claim.tried_before:  # what may kill the process takes no others along
+            if batch.claim.tried_before:  # this post may kill the process: it must take no other batch with it
                 self._catch_up()
             else:
-                self.ahead = take_posts(served, fresh=True)
-            look_at(batch)
+                self.ahead = claim_posts(releases, fresh=True)
+            analyse_batch(batch)
         except (OperationalError, InterfaceError):
-            give_up(batch)
+            hand_back_batch(batch)
             raise
         try:
             self._catch_up()
-        except BaseException:  # of the batch before
-            give_up(batch)
+        except BaseException:  # from the batch before
+            hand_back_batch(batch)
             raise
         if self.ahead:
-            self.behind = _behind().submit(_conclude_behind, batch)
+            self.behind = _answering_thread().submit(_answer_on_thread, batch)
         else:
-            conclude(batch)
+            answer_batch(batch)
         return True
 
     def _catch_up(self) -> None:
-        """Until the batch before is written. Raises what went wrong with it."""
+        """Wait until the batch before is written. Raises what went wrong with it."""
         behind, self.behind = self.behind, None
         if behind:
             behind.result()
 
     def _bulk(self) -> bool:
-        """One batch: the active release's songs, then requests that nobody waits for, then staged releases' songs."""
-        served = serving()
-        active = served.active.release if served else None
+        """Work on one batch: songs of the active release, else requests of the bulk lane, else songs of staged ones."""
+        releases = load_serving()
+        active = releases.active.release if releases else None
         if active and self._songs(active):
             return True
-        if served and REQUESTS.timed(partial(do_requests, served, bulk=True)):
+        if releases and REQUESTS.timed(partial(answer_requests, releases, bulk=True)):
             return True
         return any(self._songs(release) for release in live_releases() if release != active)
 
@@ -172,17 +182,17 @@ class Loop:
         if release.paused or limited:
             return False
         try:
-            model = model_of(release)
+            loaded = load_registered(release)
         except ReleaseError as error:
             if release.state == ModelRelease.State.ACTIVE:
                 raise
-            logger.error("No songs are read for %s: %s", release.name, error)
+            logger.error("No songs are encoded for release %s: %s", release.name, error)
             return False
-        return bool(SONGS.timed(partial(do_songs, model, release)))
+        return bool(SONGS.timed(partial(encode_songs, loaded)))
 
 
 def is_limited() -> bool:
-    """Do songs wait for nothing but their release's rate limit, and not for long?"""
+    """Return True when songs wait only for the rate limit of their release, and only for a short time."""
     soon = Now() + timedelta(seconds=config().RECONCILE_SECONDS)
     releases = live_releases().filter(encode_after__gt=Now(), encode_after__lte=soon, paused=False)
     return claimable(SongEmbedding.objects.filter(release__in=releases)).exists()

@@ -1,4 +1,8 @@
-"""Posts to be looked at: claimed and decoded ahead, one forward pass for a batch, one transaction for its results."""
+"""Posts in the interactive lane: claim a batch, decode and analyse its photos, suggest songs, write the results.
+
+Each step works on the whole batch: photos are decoded ahead on threads, one pass analyses all of them, one transaction
+writes all results.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +25,10 @@ from socialsongs.selectors.releases import answering
 
 from ..failures import Outage, PermanentFailure, ReleaseChanged
 from ..figures import FIGURES, INTERACTIVE
-from ..inference.passes import FAILURES, LOOKS, as_failure
+from ..inference.loading import LoadedRelease
+from ..inference.passes import MODEL_ERRORS, PHOTO_PASSES, as_failure
 from ..inference.photo_loading import decode, failure_of
-from ..inference.serving import Served, Serving
+from ..inference.serving import ServingReleases
 from ..suggesting.query import SongQuery
 from ..suggesting.suggest import SuggestionList, save_suggestions, suggest_songs
 from .claim import (
@@ -31,12 +36,12 @@ from .claim import (
     claim,
     delay,
     finish,
-    give_back,
     hand_back,
     holding,
     in_halves,
     put_back,
     renew,
+    return_after_database_error,
     through_outage,
 )
 
@@ -44,185 +49,187 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Job:
-    """A post on its way: decoded photos, then what was seen in them, then songs; or the failure that stopped it."""
+class BatchItem:
+    """A post of a batch with the results of the steps so far, or the failure that ends its way."""
 
     post: Post
-    served: Served
+    serving: LoadedRelease
     subjects: list[PhotoSubject]
     decoding: list[Future[Tensor]]
     views: list[PhotoView] = field(default_factory=list)
     requests: list[RecommendationRequest] = field(default_factory=list)
-    found: SuggestionList | None = None
+    suggestions: SuggestionList | None = None
     failure: BaseException | None = None
 
 
 @dataclass(frozen=True)
 class PostBatch:
-    serving: Serving
+    releases: ServingReleases
     claim: Claim[Post]
-    jobs: list[Job]
+    items: list[BatchItem]
 
 
-def take_posts(serving: Serving, *, fresh: bool = False) -> PostBatch | None:
-    """Claim a batch of posts and begin to decode their photos on threads; ``fresh``: none that was tried before."""
+def claim_posts(releases: ServingReleases, *, fresh: bool = False) -> PostBatch | None:
+    """Claim a batch of posts and start to decode their photos on threads; ``fresh``: only posts without an attempt."""
     with FIGURES.stage("claim"):
         photos = Prefetch("photos", PostPhoto.objects.order_by("position").prefetch_related("subjects__photo"))
         claimed = claim(Post.objects.prefetch_related(photos), limit=config().INTERACTIVE_BATCH, fresh=fresh)
     if not claimed.rows:
         return None
-    jobs = []
+    items = []
     for post in claimed.rows:
         subjects = [subject for photo in post.photos.all() for subject in photo.subjects.all()]
-        served = serving.of(post.owner_id)
-        jobs.append(Job(post, served, subjects, [decode(served.model, subject) for subject in subjects]))
-    return PostBatch(serving, claimed, jobs)
+        serving = releases.for_person(post.owner_id)
+        items.append(BatchItem(post, serving, subjects, [decode(serving.model, subject) for subject in subjects]))
+    return PostBatch(releases, claimed, items)
 
 
-def look_at(batch: PostBatch) -> None:
-    """The device's part: what there is to see in the photos of a batch."""
-    FIGURES.batch(INTERACTIVE, len(batch.jobs))
+def analyse_batch(batch: PostBatch) -> None:
+    """Wait for the decoded photos and analyse them. This is the step that uses the device."""
+    FIGURES.batch(INTERACTIVE, len(batch.items))
     renew(batch.claim)  # it may have waited for the batch before
     with FIGURES.stage("decode"):
-        for job in batch.jobs:
-            _wait_for_photos(job)
+        for item in batch.items:
+            _wait_for_photos(item)
     with FIGURES.stage("look"):
-        look(batch)
+        analyse_photos(batch)
 
 
-def conclude(batch: PostBatch) -> None:
-    """The database's part: from what was seen to suggestions; every post ends in a state of its own."""
+def answer_batch(batch: PostBatch) -> None:
+    """Suggest songs and write the results; each post leaves its claim. This is the step that uses the database."""
     try:
         renew(batch.claim)
-        rank(batch)
+        suggest_for_posts(batch)
         with FIGURES.stage("write"):
-            write(batch)
+            write_results(batch)
     except (OperationalError, InterfaceError):
-        give_back(batch.claim.rows, batch.claim.token)
+        return_after_database_error(batch.claim.rows, batch.claim.token)
         raise
 
 
-def give_up(batch: PostBatch) -> None:
-    """Hand a batch back that nothing was done with."""
-    for job in batch.jobs:
-        for decoding in job.decoding:
+def hand_back_batch(batch: PostBatch) -> None:
+    """Stop decoding, and hand back a batch for which nothing was written."""
+    for item in batch.items:
+        for decoding in item.decoding:
             decoding.cancel()
     through_outage(partial(hand_back, batch.claim.rows, batch.claim.token))
 
 
-def _wait_for_photos(job: Job) -> None:
-    nothing = None if job.decoding else PermanentFailure("photo_missing")
-    job.failure = next(filter(None, map(failure_of, job.decoding)), nothing)
+def _wait_for_photos(item: BatchItem) -> None:
+    without_photos = None if item.decoding else PermanentFailure("photo_missing")
+    item.failure = next(filter(None, map(failure_of, item.decoding)), without_photos)
 
 
-def look(batch: PostBatch) -> None:
-    """One forward pass for all photos that could be decoded and are for the same release."""
-    good = [job for job in batch.jobs if job.failure is None]
-    for served in (batch.serving.active, *batch.serving.beside):
-        _look_together(served, [job for job in good if job.served == served])
+def analyse_photos(batch: PostBatch) -> None:
+    """Analyse the decoded photos, in one pass for each release that serves owners of this batch."""
+    decoded = [item for item in batch.items if item.failure is None]
+    for serving in (batch.releases.active, *batch.releases.staged):
+        _analyse_together(serving, [item for item in decoded if item.serving == serving])
 
 
-def _look_together(served: Served, jobs: Sequence[Job]) -> None:
-    seen = iter(LOOKS.run(served.model.look, [decoding.result() for job in jobs for decoding in job.decoding]))
-    for job in jobs:
-        for view in [next(seen) for _ in job.decoding]:
+def _analyse_together(serving: LoadedRelease, items: Sequence[BatchItem]) -> None:
+    photos = [decoding.result() for item in items for decoding in item.decoding]
+    results = iter(PHOTO_PASSES.run(serving.model.look, photos))
+    for item in items:
+        for view in [next(results) for _ in item.decoding]:
             if isinstance(view, Exception):
-                logger.error("Post %s could not be looked at", job.post.pk, exc_info=view)
-                job.failure = view
+                logger.error("Post %s could not be analysed", item.post.pk, exc_info=view)
+                item.failure = view
             else:
-                job.views.append(view)
+                item.views.append(view)
 
 
-def rank(batch: PostBatch) -> None:
-    """The default request of each post."""
-    by_post = {job.post.pk: job for job in batch.jobs}
+def suggest_for_posts(batch: PostBatch) -> None:
+    """Suggest songs for the default request of each post."""
+    by_post = {item.post.pk: item for item in batch.items}
     for request in RecommendationRequest.objects.filter(post__in=by_post, is_default=True).select_related("post"):
-        job = by_post[request.post_id]  # type: ignore[index]
-        job.requests.append(request)
-        if job.failure is None:
+        item = by_post[request.post_id]  # type: ignore[index]
+        item.requests.append(request)
+        if item.failure is None:
             try:
-                job.found = suggest_songs(job.served.model, job.served.release, SongQuery.of(request, job.views))
+                item.suggestions = suggest_songs(item.serving, SongQuery.of(request, item.views))
             except (OperationalError, InterfaceError):
                 raise
-            except (DatabaseError, *FAILURES) as error:
-                logger.exception("No songs could be found for post %s", job.post.pk)
-                job.failure = as_failure(error)
+            except (DatabaseError, *MODEL_ERRORS) as error:
+                logger.exception("No songs could be suggested for post %s", item.post.pk)
+                item.failure = as_failure(error)
 
 
-def write(batch: PostBatch) -> None:
-    """All that succeeded in one transaction, and what can never succeed in another; the rest waits for a later try."""
+def write_results(batch: PostBatch) -> None:
+    """Write all that succeeded in one transaction; then fail, hand back, delay or put back each of the other posts."""
     token = batch.claim.token
-    good = [job for job in batch.jobs if job.failure is None]
+    succeeded = [item for item in batch.items if item.failure is None]
     try:
-        for job, error in in_halves(partial(_write_together, token), good):
-            job.failure = error
+        for item, error in in_halves(partial(_write_together, token), succeeded):
+            item.failure = error
     except ReleaseChanged as changed:
-        logger.warning("%d posts are taken anew: %s", len(good), changed)
-        for job in good:  # those that are written already are no longer ours
-            job.failure = changed
-    for job in batch.jobs:
-        match job.failure:
+        logger.warning("%d posts are handed back: %s", len(succeeded), changed)
+        for item in succeeded:  # handing back does nothing to posts that are written: their claim has ended
+            item.failure = changed
+    for item in batch.items:
+        match item.failure:
             case None:
                 continue
             case PermanentFailure() as failure:
-                through_outage(partial(_write_failed, job, token, failure.reason))
+                through_outage(partial(_write_failed, item, token, failure.reason))
             case ReleaseChanged():
-                through_outage(partial(hand_back, [job.post], token))
+                through_outage(partial(hand_back, [item.post], token))
             case Outage() as failure:
-                logger.warning("Post %s waits: %s", job.post.pk, failure)
-                through_outage(partial(delay, job.post, token, reason=failure.reason))
+                logger.warning("Post %s is delayed: %s", item.post.pk, failure)
+                through_outage(partial(delay, item.post, token, reason=failure.reason))
             case failure:
-                logger.warning("Post %s is put back: %r", job.post.pk, failure)
-                through_outage(partial(put_back, job.post, token))
+                logger.warning("Post %s is put back: %r", item.post.pk, failure)
+                through_outage(partial(put_back, item.post, token))
 
 
-def _write_together(token: UUID, jobs: Sequence[Job]) -> None:
-    with holding([job.post for job in jobs], token) as held:
-        by_release = {job.served.release: job.served for job in jobs}
+def _write_together(token: UUID, items: Sequence[BatchItem]) -> None:
+    with holding([item.post for item in items], token) as held:
+        by_release = {item.serving.release: item.serving for item in items}
         check_serving(by_release)
-        for served in by_release.values():
-            ours = [job for job in jobs if job.post in held and job.served == served]
-            save_analyses(served, [pair for job in ours for pair in zip(job.subjects, job.views, strict=True)])
-            answer(served.release, {request: job.found for job in ours for request in job.requests if job.found})
+        for serving in by_release.values():
+            ours = [item for item in items if item.post in held and item.serving == serving]
+            save_analyses(serving, [pair for item in ours for pair in zip(item.subjects, item.views, strict=True)])
+            lists = {request: item.suggestions for item in ours for request in item.requests if item.suggestions}
+            write_answers(serving.release, lists)
         finish(held)
 
 
-def _write_failed(job: Job, token: UUID, reason: str) -> None:
-    with holding([job.post], token) as held:
+def _write_failed(item: BatchItem, token: UUID, reason: str) -> None:
+    with holding([item.post], token) as held:
         if held:
             finish(held, state=State.FAILED, reason=reason)
-            finish(job.requests, state=State.FAILED, reason=reason)
+            finish(item.requests, state=State.FAILED, reason=reason)
 
 
 def check_serving(releases: Collection[ModelRelease]) -> None:
-    """Inside the transaction that writes: until its end they go on answering. Raises ReleaseChanged."""
-    still = answering(releases=releases)
+    """Check that the releases serve, and keep them serving until the end of this transaction. Raises ReleaseChanged."""
+    serving = answering(releases=releases)
     for release in releases:
-        if release.pk not in still:
-            raise ReleaseChanged(f"{release.name} no longer answers")
+        if release.pk not in serving:
+            raise ReleaseChanged(f"{release.name} no longer serves")
 
 
-def answer(release: ModelRelease, found: dict[RecommendationRequest, SuggestionList]) -> None:
-    """Suggestions and end of requests, inside a transaction."""
-    save_suggestions({request.pk: one for request, one in found.items()})
-    alike: dict[tuple[bool, str], list[RecommendationRequest]] = defaultdict(list)
-    for request, one in found.items():
-        alike[one.confident, one.notice].append(request)
-    for (confident, notice), requests in alike.items():
+def write_answers(release: ModelRelease, lists: dict[RecommendationRequest, SuggestionList]) -> None:
+    """Save the suggestions and finish the requests, inside a transaction."""
+    save_suggestions({request.pk: suggestions for request, suggestions in lists.items()})
+    by_outcome: dict[tuple[bool, str], list[RecommendationRequest]] = defaultdict(list)
+    for request, suggestions in lists.items():
+        by_outcome[suggestions.confident, suggestions.notice].append(request)
+    for (confident, notice), requests in by_outcome.items():
         finish(requests, release=release, confident=confident, notice=notice, shown_at=None)
 
 
-def save_analyses(served: Served, seen: Sequence[tuple[PhotoSubject, PhotoView]]) -> None:
+def save_analyses(serving: LoadedRelease, views: Sequence[tuple[PhotoSubject, PhotoView]]) -> None:
     PhotoAnalysis.objects.bulk_create(
         (
             PhotoAnalysis(
                 subject=subject,
-                release=served.release,
+                release=serving.release,
                 tags=[asdict(tag) for tag in view.tags],
                 embedding=view.embedding.tolist(),
-                direction=served.model.direction(view.embedding).tolist(),
+                direction=serving.model.direction(view.embedding).tolist(),
             )
-            for subject, view in seen
+            for subject, view in views
         ),
         update_conflicts=True,
         unique_fields=["subject", "release"],

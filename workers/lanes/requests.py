@@ -1,4 +1,4 @@
-"""Recommendation requests for photos that were looked at, and for texts: of people who wait, or of the bulk lane."""
+"""Recommendation requests for analysed photos, and for texts: interactive ones, and those of the bulk lane."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from socialsongs.selectors.posts import answerable_requests
 
 from ..failures import Outage, PermanentFailure, ReleaseChanged
 from ..figures import BULK, FIGURES, INTERACTIVE
-from ..inference.passes import FAILURES, LOOKS, as_failure
+from ..inference.loading import LoadedRelease
+from ..inference.passes import MODEL_ERRORS, PHOTO_PASSES, as_failure
 from ..inference.photo_loading import decode, failure_of
-from ..inference.serving import Served, Serving
+from ..inference.serving import ServingReleases
 from ..suggesting.query import SongQuery
 from ..suggesting.suggest import suggest_songs
-from .claim import claim, delay, finish, give_back, hand_back, holding, put_back
-from .posts import answer, check_serving, save_analyses
+from .claim import claim, delay, finish, hand_back, holding, put_back, return_after_database_error
+from .posts import check_serving, save_analyses, write_answers
 
 logger = logging.getLogger(__name__)
 
 
-def do_requests(serving: Serving, *, limit: int, bulk: bool = False) -> int:
-    """Claim requests and answer each in a transaction of its own; returns how many were claimed."""
+def answer_requests(releases: ServingReleases, *, limit: int, bulk: bool = False) -> int:
+    """Claim requests and answer each in a transaction of its own; return how many were claimed."""
     with FIGURES.stage("claim"):
         claimed = claim(answerable_requests(bulk=bulk).select_related("post"), limit=limit)
     if claimed.rows:
@@ -35,53 +36,52 @@ def do_requests(serving: Serving, *, limit: int, bulk: bool = False) -> int:
     for place, request in enumerate(claimed.rows):
         try:
             owner = request.post.owner_id if request.post else None
-            _do(serving.of(owner), request, claimed.token)
+            _answer(releases.for_person(owner), request, claimed.token)
         except (OperationalError, InterfaceError):
-            give_back(claimed.rows[place:], claimed.token)
+            return_after_database_error(claimed.rows[place:], claimed.token)
             raise
     return len(claimed.rows)
 
 
-def _do(served: Served, request: RecommendationRequest, token: UUID) -> None:
+def _answer(serving: LoadedRelease, request: RecommendationRequest, token: UUID) -> None:
     try:
-        views = stored_views(served, request)
-        found = suggest_songs(served.model, served.release, SongQuery.of(request, views))
+        suggestions = suggest_songs(serving, SongQuery.of(request, request_views(serving, request)))
         with holding([request], token) as held:
-            check_serving([served.release])
-            answer(served.release, dict.fromkeys(held, found))
+            check_serving([serving.release])
+            write_answers(serving.release, dict.fromkeys(held, suggestions))
     except ReleaseChanged as error:
-        logger.warning("Request %s is taken anew: %s", request.pk, error)
+        logger.warning("Request %s is handed back: %s", request.pk, error)
         hand_back([request], token)
     except PermanentFailure as error:
         with holding([request], token) as held:
             finish(held, state=State.FAILED, reason=error.reason)
     except (OperationalError, InterfaceError):
         raise
-    except (Outage, DatabaseError, ValidationError, *FAILURES) as error:
+    except (Outage, DatabaseError, ValidationError, *MODEL_ERRORS) as error:
         failure = as_failure(error)
         if isinstance(failure, Outage):
-            logger.warning("Request %s waits: %s", request.pk, failure)
+            logger.warning("Request %s is delayed: %s", request.pk, failure)
             delay(request, token, reason=failure.reason)
         else:
             logger.exception("Request %s is put back", request.pk)
             put_back(request, token)
 
 
-def stored_views(served: Served, request: RecommendationRequest) -> list[PhotoView]:
-    """What the model saw in the request's photos, in order, steered by its text, or the text alone.
+def request_views(serving: LoadedRelease, request: RecommendationRequest) -> list[PhotoView]:
+    """Return the views of the request's photos, in order and steered by its text; without photos, that of the text.
 
-    Looks now at photos it has not seen. Raises PermanentFailure or Outage.
+    Analyses photos that this release has not analysed yet. Raises PermanentFailure or Outage.
     """
-    views = _photo_views(served, request)
+    views = _photo_views(serving, request)
     if not request.text:
         return views
     try:
-        return [served.model.steer(view, request.text) for view in views] or [served.model.view_text(request.text)]
+        return [serving.model.steer(view, request.text) for view in views] or [serving.model.view_text(request.text)]
     except ValueError:
         raise PermanentFailure("text_empty") from None
 
 
-def _photo_views(served: Served, request: RecommendationRequest) -> list[PhotoView]:
+def _photo_views(serving: LoadedRelease, request: RecommendationRequest) -> list[PhotoView]:
     if not (request.post or request.subject_id):
         return []
     subjects = (
@@ -91,26 +91,26 @@ def _photo_views(served: Served, request: RecommendationRequest) -> list[PhotoVi
     )
     views = []
     for subject in subjects:
-        analysis = subject.analyses.filter(release=served.release).first()
+        analysis = subject.analyses.filter(release=serving.release).first()
         if analysis is None:
-            views.append(_look_now(served, subject))
+            views.append(_analyse_now(serving, subject))
             continue
         tags = [Tag(tag["name"], tag["kind"], tag["score"], tuple(tag["box"])) for tag in analysis.tags]
         view = PhotoView(tags, np.asarray(analysis.embedding, np.float32))
-        if analysis.direction is None:  # of an older version
-            save_analyses(served, [(subject, view)])
+        if analysis.direction is None:  # written by a version that did not store it
+            save_analyses(serving, [(subject, view)])
         views.append(view)
     if not views:
         raise PermanentFailure("photo_missing")
     return views
 
 
-def _look_now(served: Served, subject: PhotoSubject) -> PhotoView:
-    decoding = decode(served.model, subject)
+def _analyse_now(serving: LoadedRelease, subject: PhotoSubject) -> PhotoView:
+    decoding = decode(serving.model, subject)
     if failure := failure_of(decoding):
         raise failure
-    (view,) = LOOKS.run(served.model.look, [decoding.result()])
+    (view,) = PHOTO_PASSES.run(serving.model.look, [decoding.result()])
     if isinstance(view, Exception):
         raise view
-    save_analyses(served, [(subject, view)])
+    save_analyses(serving, [(subject, view)])
     return view

@@ -1,4 +1,4 @@
-"""Bulk work: lyrics to be read for the active release and for those that are staged."""
+"""Encode songs in the bulk lane, for the active release and for staged ones."""
 
 from __future__ import annotations
 
@@ -14,80 +14,93 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Coalesce, Greatest, Now
 from pgvector import HalfVector
 
-from recommender.model import EncodedLyric, Image2Song, Unreadable
+from recommender.model import EncodedLyric, Unreadable
 from socialsongs.models import ModelRelease, SongEmbedding
 
 from ..failures import Outage
 from ..figures import BULK, FIGURES
-from ..inference.passes import READS
-from .claim import Claim, claim, delay, finish, give_back, holding, in_halves, put_back, through_outage
+from ..inference.loading import LoadedRelease
+from ..inference.passes import LYRIC_PASSES
+from .claim import (
+    Claim,
+    claim,
+    delay,
+    finish,
+    holding,
+    in_halves,
+    put_back,
+    return_after_database_error,
+    through_outage,
+)
 
 logger = logging.getLogger(__name__)
 
-# One row of what was read. Django's bulk_update would write one CASE over all rows for each column.
+# Writes one encoded song. Django's bulk_update would write one CASE over all rows for each column.
 UPDATE = """
 UPDATE socialsongs_songembedding
 SET stage_one = %s, cell = %s, line_states = %s, line_offsets = %s, mean_score = %s
 WHERE id = %s
 """
-NOTHING: dict[str, Any] = {
+NOT_ENCODED: dict[str, Any] = {
     "stage_one": None, "cell": None, "line_states": None, "line_offsets": [], "mean_score": 0.0,
 }  # fmt: skip
 
 
-def do_songs(model: Image2Song, release: ModelRelease, *, limit: int) -> int:
-    """Claim a batch of songs of one release and encode them; returns how many were claimed."""
-    rows = SongEmbedding.objects.filter(release=release).select_related("song").defer("stage_one", "line_states")
+def encode_songs(loaded: LoadedRelease, *, limit: int) -> int:
+    """Claim and encode a batch of songs for one release; return how many rows were claimed."""
+    rows = SongEmbedding.objects.filter(release=loaded.release)
     with FIGURES.stage("claim"):
-        claimed = claim(rows, limit=limit)
+        claimed = claim(rows.select_related("song").defer("stage_one", "line_states"), limit=limit)
     if not claimed.rows:
         return 0
     FIGURES.batch(BULK, len(claimed.rows))
     try:
-        _slow_down(release, len(claimed.rows))
+        _apply_rate_limit(loaded.release, len(claimed.rows))
         with FIGURES.stage("read"):
-            read = READS.run(model.encode, [row.song.lyrics for row in claimed.rows])
+            results = LYRIC_PASSES.run(loaded.model.encode, [row.song.lyrics for row in claimed.rows])
         with FIGURES.stage("write"):
-            _write(claimed, read)
+            _write_results(claimed, results)
     except (OperationalError, InterfaceError):
-        give_back(claimed.rows, claimed.token)
+        return_after_database_error(claimed.rows, claimed.token)
         raise
     return len(claimed.rows)
 
 
-def _slow_down(release: ModelRelease, songs: int) -> None:
-    """At a limit of songs per second, the next batch may go when these songs' time is over."""
+def _apply_rate_limit(release: ModelRelease, songs: int) -> None:
+    """Where the release has a limit of songs per second, set the time before which no further batch may start."""
     if release.songs_per_second:
         begin = Greatest(Coalesce("encode_after", Now()), Now())
         end = begin + timedelta(seconds=songs / release.songs_per_second)
         ModelRelease.objects.filter(pk=release.pk).update(encode_after=end)
 
 
-def _write(claimed: Claim[SongEmbedding], read: Sequence[EncodedLyric | Unreadable | Exception]) -> None:
-    by_row = dict(zip(claimed.rows, read, strict=True))
-    done = [row for row, found in by_row.items() if not isinstance(found, Exception)]
-    refused = in_halves(partial(_write_together, claimed.token, by_row), done)
-    for row, failure in [*((row, found) for row, found in by_row.items() if isinstance(found, Exception)), *refused]:
+def _write_results(claimed: Claim[SongEmbedding], results: Sequence[EncodedLyric | Unreadable | Exception]) -> None:
+    """Write what was encoded or refused; delay or put back the rows that failed."""
+    by_row = dict(zip(claimed.rows, results, strict=True))
+    failed = [(row, result) for row, result in by_row.items() if isinstance(result, Exception)]
+    done = [row for row, result in by_row.items() if not isinstance(result, Exception)]
+    failed += in_halves(partial(_write_together, claimed.token, by_row), done)
+    for row, failure in failed:
         if isinstance(failure, Outage):
-            logger.warning("Song %s waits: %s", row.song_id, failure)
+            logger.warning("Song %s is delayed: %s", row.song_id, failure)
             through_outage(partial(delay, row, claimed.token, reason=failure.reason))
         else:
             logger.error("Song %s is put back", row.song_id, exc_info=failure)
             through_outage(partial(put_back, row, claimed.token))
 
 
-def _write_together(token: UUID, read: Mapping[SongEmbedding, object], rows: Sequence[SongEmbedding]) -> None:
-    """Ready either way: a song that cannot be encoded has been dealt with, too."""
+def _write_together(token: UUID, results: Mapping[SongEmbedding, object], rows: Sequence[SongEmbedding]) -> None:
+    """Write rows in one transaction. Each becomes ready, also those whose lyrics the model refuses, with the reason."""
     with holding(rows, token) as held, connection.cursor() as cursor:
         encoded, refused = [], defaultdict(list)
         for row in held:
-            match read[row]:
+            match results[row]:
                 case Unreadable(reason):
                     refused[reason].append(row)
-                case EncodedLyric(states, offsets, first, cell, mean):
-                    vector = HalfVector(first.tolist()).to_text()
-                    encoded.append((row, (vector, cell, states.tobytes(), offsets, mean, row.pk)))
+                case EncodedLyric(states, offsets, stage_one, cell, mean_score):
+                    vector = HalfVector(stage_one.tolist()).to_text()
+                    encoded.append((row, (vector, cell, states.tobytes(), offsets, mean_score, row.pk)))
         cursor.executemany(UPDATE, [values for _, values in encoded])
         finish([row for row, _ in encoded])
-        for reason, unread in refused.items():
-            finish(unread, reason=reason, **NOTHING)
+        for reason, same_reason in refused.items():
+            finish(same_reason, reason=reason, **NOT_ENCODED)

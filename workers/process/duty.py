@@ -15,7 +15,7 @@ from socialsongs.selectors.releases import active_release
 from socialsongs.selectors.workers import others_on
 
 from ..figures import FIGURES
-from ..inference.loading import device_name, model_of
+from ..inference.loading import device_name, load_registered
 from ..lanes.drain import drain
 from .presence import INFERENCE, Presence
 
@@ -58,7 +58,7 @@ class Duty:
                 logger.warning("No release is active: register one with `manage.py releases register`.")
             else:
                 with FIGURES.turn():
-                    model_of(release)
+                    load_registered(release)
                 FIGURES.release = release.name
         except ReleaseError as error:
             self.refuse(str(error))

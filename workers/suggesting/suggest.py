@@ -19,6 +19,7 @@ from socialsongs.selectors.posts import LONGEST_LINE
 from socialsongs.sung import key, words
 
 from ..figures import FIGURES
+from ..inference.loading import LoadedRelease
 from .applied_rules import AppliedRules
 from .candidates import Candidates, read_candidates
 from .query import SongQuery
@@ -37,8 +38,9 @@ class SuggestionList(NamedTuple):
     notice: str = ""
 
 
-def suggest_songs(model: Image2Song, release: ModelRelease, ask: SongQuery) -> SuggestionList:
+def suggest_songs(loaded: LoadedRelease, ask: SongQuery) -> SuggestionList:
     """Suggestions for one or more photos; several photos count by the mean of their relevances."""
+    model, release = loaded.model, loaded.release
     allowed, rules, together = ask.allowed, ask.rules, ask.together
     if rules.blocks_all:
         return SuggestionList([], False, "blocked")

@@ -21,11 +21,11 @@ from recommender.release import ReleaseError
 from socialsongs.conf import config
 from socialsongs.errors import DecodersUnavailable
 from socialsongs.intake import IntakeError, clean_photo
-from socialsongs.models import ModelRelease, SongEmbedding, State, Suggestion
+from socialsongs.models import SongEmbedding, State, Suggestion
 from socialsongs.reasons import notice_of
 from socialsongs.selectors.releases import active_release
-from workers.inference.loading import model_of
-from workers.lanes.songs import do_songs
+from workers.inference.loading import LoadedRelease, load_registered
+from workers.lanes.songs import encode_songs
 from workers.suggesting.query import SongQuery
 from workers.suggesting.suggest import SuggestionList, suggest_songs
 
@@ -43,10 +43,10 @@ class Command(BaseCommand):
         if release is None:
             raise CommandError("No model release is active. Run `manage.py releases register` first.")
         try:
-            model = model_of(release)
+            loaded = load_registered(release)
         except ReleaseError as error:
             raise CommandError(str(error)) from error
-        _encode_what_waits(release)
+        _encode_queued_songs(loaded)
         found: list[dict[str, Any]] = []
         unread = 0
         for path in photo:
@@ -57,8 +57,8 @@ class Command(BaseCommand):
                 self.stderr.write(f"{path}: {error}")
                 unread += 1
                 continue
-            view = model.analyse([load_photo(BytesIO(kept.jpeg))])[0]
-            answer = suggest_songs(model, release, SongQuery([view], {"limit": limit}))
+            view = loaded.model.analyse([load_photo(BytesIO(kept.jpeg))])[0]
+            answer = suggest_songs(loaded, SongQuery([view], {"limit": limit}))
             if json:
                 found.append(_as_json(path, view, answer))
             else:
@@ -69,11 +69,10 @@ class Command(BaseCommand):
             sys.exit(1)
 
 
-def _encode_what_waits(release: ModelRelease) -> None:
-    """Read the lyrics that no worker has read yet, so that the command works before any worker runs."""
-    model = model_of(release)
-    while SongEmbedding.objects.filter(release=release, state=State.QUEUED).exists():
-        if not do_songs(model, release, limit=config().BULK_BATCH):
+def _encode_queued_songs(loaded: LoadedRelease) -> None:
+    """Encode the songs that wait for a worker, so that the command works before any worker runs."""
+    while SongEmbedding.objects.filter(release=loaded.release, state=State.QUEUED).exists():
+        if not encode_songs(loaded, limit=config().BULK_BATCH):
             return
 
 

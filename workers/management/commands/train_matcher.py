@@ -28,7 +28,7 @@ from socialsongs.selectors.releases import active_release
 from socialsongs.selectors.shown_lists import Shown, shown_lists
 from socialsongs.services.releases import register
 from workers.failures import Outage
-from workers.inference.loading import model_of
+from workers.inference.loading import load_registered
 from workers.training_lists import gather, write_pairs
 
 LISTS = 20_000
@@ -80,7 +80,7 @@ class Command(BaseCommand):
         found = shown_lists(release=release, limit=lists, public_only=public_only)
         _enough(sum(shown.chosen is not None for shown in found), min_choices, f"of songs that {release} suggested")
         try:
-            model = model_of(release)
+            model = load_registered(release).model
         except ReleaseError as error:
             raise CommandError(str(error)) from error
         plan = ChoicesConfig(test_share, epochs, seed=seed)
