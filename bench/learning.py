@@ -49,8 +49,9 @@ sys.path.insert(0, str(ROOT))  # the checkout need not be installed
 
 from recommender.choose import artist_key, choose, directions, explore  # noqa: E402
 from recommender.evaluate.click_model import difference  # noqa: E402
+from recommender.evaluate.judged import TaggerOutput  # noqa: E402
 from recommender.lyrics import Encoded, read_lyric  # noqa: E402
-from recommender.model import Network  # noqa: E402
+from recommender.network import Network  # noqa: E402
 from recommender.release import load_release  # noqa: E402
 from recommender.train.from_choices import (  # noqa: E402
     ChoiceExamples,
@@ -61,7 +62,6 @@ from recommender.train.from_choices import (  # noqa: E402
     relevances,
     train_and_compare,
 )
-from recommender.train.from_pairs import PhotoInputs  # noqa: E402
 from socialsongs.conf import Config as Settings  # noqa: E402
 
 Array = NDArray[np.float64]
@@ -117,7 +117,7 @@ class People:
     def appeal(self, photos: Tensor) -> Array:
         """To everybody alike, (N, S)."""
         sides = np.tanh(3 * ((photos.numpy() - self.mean) @ self.of_photos.T) / self.photo_scale)
-        own = (self.start.matcher.query(photos) @ self.songs.read.pooled.T).double().numpy()
+        own = (self.start.stage_one(photos, self.songs.read.pooled)).double().numpy()
         return SHARED * standard(own, 1) + HIDDEN * standard(sides @ self.of_songs.T, 1)
 
     def choose(self, appeal: Array, shown: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
@@ -156,7 +156,7 @@ def some_photos(reference: Tensor, count: int, draw: torch.Generator) -> Tensor:
 def answer(network: Network, photos: Tensor, songs: Songs, exploration: float, seed: int) -> Answers:
     """As a worker answers: diverse lists, and in a share of them a random song at a random place."""
     rng = Random(seed)
-    seen = network.matcher.photo(torch.empty(len(photos), 0), photos).detach()
+    seen = network.embed_photos(torch.empty(len(photos), 0), photos).detach()
     scores = standard(relevances(network, seen, songs.read, range(len(songs.artists))), 1)
     near = np.argsort(-scores, axis=1, kind="stable")[:, :CANDIDATES]
     shown = np.empty((len(photos), PLACES), np.int64)
@@ -232,7 +232,7 @@ def go_on(
                 chosen=int(place) if place >= 0 else None,
             )
         )
-    inputs = PhotoInputs(torch.empty(len(learner.lists), 0), torch.cat(learner.photos))
+    inputs = TaggerOutput(torch.empty(len(learner.lists), 0), torch.cat(learner.photos))
     examples = ChoiceExamples(learner.lists, inputs, people.songs.read)
     return train_and_compare(
         learner.network,

@@ -153,8 +153,8 @@ def time_both(model: Image2Song, songs: Sequence[EncodedLyric], clock: Clock, ba
 
     def rank(pixels: Tensor) -> None:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=on_gpu):
-            seen = model.network.tagger(pixels)
-            vectors = model.network.matcher.photo(seen.logits.sigmoid(), seen.features)
+            tagged = model.network.tagger(pixels)
+            vectors = model.network.embed_photos(tagged.logits, tagged.features)
             model.network.matcher(vectors, states, mask)
         if on_gpu:
             torch.cuda.synchronize()

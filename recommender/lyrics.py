@@ -11,6 +11,7 @@ import unicodedata
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -93,6 +94,12 @@ class Encoded(NamedTuple):
     states: Tensor  # (sum of m, D) the line states g of all lyrics, one after the other
     lines: list[int]  # m of each lyric
     pooled: Tensor  # (N, D) l0, the lyric without a photo
+
+    def select(self, rows: Sequence[int]) -> Encoded:
+        """Return some of the lyrics, in the order of ``rows``."""
+        ends = list(accumulate(self.lines))
+        states = [self.states[ends[row] - self.lines[row] : ends[row]] for row in rows]
+        return Encoded(torch.cat(states), [self.lines[row] for row in rows], self.pooled[list(rows)])
 
 
 CELLS: dict[str, type[nn.LSTM] | type[nn.GRU] | None] = {"lstm": nn.LSTM, "gru": nn.GRU, "none": None}

@@ -16,15 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from .backbones import BACKBONES
 from .choose import directions
 from .english import foreign
 from .images import Preprocessing
-from .lyrics import Lyric, LyricEncoder, read_lyric
-from .matcher import Matcher
+from .lyrics import Lyric, read_lyric
+from .network import Network
 from .packing import PackedStates, join, pack, unpack
 from .space import SearchSpace
-from .tagger import Box, Tagger, region_box
+from .tagger import Box, region_box
 from .wishes import read_wishes
 
 Vector = NDArray[np.float32]
@@ -118,40 +117,6 @@ class Explanation:
     reasons: list[Reason] = field(default_factory=list)
 
 
-class Network(nn.Module):
-    """All weights of a release.
-
-    reference (R, D)      v of photos over which a song's mean is taken
-    calibration (2, T)    a tag's score is sigmoid(slope * logit + shift)
-    content               from the pooled feature: is there anything to see in the picture?
-    song_mean (D,), song_covariance (D, D)    of l0, for how far stage one's relevances of a photo lie apart
-    """
-
-    def __init__(self, *, tags: int, vocabulary: Sequence[str], references: int, architecture: dict[str, Any]) -> None:
-        super().__init__()
-        dim = architecture["dim"]
-        backbone = architecture["backbone"]
-        self.tagger = Tagger(tags, architecture["sharpness"], backbone)
-        self.lyrics = LyricEncoder(
-            vocabulary, architecture["buckets"], dim, architecture["hidden"], architecture["cell"]
-        )
-        self.matcher = Matcher(tags, BACKBONES[backbone], dim, architecture["attention"])
-        self.reference = nn.Buffer(torch.zeros(references, dim))
-        self.calibration = nn.Buffer(torch.stack([torch.ones(tags), torch.zeros(tags)]))
-        self.content = nn.Linear(BACKBONES[backbone], 1)
-        self.song_mean = nn.Buffer(torch.zeros(dim))
-        self.song_covariance = nn.Buffer(torch.eye(dim))
-        with torch.no_grad():
-            self.content.weight.zero_()
-            self.content.bias.fill_(1.0)  # until it is fitted, there is
-
-    def scores(self, logits: Tensor, features: Tensor) -> Tensor:
-        """Calibrated scores of the tags, (B, T); all 0 where there is nothing to see."""
-        slope, shift = self.calibration
-        found: Tensor = (slope * logits + shift).sigmoid() * (self.content(features) > 0)
-        return found
-
-
 def _reasons(tags: Sequence[Tag], agreement: Vector) -> list[Reason]:
     """The tags that agree most, weighted by how surely they were seen, without those that say little."""
     weighted = [float(share) * tag.score**0.5 for share, tag in zip(agreement, tags, strict=True)]
@@ -237,10 +202,10 @@ class Image2Song:
         pixels = pixels.to(self.device, memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=on_gpu):
             maps = self.network.tagger.backbone(pixels)
-        seen = self.network.tagger.read(maps.float()[: len(photos)])
-        vectors = self.network.matcher.photo(seen.logits.sigmoid(), seen.features)
-        scores = self.network.scores(seen.logits, seen.features)
-        regions = seen.regions.float().cpu().numpy()
+        tagged = self.network.tagger.read(maps.float()[: len(photos)])
+        vectors = self.network.embed_photos(tagged.logits, tagged.features)
+        scores = self.network.tag_scores(tagged.logits, tagged.features)
+        regions = tagged.regions.float().cpu().numpy()
         return [
             PhotoView(self._tags(scores[row].float().cpu().numpy(), regions[row]), vectors[row].float().cpu().numpy())
             for row in range(len(photos))
@@ -268,9 +233,8 @@ class Image2Song:
             by_song, cells = encoded.states.split(encoded.lines), self.space.cells(placed).tolist()
             for row, states, stage_one, cell in zip(rows, by_song, placed, cells, strict=True):
                 kept = pack(states.float().cpu().numpy())
-                precise = torch.from_numpy(unpack(kept)).to(self.device)[None]  # (1, m, D)
-                every = torch.ones(1, len(kept), dtype=torch.bool, device=self.device)
-                mean = round(float(self.network.matcher(self.network.reference, precise, every).mean()), 6)
+                precise = torch.from_numpy(unpack(kept)).to(self.device)  # (m, D)
+                mean = round(float(self.network.relevance(self.network.reference, precise, [len(kept)]).mean()), 6)
                 stored[row] = EncodedLyric(kept, read[row].offsets, stage_one, cell, mean)
         return [stored[row] for row in range(len(read))]
 
@@ -298,8 +262,8 @@ class Image2Song:
         photo = self._tensor(embedding)
         scores = np.zeros(len(songs), np.float32)
         for start in range(0, len(songs), SONGS_AT_ONCE):
-            _, lyric, lines = self._read(photo, songs[start : start + SONGS_AT_ONCE])
-            scores[start : start + len(lines)] = self.network.matcher.relate(photo[None], lyric[None])[0].cpu().numpy()
+            states, lines = self._states(songs[start : start + SONGS_AT_ONCE])
+            scores[start : start + len(lines)] = self.network.relevance(photo[None], states, lines)[0].cpu().numpy()
         return scores - np.array([song.mean_score for song in songs], np.float32)
 
     def confidence(self, view: PhotoView, relevance: ArrayLike) -> NDArray[np.float64]:
@@ -376,7 +340,8 @@ class Image2Song:
         """
         if not songs:
             return []
-        attention, lyric, lines = self._read(self._tensor(embedding), songs)
+        states, lines = self._states(songs)
+        attention, lyric = self.network.matcher.read(self._tensor(embedding), states, lines)
         known = [tag for tag in tags if tag.name in self.tag_rows]
         vectors = self.tag_directions[[self.tag_rows[tag.name] for tag in known]]  # (K, D)
         agreement = (lyric @ vectors.T).clamp(min=0).cpu().numpy()  # (N, K)
@@ -386,11 +351,10 @@ class Image2Song:
             for song, part, shares, allowed in zip(songs, attention.cpu().split(lines), agreement, every, strict=True)
         ]
 
-    def _read(self, photo: Tensor, songs: Sequence[EncodedLyric]) -> tuple[Tensor, Tensor, list[int]]:
-        """N songs by one photo (D,): ``Matcher.read``, and how many lines each song has."""
-        lines = [len(song.line_states) for song in songs]
-        states = torch.from_numpy(unpack(join([song.line_states for song in songs]))).to(self.device)
-        return *self.network.matcher.read(photo, states, lines), lines
+    def _states(self, songs: Sequence[EncodedLyric]) -> tuple[Tensor, list[int]]:
+        """Return the line states of all songs, one after the other, (sum of m, D), and each song's m."""
+        packed = [song.line_states for song in songs]
+        return torch.from_numpy(unpack(join(packed))).to(self.device), [len(states) for states in packed]
 
     def view_text(self, text: str) -> PhotoView:
         """A sentence in the place of a photo, wishes and refusals (``wishes.py``). ValueError without a word."""

@@ -15,7 +15,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from .model import Image2Song, Network
+from .model import Image2Song
+from .network import Network
 
 RELEASES = Path(__file__).parent / "releases"
 DEFAULT = "starter"

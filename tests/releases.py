@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from recommender.model import Network
+from recommender.network import Network
 from recommender.release import load_release, save_release
 
 if TYPE_CHECKING:

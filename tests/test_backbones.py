@@ -6,7 +6,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from recommender.backbones import SameConv2d, load_backbone, starting_input, whole_network
-from recommender.model import Network
+from recommender.network import Network
 from recommender.release import load_release, save_release
 
 from .releases import TAGS, WORDS, card

@@ -200,7 +200,8 @@ def test_the_tagger_is_measured_beside_a_frozen_head(folders, trained_tags, tmp_
 @pytest.fixture
 def trained_tags(tmp_path):
     """Random weights for the tags that captions are read for."""
-    from recommender.model import Image2Song, Network
+    from recommender.model import Image2Song
+    from recommender.network import Network
     from recommender.train.data import read_tags
 
     from .releases import card

@@ -208,6 +208,19 @@ def test_stored_states_give_nearly_the_relevance_of_full_ones(model, views, enco
     assert np.abs(np.subtract(stored, full)).max() < 0.01 * np.ptp(full)
 
 
+@torch.inference_mode()
+def test_the_network_gives_from_pixels_and_lyrics_what_a_release_ranks_by(model, views, encoded):
+    slope = Image.linear_gradient("L").convert("RGB")
+    pixels = torch.stack([model.preprocessing(photo) for photo in (slope, slope.rotate(90))])
+    relevance = model.network(pixels, [read_lyric(text) for text in LYRICS])
+    assert relevance.shape == (2, len(LYRICS))
+    means = [song.mean_score for song in encoded]
+    ranked = np.stack([model.relevance(view.embedding, encoded) for view in views[1:3]])
+    np.testing.assert_allclose(relevance.numpy() - means, ranked, rtol=0, atol=0.01 * np.ptp(ranked))
+    alone = model.network(pixels[:1], [read_lyric(text) for text in LYRICS])
+    torch.testing.assert_close(alone, relevance[:1], rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("attends", [True, False])
 @torch.inference_mode()
 def test_one_photo_needs_no_padding(model, views, encoded, attends, monkeypatch):

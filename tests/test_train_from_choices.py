@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from PIL import Image
 
 from recommender.evaluate.click_model import Estimate, Examination
+from recommender.evaluate.judged import TaggerOutput
 from recommender.lyrics import read_lyric
 from recommender.pairs import read_pairs
 from recommender.release import load_release, read_card, save_release
@@ -29,7 +30,6 @@ from recommender.train.from_choices import (
     split_lists,
     train_and_compare,
 )
-from recommender.train.from_pairs import PhotoInputs
 from socialsongs.models import Feedback, ModelRelease, Post, PostPhoto, Song, SongEmbedding, State, Suggestion
 from socialsongs.selectors.shown_lists import shown_lists
 from socialsongs.services.feedback import choose_song, record_feedback
@@ -231,7 +231,7 @@ def lists(choices):
 @pytest.fixture
 def examples(model):
     photos = model.network.reference
-    inputs = PhotoInputs(torch.rand(8, len(model.tags)), torch.rand(8, 1280))
+    inputs = TaggerOutput(torch.rand(8, len(model.tags)), torch.rand(8, 1280))
     songs = encode_songs(model.network, [read_lyric(lyrics) for _, lyrics in COLOURS.values()])
     assert len(photos) == 8
     return ChoiceExamples(lists([0, None, 1, 2, None, 1, 0, 2]), inputs, songs)
@@ -252,7 +252,7 @@ def test_lists_become_a_table():
 
 
 def test_several_photos_count_by_their_mean(model, examples):
-    each = model.network.matcher.photo(*examples.inputs)
+    each = model.network.embed_photos(examples.inputs.logits, examples.inputs.features)
     found = list_vectors(model.network, examples.inputs, [ShownList([2, 5], [], [], []), ShownList([7], [], [], [])])
     assert torch.allclose(found, torch.stack([each[[2, 5]].mean(0), each[7]]), atol=1e-6)
 
@@ -266,12 +266,11 @@ def test_relevance_is_what_is_served(model, examples):
 
 
 def test_a_choice_far_down_weighs_more(model, examples):
-    states = examples.songs.states.split(examples.songs.lines)
     first, last = lists([0, 2])
 
     def loss(eta, most=10.0):
         look = Examination(eta, 0.1, 9)
-        return choice_loss(model.network, examples, states, [first, last], look, most).item()
+        return choice_loss(model.network, examples, [first, last], look, most).item()
 
     assert loss(0.0) == pytest.approx(loss(0.9, most=1.0))
     assert loss(0.0) != pytest.approx(loss(0.9), abs=1e-4)

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from recommender.evaluate.click_model import fit_examination
+from recommender.evaluate.judged import TaggerOutput
 from recommender.images import PhotoError
 from recommender.lyrics import read_lyric
 from recommender.model import Image2Song
 from recommender.train.from_choices import ChoiceExamples, ShownList, click_log, encode_songs
-from recommender.train.from_pairs import PhotoInputs
 from socialsongs.models import PhotoSubject, PostPhoto, Song
 from socialsongs.selectors.shown_lists import Shown
 
@@ -77,11 +77,11 @@ def _subjects(posts: Iterable[UUID]) -> dict[UUID, list[PhotoSubject]]:
 
 
 @torch.no_grad()
-def _look(model: Image2Song, subjects: Sequence[PhotoSubject]) -> tuple[list[PhotoSubject], PhotoInputs]:
+def _look(model: Image2Song, subjects: Sequence[PhotoSubject]) -> tuple[list[PhotoSubject], TaggerOutput]:
     """The photos that can be read, and what the tagger sees in each."""
     found: list[PhotoSubject] = []
     tagger = model.network.tagger
-    scores, features = [torch.zeros(0, len(model.tags))], [torch.zeros(0, tagger.classifier.in_channels)]
+    logits, features = [torch.zeros(0, len(model.tags))], [torch.zeros(0, tagger.classifier.in_channels)]
     for start in range(0, len(subjects), PHOTOS_AT_ONCE):
         decoding = [(subject, decode(model, subject)) for subject in subjects[start : start + PHOTOS_AT_ONCE]]
         pixels = []
@@ -93,9 +93,9 @@ def _look(model: Image2Song, subjects: Sequence[PhotoSubject]) -> tuple[list[Pho
             found.append(subject)
         if pixels:
             seen = tagger(torch.stack(pixels).to(model.device))
-            scores.append(seen.logits.sigmoid().cpu())
+            logits.append(seen.logits.cpu())
             features.append(seen.features.cpu())
-    return found, PhotoInputs(torch.cat(scores).to(model.device), torch.cat(features).to(model.device))
+    return found, TaggerOutput(torch.cat(logits).to(model.device), torch.cat(features).to(model.device))
 
 
 def write_pairs(gathered: Gathered, path: Path) -> int:

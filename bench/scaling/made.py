@@ -174,10 +174,8 @@ def _exhaustive(
     began = said = time.monotonic()
     for begin in range(0, len(order), AT_ONCE):
         songs = order[begin : begin + AT_ONCE]
-        mask = np.arange(lengths[songs].max()) < lengths[songs][:, None]
-        padded = np.zeros((*mask.shape, model.dim), np.float32)
-        padded[mask] = unpack(join([states[starts[song] : starts[song + 1]] for song in songs]))
-        relevance = network.matcher(together, torch.from_numpy(padded), torch.from_numpy(mask)).numpy()  # (R + P, n)
+        part = torch.from_numpy(unpack(join([states[starts[song] : starts[song + 1]] for song in songs])))
+        relevance = network.relevance(together, part, lengths[songs].tolist()).numpy()  # (R + P, n)
         scores[songs, 0] = relevance[:references].mean(0)
         scores[songs, 1:] = relevance[references:].T
         if time.monotonic() - said > SAY_EVERY:

@@ -42,13 +42,13 @@ class TaggerOutput:
     @torch.inference_mode()
     def vectors(self, model: Image2Song) -> list[np.ndarray]:
         """v of each photo by the model's photo encoder, (D,)."""
-        vectors = model.network.matcher.photo(self.logits.sigmoid(), self.features)
+        vectors = model.network.embed_photos(self.logits, self.features)
         return list(vectors.float().cpu().numpy())
 
     @torch.inference_mode()
     def views(self, model: Image2Song) -> list[PhotoView]:
         """Each photo with its ten most certain tags, however uncertain: what a baseline gets to read."""
-        scores = model.network.scores(self.logits, self.features).cpu().numpy()
+        scores = model.network.tag_scores(self.logits, self.features).cpu().numpy()
         views = []
         for row, vector in zip(scores, self.vectors(model), strict=True):
             best = np.argsort(-row, kind="stable")[:SEEN_TAGS]

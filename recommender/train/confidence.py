@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from ..evaluate.judged import TaggerOutput, tag_photos
 from ..evaluate.textures import textures
 from ..lyrics import Lyric
-from ..model import SHOWN_SCORE, Image2Song, Network
+from ..model import SHOWN_SCORE, Image2Song
+from ..network import Network
 from .development import DevelopmentSet, all_relevances
 
 Array = NDArray[np.float64]

@@ -16,12 +16,12 @@ from torch import Tensor
 from ..evaluate.judged import TaggerOutput
 from ..evaluate.ranking_metrics import graded_figures, pair_figures
 from ..lyrics import Encoded
-from ..matcher import pad
-from ..model import Network
+from ..network import Network
 from .data import Photo, TagSpec, tag_targets
 from .songs import TrainingSong, teacher_relevance, teacher_relevance_scale
 
 THEME_PHOTOS = 600
+PHOTOS_AT_ONCE = 16
 
 
 @dataclass
@@ -63,9 +63,9 @@ def development_set(
 def development_figures(network: Network, output: TaggerOutput, development: DevelopmentSet) -> dict[str, float]:
     """``output``: the tagger's of all photos."""
     network.eval()
-    photo = network.matcher.photo
     shown, told = (
-        photo(output.logits[rows].sigmoid(), output.features[rows]) for rows in (development.by_theme, development.told)
+        network.embed_photos(output.logits[rows], output.features[rows])
+        for rows in (development.by_theme, development.told)
     )
     own, unseen = (network.lyrics([song.lyric for song in songs]) for songs in (development.own, development.unseen))
     spoken = torch.cat([song.views for song in development.unseen])
@@ -101,13 +101,12 @@ def stage_two_scores(network: Network, photos: Tensor, songs: Encoded) -> Tensor
 
 def all_relevances(network: Network, photos: Tensor, songs: Encoded) -> Tensor:
     """(B, N), a few photos at a time."""
-    states, mask = pad(songs.states.split(songs.lines))
-    return torch.cat([network.matcher(part, states, mask) for part in photos.split(16)])
+    return torch.cat([network.relevance(part, songs.states, songs.lines) for part in photos.split(PHOTOS_AT_ONCE)])
 
 
 def stage_one_scores(network: Network, photos: Tensor, songs: Encoded) -> Tensor:
     """The same by stage one."""
-    return without_means(network.matcher.query(photos) @ songs.pooled.T).cpu()
+    return without_means(network.stage_one(photos, songs.pooled)).cpu()
 
 
 def without_means(scores: Tensor) -> Tensor:

@@ -30,18 +30,18 @@ from ..evaluate.click_model import (
     fit_examination,
     reordered,
 )
+from ..evaluate.judged import TaggerOutput
 from ..evaluate.ranking_metrics import pair_figures
 from ..lyrics import Encoded, Lyric
-from ..matcher import pad
-from ..model import Image2Song, Network
-from .development import without_means
-from .from_pairs import PhotoInputs, contrastive_loss, first_lines
+from ..model import Image2Song
+from ..network import Network
+from .development import all_relevances, without_means
+from .from_pairs import contrastive_loss, first_lines
 from .run import optimizer_step
 
 Array = NDArray[np.float64]
 LONGEST = 100  # lines of a song
 SONGS_AT_ONCE = 64
-PHOTOS_AT_ONCE = 16
 JUDGED = 2000  # held-out choices, the newest, that R@k is taken over
 DEPTH = 10
 # Of R@10. What was chosen had stood among the old model's first songs, or it could not have been chosen: the old R@10
@@ -66,7 +66,7 @@ class ChoiceExamples:
     """``lists``: the oldest first. ``looks``: at P photos. ``songs``: as ``read_songs`` returns them."""
 
     lists: Sequence[ShownList]
-    inputs: PhotoInputs
+    inputs: TaggerOutput
     songs: Encoded
 
 
@@ -168,23 +168,19 @@ def fit_matcher(
     optimizer = torch.optim.AdamW(groups, weight_decay=1e-3)
     steps = config.epochs * -(-len(choices) // config.lists_at_once)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [g["lr"] for g in groups], total_steps=steps + 1)
-    states = examples.songs.states.split(examples.songs.lines)
     torch.manual_seed(config.seed)
     network.eval()
     network.matcher.train()
     for _ in range(config.epochs):
         for rows in torch.randperm(len(choices)).split(config.lists_at_once):
             batch = [choices[row] for row in rows.tolist()]
-            optimizer_step(
-                choice_loss(network, examples, states, batch, examination, config.most), optimizer, limit=1.0
-            )
+            optimizer_step(choice_loss(network, examples, batch, examination, config.most), optimizer, limit=1.0)
             schedule.step()
 
 
 def choice_loss(
     network: Network,
     examples: ChoiceExamples,
-    states: Sequence[Tensor],
     batch: Sequence[ShownList],
     examination: Examination,
     most: float,
@@ -201,8 +197,9 @@ def choice_loss(
     chosen = columns.gather(1, own[:, None]).squeeze(1)
     together = chosen[:, None] == chosen[None]
     photos = list_vectors(network, examples.inputs, batch)
-    full = network.matcher(photos, *pad([states[row] for row in used.tolist()]))
-    first = network.matcher.query(photos) @ examples.songs.pooled[used.to(device)].T
+    songs = examples.songs.select(used.tolist())
+    full = network.relevance(photos, songs.states, songs.lines)
+    first = network.stage_one(photos, songs.pooled)
     losses = []
     for scores in (full, first):
         listed = without_means(scores).gather(1, columns).masked_fill(~there, -torch.inf)
@@ -211,10 +208,10 @@ def choice_loss(
     return losses[0] + 0.5 * losses[1]
 
 
-def list_vectors(network: Network, inputs: PhotoInputs, lists: Sequence[ShownList]) -> Tensor:
+def list_vectors(network: Network, inputs: TaggerOutput, lists: Sequence[ShownList]) -> Tensor:
     """v of each list's photos, (N, D): their mean where there are several."""
     rows = [row for shown in lists for row in shown.photos]
-    each: Tensor = network.matcher.photo(inputs.scores[rows], inputs.features[rows])
+    each = network.embed_photos(inputs.logits[rows], inputs.features[rows])
     return torch.stack([part.mean(0) for part in each.split([len(shown.photos) for shown in lists])])
 
 
@@ -273,12 +270,10 @@ def _compare(
 @torch.no_grad()
 def relevances(network: Network, photos: Tensor, songs: Encoded, rows: Sequence[int]) -> Array:
     """(P, S) of some of the songs, each one's mean over the reference photos removed."""
-    states = songs.states.split(songs.lines)
     parts = []
     for some in _parts(rows, SONGS_AT_ONCE):
-        padded = pad([states[row] for row in some])
-        scores = torch.cat([network.matcher(part, *padded) for part in photos.split(PHOTOS_AT_ONCE)])
-        means = torch.cat([network.matcher(part, *padded) for part in network.reference.split(PHOTOS_AT_ONCE)]).mean(0)
+        part = songs.select(some)
+        scores, means = all_relevances(network, photos, part), all_relevances(network, network.reference, part).mean(0)
         parts.append((scores - means).double().cpu().numpy())
     return np.concatenate(parts, 1)
 

@@ -17,7 +17,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,12 +25,13 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor, distributed, nn
 
+from ..evaluate.judged import TaggerOutput
 from ..evaluate.retrieval import retrieval
 from ..images import batch
 from ..inputs import InputError
 from ..lyrics import Lyric, read_lyric
-from ..matcher import pad
-from ..model import EncodedLyric, Image2Song, Network
+from ..model import EncodedLyric, Image2Song
+from ..network import Network
 from ..pairs import Pair, at_once, distinct, open_images, read_pairs, readable
 from ..release import load_release, save_release
 from .confidence import set_song_statistics
@@ -113,16 +114,9 @@ def train(config: PairsConfig) -> None:
 # What is known before training
 
 
-class PhotoInputs(NamedTuple):
-    """What the tagger sees in P images: tag scores (P, T), pooled features (P, F)."""
-
-    scores: Tensor
-    features: Tensor
-
-
 @dataclass
 class HeldOutPairs:
-    inputs: PhotoInputs
+    inputs: TaggerOutput
     songs: list[str]
     together: NDArray[np.bool_]  # (P, songs)
 
@@ -131,7 +125,7 @@ class HeldOutPairs:
 class PairExamples:
     """Images and songs to learn from, each once; ``rows``: of both, for each pair, (N, 2)."""
 
-    inputs: PhotoInputs
+    inputs: TaggerOutput
     songs: list[Lyric]
     rows: Tensor
     weights: Tensor  # (N,)
@@ -195,10 +189,10 @@ def _place(lyrics: str) -> float:
 
 
 @torch.no_grad()
-def photo_inputs(model: Image2Song, images: Sequence[Path]) -> PhotoInputs:
+def photo_inputs(model: Image2Song, images: Sequence[Path]) -> TaggerOutput:
     """Several processes share the work: each fills in the rows of its images, and the sum has them all."""
     tagger = model.network.tagger
-    scores = torch.zeros(len(images), len(model.tags), device=model.device)
+    logits = torch.zeros(len(images), len(model.tags), device=model.device)
     features = torch.zeros(len(images), tagger.classifier.in_channels, device=model.device)
     rows = range(rank(), len(images), world_size())
     parts = list(at_once([images[row] for row in rows]))
@@ -206,12 +200,12 @@ def photo_inputs(model: Image2Song, images: Sequence[Path]) -> PhotoInputs:
     for part in track(parts, "images", disable=rank() > 0):
         seen = tagger(batch(open_images(part), model.preprocessing).to(model.device))
         own = list(rows[at : at + len(part)])
-        scores[own], features[own] = seen.logits.sigmoid(), seen.features
+        logits[own], features[own] = seen.logits, seen.features
         at += len(part)
     if distributed.is_initialized():
-        distributed.all_reduce(scores)
+        distributed.all_reduce(logits)
         distributed.all_reduce(features)
-    return PhotoInputs(scores, features)
+    return TaggerOutput(logits, features)
 
 
 def first_lines(lyric: Lyric, lines: int) -> Lyric:
@@ -317,10 +311,9 @@ def pair_loss(network: Network, examples: PairExamples, chosen: Tensor) -> Tenso
     together = torch.isin(examples.key(image[:, None], song[None]), examples.keys)  # (B, B)
     songs, column = song.unique(return_inverse=True)
     encoded = network.lyrics([examples.songs[row] for row in songs.tolist()])
-    states, mask = pad(encoded.states.split(encoded.lines))
-    photos = network.matcher.photo(examples.inputs.scores[image], examples.inputs.features[image])
-    scores = network.matcher(photos, states, mask)[:, column]
-    first = (network.matcher.query(photos) @ encoded.pooled.T)[:, column]
+    photos = network.embed_photos(examples.inputs.logits[image], examples.inputs.features[image])
+    scores = network.relevance(photos, encoded.states, encoded.lines)[:, column]
+    first = network.stage_one(photos, encoded.pooled)[:, column]
     weights = examples.weights[chosen]
     return contrastive_loss(scores, together, weights) + 0.5 * contrastive_loss(first, together, weights)
 
@@ -344,7 +337,7 @@ def contrastive_loss(scores: Tensor, together: Tensor, weights: Tensor) -> Tenso
 def center_network(network: Network, examples: PairExamples) -> None:
     """Means are taken over the images that are learned from."""
     network.eval()
-    photos = network.matcher.photo(*examples.inputs)
+    photos = network.embed_photos(examples.inputs.logits, examples.inputs.features)
     network.matcher.photo_mean.copy_(photos.mean(0))
     network.reference.copy_(photos[examples.reference])
 
@@ -353,7 +346,7 @@ def center_network(network: Network, examples: PairExamples) -> None:
 def retrieval_figures(model: Image2Song, pairs: HeldOutPairs) -> dict[str, float]:
     """Like "image2song R@1"."""
     model.network.eval()
-    photos = model.network.matcher.photo(*pairs.inputs).cpu().numpy()
+    photos = np.stack(pairs.inputs.vectors(model))
     songs = [song for song in model.encode(pairs.songs) if isinstance(song, EncodedLyric)]
     found = retrieval(model, photos, songs, pairs.together)
     return {f"{way} {name}": value for way, figures in found.items() for name, value in figures.items()}

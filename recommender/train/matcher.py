@@ -29,8 +29,8 @@ from ..backbones import BACKBONES, starting_input
 from ..evaluate.calibration import cross_fitted_error, fit_calibration
 from ..evaluate.judged import TaggerOutput
 from ..lyrics import CELLS, LyricEncoder, read_lyric
-from ..matcher import Matcher, pad
-from ..model import Image2Song, Network
+from ..model import Image2Song
+from ..network import Network
 from ..release import save_release
 from ..tagger import Tagger
 from .confidence import fit_confidence, fit_content, set_song_statistics
@@ -129,7 +129,7 @@ def train(config: MatcherConfig) -> None:
     network.to(device)
     steps: dict[str, Callable[[], None]] = {
         "lyrics": lambda: distil_lyrics(network.lyrics, examples, config, log),
-        "photos": lambda: distil_photos(network.matcher, examples, config, log),
+        "photos": lambda: distil_photos(network, examples, config, log),
         "match": lambda: train_jointly(network, examples, config, log),
     }
     for name, learn in steps.items():
@@ -225,10 +225,9 @@ def run_trained_tagger(
     return TaggerOutput(torch.cat(logits), features), tagger.state_dict()
 
 
-def photo_vectors(matcher: Matcher, output: TaggerOutput, rows: Tensor) -> Tensor:
+def photo_vectors(network: Network, output: TaggerOutput, rows: Tensor) -> Tensor:
     """v of some photos, (n, D)."""
-    vectors: Tensor = matcher.photo(output.logits[rows].sigmoid(), output.features[rows])
-    return vectors
+    return network.embed_photos(output.logits[rows], output.features[rows])
 
 
 def captions_as_songs(
@@ -332,16 +331,16 @@ def _song_distance(pooled: Tensor, songs: Sequence[TrainingSong]) -> Tensor:
 # Photos into the teacher's space
 
 
-def distil_photos(matcher: Matcher, examples: MatcherExamples, config: MatcherConfig, log: TrainingLog) -> None:
+def distil_photos(network: Network, examples: MatcherExamples, config: MatcherConfig, log: TrainingLog) -> None:
     """v towards the teacher's view of the captions, and nearer to its own than to other photos'."""
-    output, views = examples.output, examples.views
+    matcher, output, views = network.matcher, examples.output, examples.views
     optimizer = torch.optim.AdamW(matcher.photo.parameters(), 1e-3, weight_decay=1e-2)
     steps = config.photo_epochs * (len(examples.train) // 256 + 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps + 1)
     for epoch in track(range(config.photo_epochs), "photo vectors"):
         matcher.train()
         for chosen in examples.train[torch.randperm(len(examples.train))].split(256):
-            vectors = photo_vectors(matcher, output, chosen)
+            vectors = photo_vectors(network, output, chosen)
             near = vectors @ views[chosen].T / 0.1
             contrast = nn.functional.cross_entropy(near, torch.softmax(views[chosen] @ views[chosen].T / 0.1, 1))
             optimizer_step((1 - (vectors * views[chosen]).sum(1)).mean() + 0.1 * contrast, optimizer)
@@ -349,7 +348,7 @@ def distil_photos(matcher: Matcher, examples: MatcherExamples, config: MatcherCo
         if epoch % 5 == 4:
             matcher.eval()
             with torch.inference_mode():
-                vectors = photo_vectors(matcher, output, examples.dev)
+                vectors = photo_vectors(network, output, examples.dev)
             near = (vectors @ views[examples.dev].T).cpu()
             log.write(
                 "photos",
@@ -372,7 +371,7 @@ def train_jointly(network: Network, examples: MatcherExamples, config: MatcherCo
     with torch.no_grad():
         reference = views[examples.train[torch.randperm(len(examples.train))[:1024]]]
         means, deviations = teacher_relevance_scale(reference, songs)
-        center_photos(matcher, examples)
+        center_photos(network, examples)
     matcher.attention.begin(network.lyrics.line_weight)
     log.write("match", 0, development_figures(network, output, examples.development))
 
@@ -404,13 +403,12 @@ def train_jointly(network: Network, examples: MatcherExamples, config: MatcherCo
         target = (teacher_relevance(torch.cat([views[chosen], told]), batch) - means[places]) / deviations[places]
         target = target / config.teacher_temperature
 
-        photos = photo_vectors(matcher, output, chosen)
+        photos = photo_vectors(network, output, chosen)
         noise = torch.randn_like(told) * config.caption_noise / config.dim**0.5
         looks = torch.cat([photos, nn.functional.normalize(told + noise, dim=1)])
         encoded = network.lyrics([song.lyric for song in batch])
-        states, mask = pad(encoded.states.split(encoded.lines))
-        scores = without_means(matcher(looks, states, mask))
-        first = without_means(matcher.query(looks) @ encoded.pooled.T)
+        scores = without_means(network.relevance(looks, encoded.states, encoded.lines))
+        first = without_means(network.stage_one(looks, encoded.pooled))
         loss = (
             listwise_loss(scores, target) + 0.5 * listwise_loss(scores.T, target.T) + 0.5 * listwise_loss(first, target)
         )
@@ -421,13 +419,13 @@ def train_jointly(network: Network, examples: MatcherExamples, config: MatcherCo
         if at % 100 == 0 or at == config.match_steps:
             figures = development_figures(network, output, examples.development)
             log.write("match", at, {"loss": loss.item(), **figures})
-    center_photos(matcher, examples)
+    center_photos(network, examples)
 
 
 @torch.no_grad()
-def center_photos(matcher: Matcher, examples: MatcherExamples) -> None:
-    matcher.eval()
-    matcher.photo_mean.copy_(photo_vectors(matcher, examples.output, examples.train).mean(0))
+def center_photos(network: Network, examples: MatcherExamples) -> None:
+    network.matcher.eval()
+    network.matcher.photo_mean.copy_(photo_vectors(network, examples.output, examples.train).mean(0))
 
 
 def listwise_loss(scores: Tensor, target: Tensor) -> Tensor:
@@ -448,7 +446,7 @@ def complete_release(
     torch.manual_seed(config.seed)
     order = torch.randperm(len(examples.train)).repeat(config.references // len(examples.train) + 1)
     chosen = examples.train[order[: config.references]]
-    network.reference.copy_(photo_vectors(network.matcher, output, chosen))
+    network.reference.copy_(photo_vectors(network, output, chosen))
     logits = output.logits[examples.dev].cpu().numpy()
     shown, rated = examples.shown.numpy(), examples.rated.numpy()
     slope, shift, calibrated = fit_calibration(logits, shown, rated)
