@@ -39,9 +39,10 @@ from recommender.evaluate.judged import read_judged, tag_photos  # noqa: E402
 from recommender.evaluate.ranking_metrics import Array  # noqa: E402
 from recommender.images import PhotoError, load_photo  # noqa: E402
 from recommender.inputs import InputError, json_rows  # noqa: E402
-from recommender.model import EncodedLyric, Image2Song  # noqa: E402
+from recommender.model import Image2Song  # noqa: E402
 from recommender.rank import ENCODE_AT_ONCE, find_photos  # noqa: E402
 from recommender.release import ReleaseError, load_release  # noqa: E402
+from recommender.results import EncodedLyric  # noqa: E402
 from socialsongs.conf import Config  # noqa: E402
 
 CATALOGUE = ROOT / "socialsongs" / "sample" / "catalogue.jsonl"

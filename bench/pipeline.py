@@ -71,9 +71,10 @@ from torch import Tensor  # noqa: E402
 from upload import samples  # noqa: E402
 
 from recommender.images import load_photo  # noqa: E402
-from recommender.model import EncodedLyric, Image2Song, PhotoView  # noqa: E402
+from recommender.model import Image2Song  # noqa: E402
 from recommender.rank import TwoStage  # noqa: E402
 from recommender.release import load_release  # noqa: E402
+from recommender.results import EncodedLyric, PhotoView  # noqa: E402
 from recommender.train.songs import stanzas_of  # noqa: E402
 from socialsongs import dispatch  # noqa: E402
 from socialsongs.conf import config  # noqa: E402

@@ -66,8 +66,9 @@ from recommender.evaluate.baselines import SentenceEncoder, tag_sentence  # noqa
 from recommender.evaluate.judged import JudgedSet, read_judged  # noqa: E402
 from recommender.evaluate.ranking_metrics import graded_figures  # noqa: E402
 from recommender.images import load_photo  # noqa: E402
-from recommender.model import EncodedLyric, Image2Song, PhotoView  # noqa: E402
+from recommender.model import Image2Song  # noqa: E402
 from recommender.rank import TwoStage, find_photos  # noqa: E402
+from recommender.results import EncodedLyric, PhotoView  # noqa: E402
 from recommender.train.songs import read_song_rows, stanzas_of  # noqa: E402
 from recommender.train.teacher import sentence_vectors  # noqa: E402
 from socialsongs.conf import config  # noqa: E402

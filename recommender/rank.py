@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from .images import PhotoError, load_photo
 from .inputs import InputError, json_rows
-from .model import EncodedLyric, Image2Song, PhotoView, Unreadable
+from .model import Image2Song
+from .results import EncodedLyric, PhotoView, Unreadable
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 ENCODE_AT_ONCE = 32

@@ -8,8 +8,8 @@ import pytest
 
 from recommender.__main__ import main
 from recommender.evaluate.bm25 import rank_by_tags
-from recommender.model import PhotoView, Tag
 from recommender.rank import CatalogueSong
+from recommender.results import PhotoView, Tag
 
 
 @pytest.fixture

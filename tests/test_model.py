@@ -13,9 +13,10 @@ from torch.nn.functional import normalize
 from recommender import lyrics as reading
 from recommender.lyrics import read_lyric, segment_softmax
 from recommender.matcher import pad
-from recommender.model import REASONS, SHOWN_SCORE, SONGS_AT_ONCE, PhotoView, Tag, Unreadable, fill_up
+from recommender.model import REASONS, SHOWN_SCORE, SONGS_AT_ONCE, fill_up
 from recommender.packing import pack, packed_type, unpack
 from recommender.release import ReleaseError, load_release
+from recommender.results import PhotoView, Tag, Unreadable
 from recommender.tagger import pool, region_box
 
 from .releases import TAGS, WORDS

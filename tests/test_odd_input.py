@@ -14,10 +14,10 @@ from PIL import Image
 from recommender.english import foreign
 from recommender.images import PhotoError, load_photo
 from recommender.lyrics import MAX_LINES, MAX_WORDS, read_lyric
-from recommender.model import EncodedLyric, Unreadable
 from recommender.packing import unpack
 from recommender.rank import CatalogueSong, rank_by_relevance
 from recommender.release import load_release
+from recommender.results import EncodedLyric, Unreadable
 
 from . import photos
 from .languages import ENGLISH, FOREIGN

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
-from recommender.model import PhotoView, Tag
+from recommender.results import PhotoView, Tag
 from socialsongs.models import Feedback, RecommendationRequest, Rule, Song, SongEmbedding, Suggestion
 from socialsongs.services.catalogue import save_song, sync_embeddings
 from socialsongs.services.posts import create_post

@@ -18,9 +18,9 @@ from torchvision.models import get_model
 from recommender.__main__ import main
 from recommender.backbones import BACKBONES, feature_maps, halves, load_backbone, whole_network
 from recommender.evaluate.bm25 import rank_by_tags
-from recommender.model import EncodedLyric
 from recommender.rank import CatalogueSong
 from recommender.release import load_release
+from recommender.results import EncodedLyric
 from recommender.tagger import Tagger
 from recommender.train.data import difference_hash, read_photos
 

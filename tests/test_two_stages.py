@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from django.core.management import call_command
 
-from recommender.model import EncodedLyric, PhotoView
 from recommender.rank import TwoStage
 from recommender.release import load_release
+from recommender.results import EncodedLyric, PhotoView
 from socialsongs.models import ModelRelease, Song, SongEmbedding, State
 from workers.inference.loading import LoadedRelease
 from workers.lanes.songs import encode_songs

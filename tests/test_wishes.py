@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from recommender.model import EncodedLyric, PhotoView
 from recommender.release import load_release
+from recommender.results import EncodedLyric, PhotoView
 from recommender.wishes import read_wishes
 
 

@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recommender.model import EncodedLyric, Image2Song
+from recommender.model import Image2Song
 from recommender.packing import join, unpack
+from recommender.results import EncodedLyric
 
 FEWEST_LINES = 6
 SHARES = (0.4, 0.3, 0.3)

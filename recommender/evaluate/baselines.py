@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from ..lyrics import WORD, read_lyric
-from ..model import EncodedLyric, Image2Song, PhotoView
+from ..model import Image2Song
 from ..rank import CatalogueSong, Scores
+from ..results import EncodedLyric, PhotoView
 
 SENTENCE_TAGS = 10
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..lyrics import WORD, read_lyric
-from ..model import Image2Song, PhotoView
+from ..model import Image2Song
 from ..rank import CatalogueSong, Scores
+from ..results import PhotoView
 
 K1, B = 1.2, 0.75
 

@@ -17,10 +17,11 @@ from typing import Any
 
 from ..images import load_photo
 from ..inputs import InputError, json_rows
-from ..model import Image2Song, PhotoView
+from ..model import Image2Song
 from ..pairs import read_pairs
 from ..rank import Ranker
 from ..release import load_release
+from ..results import PhotoView
 from . import report
 from .ablations import ablations, tag_numbers
 from .baselines import SentenceEncoder, rank_at_random, rank_by_stage_one, rank_by_word_vectors, tag_sentence

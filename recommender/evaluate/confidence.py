@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from ..model import SHOWN_SCORE, EncodedLyric, Image2Song, PhotoView
+from ..model import SHOWN_SCORE, Image2Song
+from ..results import EncodedLyric, PhotoView
 from .judged import JudgedSet, tag_photos
 from .ranking_metrics import RELEVANT, Array
 from .textures import textures

@@ -20,8 +20,9 @@ from torch import Tensor
 from ..images import PhotoError, batch, load_photo
 from ..inputs import InputError, json_rows
 from ..lyrics import read_lyric
-from ..model import EncodedLyric, Image2Song, PhotoView, Tag
+from ..model import Image2Song
 from ..rank import CatalogueSong, Ranker, find_photos, read_catalogue
+from ..results import EncodedLyric, PhotoView, Tag
 from .ranking_metrics import RELEVANT, Array, Labels, Resampling, graded_figures, grades
 
 SEEN_TAGS = 10

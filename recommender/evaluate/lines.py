@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..lyrics import WORD, read_lyric
-from ..model import SHOWN_SCORE, EncodedLyric, Image2Song
+from ..model import SHOWN_SCORE, Image2Song
+from ..results import EncodedLyric
 from .judged import JudgedSet
 from .ranking_metrics import DEPTH, Array, Resampling
 

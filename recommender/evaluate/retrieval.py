@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..inputs import InputError
-from ..model import EncodedLyric, Image2Song
+from ..model import Image2Song
 from ..pairs import Pair, at_once, distinct, open_images, readable
+from ..results import EncodedLyric
 from .ranking_metrics import pair_figures
 
 

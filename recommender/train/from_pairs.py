@@ -30,10 +30,11 @@ from ..evaluate.retrieval import retrieval
 from ..images import batch
 from ..inputs import InputError
 from ..lyrics import Lyric, read_lyric
-from ..model import EncodedLyric, Image2Song
+from ..model import Image2Song
 from ..network import Network
 from ..pairs import Pair, at_once, distinct, open_images, read_pairs, readable
 from ..release import load_release, save_release
+from ..results import EncodedLyric
 from .confidence import set_song_statistics
 from .development import without_means
 from .run import TrainingLog, broadcast_weights, join_process_group, optimizer_step, rank, rank_indices, world_size

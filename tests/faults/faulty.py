@@ -27,7 +27,8 @@ import torch
 from django.db import connection
 from torch import Tensor
 
-from recommender.model import Image2Song, PhotoView
+from recommender.model import Image2Song
+from recommender.results import PhotoView
 from workers.celery import app
 
 __all__ = ["app"]

@@ -18,7 +18,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.models import Prefetch
 from torch import Tensor
 
-from recommender.model import PhotoView
+from recommender.results import PhotoView
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease, PhotoAnalysis, PhotoSubject, Post, PostPhoto, RecommendationRequest, State
 from socialsongs.selectors.releases import answering

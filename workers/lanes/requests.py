@@ -9,7 +9,7 @@ import numpy as np
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from recommender.model import PhotoView, Tag
+from recommender.results import PhotoView, Tag
 from socialsongs.models import PhotoSubject, RecommendationRequest, State
 from socialsongs.selectors.posts import answerable_requests
 

@@ -14,7 +14,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Coalesce, Greatest, Now
 from pgvector import HalfVector
 
-from recommender.model import EncodedLyric, Unreadable
+from recommender.results import EncodedLyric, Unreadable
 from socialsongs.models import ModelRelease, SongEmbedding
 
 from ..failures import Outage

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.choose import artist_key
-from recommender.model import EncodedLyric
+from recommender.results import EncodedLyric
 from socialsongs.selectors.nearest import NearSong
 
 from .song_cache import encoded_songs

@@ -11,7 +11,7 @@ from uuid import UUID
 import numpy as np
 from django.db.models import Q
 
-from recommender.model import PhotoView
+from recommender.results import PhotoView
 from socialsongs.models import RecommendationRequest
 from socialsongs.selectors.nearest import song_filters
 from socialsongs.selectors.posts import default_parameters, hidden_songs

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from cachetools import LRUCache
 
-from recommender.model import EncodedLyric
 from recommender.packing import packed_type
+from recommender.results import EncodedLyric
 from socialsongs.conf import config
 from socialsongs.models import EMBEDDING_DIM, SongEmbedding
 from socialsongs.selectors.nearest import VERSION, NearSong

@@ -10,7 +10,8 @@ from uuid import UUID
 import numpy as np
 from django.db.models import Q
 
-from recommender.model import Explanation, Image2Song
+from recommender.model import Image2Song
+from recommender.results import Explanation
 from socialsongs.conf import config
 from socialsongs.lrc import has_stamps, start_of
 from socialsongs.models import ModelRelease, Song, SongEmbedding, Suggestion

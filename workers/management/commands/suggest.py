@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from recommender.images import load_photo
-from recommender.model import PhotoView
 from recommender.release import ReleaseError
+from recommender.results import PhotoView
 from socialsongs.conf import config
 from socialsongs.errors import DecodersUnavailable
 from socialsongs.intake import IntakeError, clean_photo
