@@ -13,6 +13,10 @@ FORBIDDEN = {
     "socialsongs": {"torch", "torchvision", "recommender", "workers"},
     "recommender": {"django", "celery", "rest_framework", "socialsongs", "workers"},
 }
+# Each may import from those after it; modules that are not named here, such as workers.celery, are free.
+WORKER_ROOMS = (
+    "management", "training_lists", "process", "lanes", "suggesting", "inference", "failures", "figures",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)
@@ -26,6 +30,30 @@ def test_no_file_imports_what_its_room_may_not_know(package):
                 names = [node.module or ""]
             found = {name.split(".")[0] for name in names} & FORBIDDEN[package]
             assert not found, f"{path.relative_to(ROOT)} imports {found}"
+
+
+def rooms_imported(path):
+    """The rooms of ``workers`` that a file in one of them imports from, absolutely or relatively."""
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = (*base, *(node.module or "").split(".")) if node.module else base
+            if module[:1] == ("workers",):
+                yield from [module[1]] if len(module) > 1 else [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            yield from (name.split(".")[1] for name in (alias.name for alias in node.names) if "workers." in name)
+
+
+def test_rooms_of_the_workers_import_downwards_only():
+    height = {room: -place for place, room in enumerate(WORKER_ROOMS)}
+    checked = 0
+    for path in (ROOT / "workers").rglob("*.py"):
+        room = path.relative_to(ROOT / "workers").parts[0].removesuffix(".py")
+        for other in rooms_imported(path) if room in height else ():
+            assert height.get(other, height[room]) <= height[room], f"{path.relative_to(ROOT)} imports workers.{other}"
+            checked += other != room
+    assert checked > 30
 
 
 def run(code):
