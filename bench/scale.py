@@ -75,7 +75,7 @@ from socialsongs.conf import config  # noqa: E402
 from socialsongs.models import ModelRelease, Rule, SongEmbedding  # noqa: E402
 from socialsongs.selectors.nearest import nearest_songs, song_filters  # noqa: E402
 from workers.inference.loading import LoadedRelease, load_registered  # noqa: E402
-from workers.suggesting import song_cache as states  # noqa: E402
+from workers.suggesting import song_cache  # noqa: E402
 from workers.suggesting.query import SongQuery  # noqa: E402
 from workers.suggesting.suggest import suggest_songs  # noqa: E402
 
@@ -165,7 +165,7 @@ class Bench:
 
     def times(self, release: ModelRelease, **parameters: Any) -> list[list[float]]:
         """Milliseconds of each photo's suggestions, round by round; every list is full."""
-        states._kept.cache_clear()
+        song_cache.cached_songs.cache_clear()
         rule = Rule.objects.create(name="A tenth is raised", action="boost", genre="tenth", strength=0.2)
         rounds = []
         for _ in range(ROUNDS):

@@ -23,7 +23,7 @@ from workers.suggesting.suggest import suggest_songs
 
 pytestmark = pytest.mark.django_db
 PLAIN = {"DIVERSITY": 0.0, "POPULARITY": 0.0, "EXPLORATION": 0.0, "TASTE": 0.0}
-OTHER = {"user": None, "hidden": (), "seed": "", "worded": False}  # of a SongQuery
+OTHER = {"user": None, "hidden": (), "seed": "", "has_text": False}  # of a SongQuery
 WORDS = ("tide", "gulls", "masts", "home", "dance", "night", "snow", "road", "dog", "sea", "light", "rain")
 
 
@@ -31,10 +31,10 @@ def test_several_photos_are_their_mean_as_surely_seen_as_the_surest():
     unsure, sure = (
         PhotoView([Tag("dog", "object", score, (0, 0, 1, 1))], np.full(4, score, np.float32)) for score in (0.2, 0.8)
     )
-    found = SongQuery([unsure, sure]).together
+    found = SongQuery([unsure, sure]).combined_view
     assert found.certainty == 0.8
     assert found.embedding == pytest.approx([0.5] * 4)
-    assert (SongQuery([unsure]).together.embedding == unsure.embedding).all()
+    assert (SongQuery([unsure]).combined_view.embedding == unsure.embedding).all()
 
 
 @pytest.fixture
@@ -250,18 +250,18 @@ def test_without_a_clear_match_staff_and_popularity_speak(songs, unsure, ask):
 
 def test_a_request_says_whether_words_steer(view, ready_post):
     for about in ({}, {"post": ready_post}):
-        assert SongQuery.of(RecommendationRequest(text="calm", **about), [view]).worded
-        assert not SongQuery.of(RecommendationRequest(**about), [view]).worded
+        assert SongQuery.of(RecommendationRequest(text="calm", **about), [view]).has_text
+        assert not SongQuery.of(RecommendationRequest(**about), [view]).has_text
 
 
 def test_words_are_answered_by_what_is_nearest_before_what_is_popular(songs, unsure, ask):
     Song.objects.filter(title="Song 1").update(editorial=True)
-    found = ask(limit=5, worded=True)
+    found = ask(limit=5, has_text=True)
     assert not found.confident
     assert {one.origin for one in found.suggestions} == {"nearest"}
-    assert {one.origin for one in ask(limit=12, genre="folk", worded=True).suggestions} == {"nearest"}
+    assert {one.origin for one in ask(limit=12, genre="folk", has_text=True).suggestions} == {"nearest"}
     SongEmbedding.objects.filter(song__title="Song 1").update(stage_one=None)
-    assert [one.origin for one in ask(limit=20, worded=True).suggestions][-1] == "editorial"
+    assert [one.origin for one in ask(limit=20, has_text=True).suggestions][-1] == "editorial"
 
 
 def test_what_is_offered_is_allowed_and_not_blocked(songs, unsure, ask):

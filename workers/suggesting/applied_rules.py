@@ -1,4 +1,4 @@
-"""Staff's rules as they bear on one request. They have the last word: over relevance, diversity and exploration."""
+"""The rules of staff that apply to one query. They come before relevance, diversity and exploration."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ SIGN = {Rule.Action.BOOST: 1.0, Rule.Action.BURY: -1.0}
 
 @dataclass(frozen=True)
 class AppliedRules:
+    """``rules``: newest first."""
+
     rules: Sequence[Rule]
 
     @classmethod
-    def for_request(cls, *, tags: set[str], market: str | None) -> AppliedRules:
-        """Those in force for a photo with these tags, in lower case, in this market."""
+    def read(cls, *, tags: set[str], market: str | None) -> AppliedRules:
+        """Read the rules in force for photos with these tags (names in lower case) and this market."""
         return cls(
             [
                 rule
@@ -31,44 +33,43 @@ class AppliedRules:
         )
 
     @property
-    def pinned(self) -> list[UUID]:
-        """Songs that come first, the newest rule's before the others'."""
-        found = [rule.song_id for rule in self.rules if rule.action == Rule.Action.PIN and rule.song_id]
-        return list(dict.fromkeys(found))
+    def pinned_songs(self) -> list[UUID]:
+        """The songs that come first in the list, in the order of their rules."""
+        return list(dict.fromkeys(rule.song_id for rule in self._of(Rule.Action.PIN) if rule.song_id))
 
     @property
-    def boosted(self) -> set[UUID]:
-        """Songs that are raised by name, wherever they stand."""
+    def boosted_songs(self) -> set[UUID]:
+        """The songs that a rule boosts by name; they are candidates even when stage one does not find them."""
         return {rule.song_id for rule in self._of(Rule.Action.BOOST) if rule.song_id}
 
     @property
-    def blocks_all(self) -> bool:
+    def block_all(self) -> bool:
         return any(rule.song_id is None and not rule.genre for rule in self._of(Rule.Action.BLOCK))
 
     @property
     def blocked(self) -> Q:
-        """Embedding rows that are never shown; where ``blocks_all``, it is all of them."""
-        blocks = Q()
+        """The condition on embedding rows that are blocked; meaningless when ``block_all`` is true."""
+        blocked = Q()
         for rule in self._of(Rule.Action.BLOCK):
-            blocks |= Q(song_id=rule.song_id) if rule.song_id else Q(genre=rule.genre)
-        return blocks
+            blocked |= Q(song_id=rule.song_id) if rule.song_id else Q(genre=rule.genre)
+        return blocked
 
-    def raised(self, song: UUID, genre: str) -> float:
-        """By how much a song is boosted or buried, in standard deviations."""
-        return sum(SIGN[Rule.Action(rule.action)] * rule.strength for rule in self._moving(song, genre))
+    def adjustment(self, song: UUID, genre: str) -> float:
+        """Return by how many standard deviations the rules boost (> 0) or bury (< 0) a song."""
+        return sum(SIGN[Rule.Action(rule.action)] * rule.strength for rule in self._adjusting(song, genre))
 
     def reasons(self, song: UUID, genre: str) -> list[dict[str, Any]]:
-        """The rules that moved a song, as reasons beside its tags."""
+        """Return the rules that pin, boost or bury a song, in the form of a suggestion's reasons."""
         pins = [rule for rule in self._of(Rule.Action.PIN) if rule.song_id == song]
         return [
             {"tag": rule.name, "kind": rule.action, "weight": rule.strength}
-            for rule in [*pins, *self._moving(song, genre)]
+            for rule in [*pins, *self._adjusting(song, genre)]
         ]
 
     def _of(self, action: Rule.Action) -> list[Rule]:
         return [rule for rule in self.rules if rule.action == action]
 
-    def _moving(self, song: UUID, genre: str) -> list[Rule]:
+    def _adjusting(self, song: UUID, genre: str) -> list[Rule]:
         return [
             rule
             for rule in self.rules

@@ -1,4 +1,4 @@
-"""The songs that stage one found, with all that ranking and choosing ask of them."""
+"""Stage one: the songs that are ranked for a query."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ from operator import attrgetter
 from uuid import UUID
 
 import numpy as np
+from django.db.models import Q
 from numpy.typing import NDArray
 
 from recommender.choose import artist_key
 from recommender.results import EncodedLyric
-from socialsongs.selectors.nearest import NearSong
+from socialsongs.conf import config
+from socialsongs.selectors.nearest import NearSong, nearest_songs
 
+from ..inference.loading import LoadedRelease
+from .applied_rules import AppliedRules
+from .query import SongQuery
 from .song_cache import encoded_songs
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """N songs, row by row."""
+    """N songs, one for each row, with what ranking and choosing need."""
 
     ids: list[UUID]
     lyrics: list[EncodedLyric]
@@ -33,22 +38,39 @@ class Candidates:
     def rows(self) -> dict[UUID, int]:
         return {song: row for row, song in enumerate(self.ids)}
 
-    def score(self, song: UUID, scores: NDArray[np.float32]) -> float:
-        """The relevance of a song, by those of all candidates (N,); 0 for one that is none of them."""
-        row = self.rows.get(song)
-        return 0.0 if row is None else float(scores[row])
+
+def allowed_rows(query: SongQuery, rules: AppliedRules) -> Q:
+    """Return the condition on embedding rows that the request allows and no rule blocks."""
+    return query.condition & ~rules.blocked
 
 
-def read_candidates(near: Sequence[NearSong]) -> Candidates:
-    """Without those that left the catalogue in this moment."""
+def find_candidates(loaded: LoadedRelease, query: SongQuery, rules: AppliedRules) -> Candidates:
+    """Find the nearest songs, and those that a rule pins or boosts by name."""
+    condition = allowed_rows(query, rules)
+    vector = loaded.model.query(query.combined_view.embedding).tolist()
+    near = nearest_songs(
+        release=loaded.release,
+        embedding=vector,
+        condition=condition,
+        limit=max(config().CANDIDATES, query.limit),
+        of_genre=query.all_parameters["genre"] is not None,
+    )
+    named = {*rules.pinned_songs, *rules.boosted_songs}
+    if named and (missing := named - {song.song_id for song in near}):
+        only_missing = condition & Q(song_id__in=missing)
+        near += nearest_songs(release=loaded.release, embedding=vector, condition=only_missing, limit=len(missing))
+    return _read_candidates(near)
+
+
+def _read_candidates(near: Sequence[NearSong]) -> Candidates:
     encoded = encoded_songs(near)
-    # Equal ones are ranked by id, whatever the order in which the index gave them; as numbers, which compare faster.
-    rows = sorted((one for one in near if one.pk in encoded), key=attrgetter("song_id.int"))
+    # By id, so that songs of equal score are ranked alike whatever order the index gave; integers compare faster.
+    songs = sorted((song for song in near if song.pk in encoded), key=attrgetter("song_id.int"))
     return Candidates(
-        [one.song_id for one in rows],
-        [encoded[one.pk].lyric for one in rows],
-        [encoded[one.pk].lyrics_digest for one in rows],
-        [artist_key(one.artist) for one in rows],
-        [one.genre for one in rows],
-        np.array([one.popularity for one in rows], np.float32),
+        [song.song_id for song in songs],
+        [encoded[song.pk].lyric for song in songs],
+        [encoded[song.pk].lyrics_digest for song in songs],
+        [artist_key(song.artist) for song in songs],
+        [song.genre for song in songs],
+        np.array([song.popularity for song in songs], np.float32),
     )

@@ -1,4 +1,4 @@
-"""What somebody's own choices and skips say of songs; nothing, unless the host has turned it on for them."""
+"""How much songs are like what a person chose and unlike what they skipped, where the host turned this on for them."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.model import Image2Song
-from socialsongs.models import ModelRelease, SongEmbedding
+from socialsongs.models import SongEmbedding
 from socialsongs.selectors.taste import taste_events
 
-SKIPPED = 0.5  # a skip says less than a choice
+from ..inference.loading import LoadedRelease
+
+SKIPPED = 0.5  # weight of a skip; a choice has 1
 
 
-def liking(model: Image2Song, release: ModelRelease, *, user: Any, songs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How much each song, a direction (N, D), is like what this person chose and unlike what they skipped: -1 to 1."""
-    events = dict(taste_events(user=user))
-    rows = SongEmbedding.objects.filter(release=release, song__in=events, stage_one__isnull=False)
-    known = list(rows.values_list("song_id", "stage_one")) if events else []
+def taste_scores(loaded: LoadedRelease, *, user: Any, directions: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the cosine of each song's direction (N, D) with the taste of a person, (N,); 0 where nothing is known."""
+    liked = dict(taste_events(user=user))
+    rows = SongEmbedding.objects.filter(release=loaded.release, song__in=liked, stage_one__isnull=False)
+    known = list(rows.values_list("song_id", "stage_one")) if liked else []
     if not known:
-        return np.zeros(len(songs), np.float32)
-    weights = np.array([1.0 if events[song] else -SKIPPED for song, _ in known], np.float32)
-    profile = weights @ model.song_directions([np.asarray(vector, np.float32) for _, vector in known])
-    liked: NDArray[np.float32] = songs @ (profile / max(float(np.linalg.norm(profile)), 1e-6))
-    return liked
+        return np.zeros(len(directions), np.float32)
+    weights = np.array([1.0 if liked[song] else -SKIPPED for song, _ in known], np.float32)
+    profile = weights @ loaded.model.song_directions([np.asarray(vector, np.float32) for _, vector in known])
+    scores: NDArray[np.float32] = directions @ (profile / max(float(np.linalg.norm(profile)), 1e-6))
+    return scores

@@ -1,4 +1,4 @@
-"""What songs are asked for."""
+"""What a list of songs is for: photos or a text, and the parameters of the request."""
 
 from __future__ import annotations
 
@@ -23,8 +23,12 @@ from .applied_rules import AppliedRules
 class SongQuery:
     """Photos or a text as the model sees them, and what the request says beside them.
 
-    ``user``: whose taste may count. ``hidden``: songs that they hid. ``seed``: what is drawn by lot is the same for the
-    same seed. ``worded``: a text says what is wished.
+    views         one for each photo; for a text alone, that of the text
+    parameters    of the request, without those that have their defaults
+    user          id of the person whose taste may count
+    hidden        songs that this person hid in the lists of the post
+    seed          makes the random choices reproducible
+    has_text      a text says which songs are wanted
     """
 
     views: Sequence[PhotoView]
@@ -32,39 +36,40 @@ class SongQuery:
     user: Any = None
     hidden: Collection[UUID] = ()
     seed: str = ""
-    worded: bool = False
+    has_text: bool = False
 
     @classmethod
     def of(cls, request: RecommendationRequest, views: Sequence[PhotoView]) -> SongQuery:
-        worded = bool(request.text)
+        """Return the query of a request, with the songs that its owner hid."""
+        seed, has_text = str(request.pk), bool(request.text)
         if request.post is None:
-            return cls(views, request.parameters, seed=str(request.pk), worded=worded)
+            return cls(views, request.parameters, seed=seed, has_text=has_text)
         hidden = list(hidden_songs(post=request.post))
-        return cls(views, request.parameters, request.post.owner_id, hidden, str(request.pk), worded)
+        return cls(views, request.parameters, request.post.owner_id, hidden, seed, has_text)
 
     @property
-    def asked(self) -> dict[str, Any]:
-        """The parameters with their defaults."""
+    def all_parameters(self) -> dict[str, Any]:
+        """The parameters with the defaults of those that the request leaves out."""
         return {**default_parameters(), **self.parameters}
 
     @property
     def limit(self) -> int:
-        limit: int = self.asked["limit"]
+        limit: int = self.all_parameters["limit"]
         return limit
 
     @property
-    def allowed(self) -> Q:
-        """The condition on embedding rows."""
-        allowed = song_filters(parameters=self.asked)
-        return allowed & ~Q(song_id__in=self.hidden) if self.hidden else allowed
-
-    @property
-    def rules(self) -> AppliedRules:
-        tags = {tag.name.casefold() for view in self.views for tag in view.tags}
-        return AppliedRules.for_request(tags=tags, market=self.asked["market"])
+    def condition(self) -> Q:
+        """The condition on embedding rows: filters of the request, without hidden songs."""
+        condition = song_filters(parameters=self.all_parameters)
+        return condition & ~Q(song_id__in=self.hidden) if self.hidden else condition
 
     @cached_property
-    def together(self) -> PhotoView:
-        """Several photos as one, as surely seen as the surest of them."""
-        surest = max(self.views, key=lambda view: view.certainty)
-        return replace(surest, embedding=np.mean([view.embedding for view in self.views], axis=0))
+    def combined_view(self) -> PhotoView:
+        """All views as one: their mean embedding, with the tags of the view of highest certainty."""
+        most_certain = max(self.views, key=lambda view: view.certainty)
+        return replace(most_certain, embedding=np.mean([view.embedding for view in self.views], axis=0))
+
+    def read_rules(self) -> AppliedRules:
+        """Read from the database the rules that apply to the query now."""
+        tags = {tag.name.casefold() for view in self.views for tag in view.tags}
+        return AppliedRules.read(tags=tags, market=self.all_parameters["market"])

@@ -1,4 +1,4 @@
-"""Songs as they were encoded, from their rows; those that were ranked lately are kept in memory."""
+"""Encoded songs from their rows. A cache keeps those that were ranked last in memory."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from socialsongs.models import EMBEDDING_DIM, SongEmbedding
 from socialsongs.selectors.nearest import VERSION, NearSong
 
 MIB = 1024 * 1024
-# A row, and the transaction that wrote it last.
-Key = tuple[int, int]
+Key = tuple[int, int]  # a row, and the transaction that wrote it last
 
 
 class EncodedSong(NamedTuple):
-    """``lyrics_digest``: of the lyrics to which the lines' places belong."""
+    """``lyrics_digest``: of the lyrics that were encoded, to which the line offsets belong."""
 
     lyric: EncodedLyric
     lyrics_digest: str
 
 
 @cache
-def _kept() -> LRUCache[Key, EncodedSong]:
+def cached_songs() -> LRUCache[Key, EncodedSong]:
+    """The cache of this process, bounded by its size in bytes."""
     return LRUCache(config().SONG_CACHE_MIB * MIB, getsizeof=_size)
 
 
@@ -37,23 +37,23 @@ def _size(song: EncodedSong) -> int:
     return 1000 + song.lyric.line_states.nbytes + song.lyric.stage_one.nbytes
 
 
-_lock = Lock()  # one batch is ranked beside the requests
+_lock = Lock()  # a thread suggests songs for posts while the main thread answers requests
 
 
 def encoded_songs(near: Sequence[NearSong]) -> dict[int, EncodedSong]:
-    """By ``pk``; without those that left the search in this moment."""
-    kept = _kept()
+    """Return the songs by the ``pk`` of their rows, without those that were deleted or retired since the search."""
+    songs_in_memory = cached_songs()
     with _lock:
-        found: dict[int, EncodedSong | None] = {one.pk: kept.get((one.pk, one.version)) for one in near}
-    missing = [key for key, encoded in found.items() if encoded is None]
+        songs: dict[int, EncodedSong | None] = {row.pk: songs_in_memory.get((row.pk, row.version)) for row in near}
+    missing = [pk for pk, song in songs.items() if song is None]
     if missing:
         rows = SongEmbedding.objects.filter(pk__in=missing, stage_one__isnull=False).annotate(version=VERSION)
         for row in rows.only("line_states", "line_offsets", "stage_one", "cell", "mean_score", "lyrics_digest"):
             song = _encoded(row)
-            found[row.pk] = song
+            songs[row.pk] = song
             with _lock:
-                kept[row.pk, row.version] = song
-    return {pk: encoded for pk, encoded in found.items() if encoded}
+                songs_in_memory[row.pk, row.version] = song
+    return {pk: song for pk, song in songs.items() if song}
 
 
 def _encoded(row: SongEmbedding) -> EncodedSong:

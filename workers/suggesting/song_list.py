@@ -1,4 +1,4 @@
-"""Which songs make up the list, in which order, and with which probability each of them got there."""
+"""Which songs make up a list, in which order, and with which probability each of them got its position."""
 
 from __future__ import annotations
 
@@ -8,119 +8,128 @@ from random import Random
 from uuid import UUID
 
 import numpy as np
-from django.db.models import Q
-from numpy.typing import NDArray
 
 from recommender.choose import artist_key, choose, explore
-from recommender.model import Image2Song
 from socialsongs.conf import config
-from socialsongs.models import ModelRelease, SongEmbedding, Suggestion
+from socialsongs.models import SongEmbedding, Suggestion
 from socialsongs.selectors.catalogue import Offered, editorial_songs, popular_songs
 
 from .applied_rules import AppliedRules
-from .candidates import Candidates
-from .personal_taste import liking
-from .query import SongQuery
+from .candidates import allowed_rows
+from .personal_taste import taste_scores
+from .scores import ScoredCandidates
 
 Origin = Suggestion.Origin
-NO_MATCH = (Origin.EDITORIAL, Origin.POPULAR)  # offered to any photo, not for their words
-EXPLORED = 100  # songs after those that are shown, one of which may be tried out
+OFFERED = (Origin.EDITORIAL, Origin.POPULAR)  # to any photo, whatever their lyrics
+EXPLORED = 100  # the best songs after those of the list, one of which exploration may show
 
 
 @dataclass(frozen=True)
-class Pick:
-    """A song of the list, how it came there, and with which probability it got its place."""
+class ListedSong:
+    """``propensity``: the probability with which the song got its position."""
 
     song: UUID
     origin: Origin
     propensity: float = 1.0
-    artist: str = ""  # by ``artist_key``
+    artist: str = ""  # by ``artist_key``; of pins only
 
 
-@dataclass(frozen=True)
-class Matching:
-    """The songs that fit best, as they are chosen, and the list as it is shown when one of them fits clearly."""
+def make_list(scored: ScoredCandidates) -> list[ListedSong]:
+    """Choose the songs of the list, in order: pins, then those that fit.
 
-    songs: list[UUID]
-    explored: list[Pick]
+    When no candidate fits clearly, editorial and popular songs come before the nearest ones, or after them when a text
+    asks for something that popular songs do not answer.
+    """
+    pins = pinned_songs(scored)
+    matches = matching_songs(scored, pins)
+    if scored.confident:
+        songs = [*pins, *matches]
+    elif scored.query.has_text:
+        songs = [*pins, *matches, *offered_songs(scored)]
+    else:
+        songs = [*pins, *offered_songs(scored), *matches]
+    return _without_repeats(songs)[: scored.query.limit]
 
-    @property
-    def nearest(self) -> list[Pick]:
-        return [Pick(song, Origin.NEAREST) for song in self.songs]
 
-
-def pinned(release: ModelRelease, condition: Q, rules: AppliedRules) -> list[Pick]:
-    """Pinned songs that the request allows, whether they have words or not."""
-    if not rules.pinned:
+def pinned_songs(scored: ScoredCandidates) -> list[ListedSong]:
+    """Return the pinned songs that the request allows, also those without lyrics."""
+    pinned = scored.rules.pinned_songs
+    if not pinned:
         return []
-    rows = SongEmbedding.objects.filter(condition, release=release, song__in=rules.pinned)
+    condition = allowed_rows(scored.query, scored.rules)
+    rows = SongEmbedding.objects.filter(condition, release=scored.loaded.release, song__in=pinned)
     artists = dict(rows.values_list("song_id", "song__artist"))
-    return [Pick(song, Origin.PIN, artist=artist_key(artists[song])) for song in rules.pinned if song in artists]
+    return [ListedSong(song, Origin.PIN, artist=artist_key(artists[song])) for song in pinned if song in artists]
 
 
-def matching(
-    model: Image2Song,
-    release: ModelRelease,
-    ask: SongQuery,
-    candidates: Candidates,
-    scores: NDArray[np.float32],
-    first: Sequence[Pick],
-    rules: AppliedRules,
-) -> Matching:
-    """The places that ``first`` leaves: by relevance (N,), moved by popularity, taste, rules and what is there."""
+def matching_songs(scored: ScoredCandidates, pins: Sequence[ListedSong]) -> list[ListedSong]:
+    """Fill the positions that pins leave, by utility, diversity and artist; a confident list may explore in one."""
+    candidates, model = scored.candidates, scored.loaded.model
     if not candidates.ids:
-        return Matching([], [])
-    directions = model.song_directions([song.stage_one for song in candidates.lyrics])
-    raised = np.array([rules.raised(*one) for one in zip(candidates.ids, candidates.genres, strict=True)])
-    utility = model.standing(ask.together.embedding, scores) + config().POPULARITY * candidates.popularity + raised
-    if ask.user is not None and config().TASTE:
-        utility += config().TASTE * liking(model, release, user=ask.user, songs=directions)
-    above = [candidates.rows[pick.song] for pick in first if pick.song in candidates.rows]
-    artists_above = [pick.artist for pick in first]
+        return []
+    directions = model.song_directions([lyric.stage_one for lyric in candidates.lyrics])
+    adjustments = np.array(
+        [scored.rules.adjustment(*song) for song in zip(candidates.ids, candidates.genres, strict=True)]
+    )
+    standing = model.standing(scored.query.combined_view.embedding, scored.relevances)
+    utility = standing + config().POPULARITY * candidates.popularity + adjustments
+    if scored.query.user is not None and config().TASTE:
+        utility += config().TASTE * taste_scores(scored.loaded, user=scored.query.user, directions=directions)
+    pinned_rows = [candidates.rows[pin.song] for pin in pins if pin.song in candidates.rows]
+    pinned_artists = [pin.artist for pin in pins]
     chosen = choose(
         utility,
         directions,
         candidates.artists,
-        limit=ask.limit - len(first),
+        limit=scored.query.limit - len(pins),
         strength=config().DIVERSITY,
         per_artist=config().SONGS_PER_ARTIST,
-        above=above,
-        artists_above=artists_above,
+        above=pinned_rows,
+        artists_above=pinned_artists,
     )
-    taken, artists = {*above, *chosen}, {*artists_above, *(candidates.artists[row] for row in chosen)} - {""}
-    rest = [
+    if not scored.confident:
+        return [ListedSong(candidates.ids[row], Origin.NEAREST) for row in chosen]
+    listed_rows = {*pinned_rows, *chosen}
+    listed_artists = {*pinned_artists, *(candidates.artists[row] for row in chosen)} - {""}
+    further = [
         row
         for row in np.argsort(-utility, kind="stable").tolist()
-        if row not in taken and candidates.artists[row] not in artists and raised[row] >= 0
+        if row not in listed_rows and candidates.artists[row] not in listed_artists and adjustments[row] >= 0
     ]
-    listed, propensities, tried = explore(chosen, rest[:EXPLORED], share=config().EXPLORATION, rng=Random(ask.seed))
-    return Matching(
-        [candidates.ids[row] for row in chosen],
-        [
-            Pick(candidates.ids[row], Origin.EXPLORATION if place == tried else Origin.MATCH, propensity)
-            for place, (row, propensity) in enumerate(zip(listed, propensities, strict=True))
-        ],
+    rows, propensities, explored = explore(
+        chosen, further[:EXPLORED], share=config().EXPLORATION, rng=Random(scored.query.seed)
     )
-
-
-def offered(release: ModelRelease, condition: Q, rules: AppliedRules, seed: str) -> list[Pick]:
-    """When nothing fits: what staff would offer to any photo, then what is popular; not in the same order to everybody.
-    Rules and one song an artist hold here, too."""
-    lot = Random(seed)
     return [
-        *_by_lot(editorial_songs(release=release, condition=condition), Origin.EDITORIAL, rules, lot),
-        *_by_lot(popular_songs(release=release, condition=condition), Origin.POPULAR, rules, lot),
+        ListedSong(candidates.ids[row], Origin.EXPLORATION if place == explored else Origin.MATCH, propensity)
+        for place, (row, propensity) in enumerate(zip(rows, propensities, strict=True))
     ]
 
 
-def _by_lot(songs: Sequence[Offered], origin: Origin, rules: AppliedRules, lot: Random) -> list[Pick]:
-    utility = np.array([rules.raised(one.song, one.genre) + lot.random() for one in songs])
+def offered_songs(scored: ScoredCandidates) -> list[ListedSong]:
+    """Return editorial songs, then popular ones, each in random order; rules and the limit per artist apply."""
+    release, condition = scored.loaded.release, allowed_rows(scored.query, scored.rules)
+    rng = Random(scored.query.seed)
+    return [
+        *_shuffled(editorial_songs(release=release, condition=condition), Origin.EDITORIAL, scored.rules, rng),
+        *_shuffled(popular_songs(release=release, condition=condition), Origin.POPULAR, scored.rules, rng),
+    ]
+
+
+def _shuffled(songs: Sequence[Offered], origin: Origin, rules: AppliedRules, rng: Random) -> list[ListedSong]:
+    utility = np.array([rules.adjustment(song.song, song.genre) + rng.random() for song in songs])
     order = choose(
         utility,
         np.zeros((len(songs), 1), np.float32),
-        [artist_key(one.artist) for one in songs],
+        [artist_key(song.artist) for song in songs],
         limit=len(songs),
         strength=0.0,
         per_artist=config().SONGS_PER_ARTIST,
     )
-    return [Pick(songs[row].song, origin, 1 / len(songs)) for row in order]
+    return [ListedSong(songs[row].song, origin, 1 / len(songs)) for row in order]
+
+
+def _without_repeats(songs: Sequence[ListedSong]) -> list[ListedSong]:
+    first: dict[UUID, ListedSong] = {}
+    for listed in songs:
+        first.setdefault(listed.song, listed)
+    return list(first.values())

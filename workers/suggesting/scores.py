@@ -1,0 +1,57 @@
+"""Stage two: how well each candidate fits the photos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..inference.loading import LoadedRelease
+from .applied_rules import AppliedRules
+from .candidates import Candidates
+from .query import SongQuery
+
+
+@dataclass(frozen=True)
+class ScoredCandidates:
+    """All that is known of a query when its list is made.
+
+    by_view (V, N)      relevance of each candidate for each view
+    relevances (N,)     their means over the views
+    confidences (N,)    probability that the song fits, by its mean relevance
+    """
+
+    loaded: LoadedRelease
+    query: SongQuery
+    rules: AppliedRules
+    candidates: Candidates
+    by_view: NDArray[np.float32]
+    relevances: NDArray[np.float32]
+    confidences: NDArray[np.float64]
+
+    @property
+    def confident(self) -> bool:
+        """True when a candidate is likely enough to fit, whatever rules, taste or popularity make of it."""
+        return bool((self.confidences >= self.loaded.model.no_match).any())
+
+    def score(self, song: UUID) -> float:
+        """Return the relevance of a song; 0 for one that is no candidate."""
+        row = self.candidates.rows.get(song)
+        return 0.0 if row is None else float(self.relevances[row])
+
+    def confidence(self, song: UUID) -> float | None:
+        """Return the confidence of a song; None for one that is no candidate."""
+        row = self.candidates.rows.get(song)
+        return None if row is None else float(self.confidences[row])
+
+
+def score_candidates(
+    loaded: LoadedRelease, query: SongQuery, rules: AppliedRules, candidates: Candidates
+) -> ScoredCandidates:
+    model = loaded.model
+    by_view = np.array([model.relevance(view.embedding, candidates.lyrics) for view in query.views])
+    relevances = by_view.mean(0)
+    confidences = model.confidence(query.combined_view, relevances)
+    return ScoredCandidates(loaded, query, rules, candidates, by_view, relevances, confidences)
