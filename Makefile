@@ -30,6 +30,9 @@ lint: setup  ## ruff, mypy, migrations, deployment check
 schema: setup  ## write the OpenAPI snapshot anew
 	$(BIN)/python manage.py spectacular --file docs/openapi.yaml --validate --fail-on-warn
 
+settings: setup  ## write the table of settings in docs/operations.md anew
+	$(BIN)/python -m tests.settings_table docs/operations.md
+
 lock: setup  ## after a change of requirements.txt: what the image installs, with hashes, to requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url requirements.txt --output-file requirements.lock
@@ -53,5 +56,5 @@ soak: setup  ## 5,000 posts in ten minutes, while processes and servers are kill
 bombs: setup  ## post 2,000 hostile photos: none may break anything, or take over 2 s or 300 MB
 	$(BIN)/python -m tests.hostile --files 2000 --seed 1
 
-.PHONY: help setup demo test lint schema lock digests bench faults soak bombs
+.PHONY: help setup demo test lint schema settings lock digests bench faults soak bombs
 .DEFAULT_GOAL := help

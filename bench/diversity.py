@@ -43,10 +43,10 @@ from recommender.model import Image2Song  # noqa: E402
 from recommender.rank import ENCODE_AT_ONCE, find_photos  # noqa: E402
 from recommender.release import ReleaseError, load_release  # noqa: E402
 from recommender.results import EncodedLyric  # noqa: E402
-from socialsongs.conf import Config  # noqa: E402
+from socialsongs.conf import PluginSettings  # noqa: E402
 
 CATALOGUE = ROOT / "socialsongs" / "sample" / "catalogue.jsonl"
-STRENGTHS = sorted({0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, Config.DIVERSITY})
+STRENGTHS = sorted({0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, PluginSettings.DIVERSITY})
 PLACES = 10
 Vector = NDArray[np.float32]
 Lists = list[list[int]]
@@ -88,7 +88,7 @@ def find(
     found = []
     for photo in photos:
         estimates = pooled @ (model.query(photo) - mean_query)
-        near = np.argsort(-estimates, kind="stable")[: Config.CANDIDATES].tolist()
+        near = np.argsort(-estimates, kind="stable")[: PluginSettings.CANDIDATES].tolist()
         relevance = model.relevance(photo, [songs[row] for row in near])
         found.append(Candidates(near, model.standing(photo, relevance)))
     return found
@@ -145,7 +145,9 @@ class Bench:
         self.truth = judged.truth[:, self.small.places]
         self.found = find(model, self.large, self.photos), find(model, self.small, self.judged_photos)
 
-    def measure(self, strength: float, per_artist: int = Config.SONGS_PER_ARTIST, corrected: bool = True) -> Figures:
+    def measure(
+        self, strength: float, per_artist: int = PluginSettings.SONGS_PER_ARTIST, corrected: bool = True
+    ) -> Figures:
         large, small = self.found
         if not corrected:
             large = find(self.model, self.large, self.photos, corrected=False)
@@ -185,7 +187,7 @@ def plot(measured: dict[float, dict[str, Any]], path: Path) -> None:
         for strength, found in measured.items()
     }
     axes.plot(*zip(*points.values(), strict=True), marker="o", color="tab:blue")
-    axes.plot(*points[Config.DIVERSITY], "o", markersize=10, color="tab:orange", label="the default")
+    axes.plot(*points[PluginSettings.DIVERSITY], "o", markersize=10, color="tab:orange", label="the default")
     for strength, point in points.items():
         if not 0 < strength < 0.5:  # those lie too close together
             axes.annotate(f"{strength:g}", point, textcoords="offset points", xytext=(5, -12))

@@ -62,12 +62,12 @@ from recommender.train.from_choices import (  # noqa: E402
     relevances,
     train_and_compare,
 )
-from socialsongs.conf import Config as Settings  # noqa: E402
+from socialsongs.conf import PluginSettings  # noqa: E402
 
 Array = NDArray[np.float64]
 CATALOGUE = ROOT / "socialsongs" / "sample" / "catalogue.jsonl"
 PLACES, NEAREST, CANDIDATES = 10, 40, 110
-DIVERSITY = Settings().DIVERSITY
+DIVERSITY = PluginSettings().DIVERSITY
 SHARED, HIDDEN, PERSONAL, TASTES = 0.6, 0.8, 1.0, 3
 ETA, START = 1.0, 0.25
 # Of ``Given``: a tenth of the photo encoder's inputs, and smaller ones, turn a vector as far by thirty times the steps.

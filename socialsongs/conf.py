@@ -1,15 +1,16 @@
 """The one settings dict: ``SOCIALSONGS = {...}`` in the host's Django settings.
 
-Every key is optional. Values are read at use, so ``override_settings`` works in tests,
-and a wrong name or type is refused at once with a message that names the key.
+Every key is optional. Values are read at use, so ``override_settings`` works in tests, and a wrong name, type or value
+is refused at once with a message that names the key. The table in docs/operations.md is written from the fields below
+(``make settings``).
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, field, fields
 from functools import cache
-from math import inf
+from math import isfinite
 from typing import Any, get_type_hints
 
 from django.conf import settings
@@ -22,114 +23,213 @@ MIB = 1024 * 1024
 RATE = re.compile(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)")
 
 
+def _setting(
+    default: Any, about: str, *, unit: str = "", least: float | None = None, most: float | None = None,
+    above: float | None = None, kind: str = "", default_text: str = "",
+) -> Any:  # fmt: skip
+    """A field with what its checks and its line in the docs need.
+
+    Bounds are ``least`` and ``most`` (allowed themselves) and ``above`` (not allowed itself); a whole number must be at
+    least 1 unless ``least`` says otherwise. ``kind``: "rate" or "market", for texts of that form.
+    """
+    if least is None and above is None and isinstance(default, int):
+        least = 1
+    bounds = {"least": least, "most": most, "above": above}
+    about_it = {"about": about, "unit": unit, "kind": kind, "default_text": default_text}
+    return field(default=default, metadata=bounds | about_it)
+
+
 @dataclass(frozen=True, kw_only=True)
-class Config:
-    """Typed view of ``settings.SOCIALSONGS``; sizes in bytes or pixels, times in seconds."""
+class PluginSettings:
+    """Typed view of ``settings.SOCIALSONGS``."""
 
-    # Where work is announced. The rows are the truth, the broker only carries "there is work".
-    BROKER_URL: str = "redis://localhost:6379/0"
+    BROKER_URL: str = _setting(
+        "redis://localhost:6379/0",
+        "the broker that carries wake-ups; the database's rows say what there is to do",
+    )
 
-    # Uploads (socialsongs/intake).
-    MAX_UPLOAD_BYTES: int = 15 * MIB
-    MAX_PIXELS: int = 50_000_000
-    MAX_FRAMES: int = 200
-    MAX_PHOTOS_PER_POST: int = 10
-    STORED_LONG_SIDE: int = 1600
-    JPEG_QUALITY: int = 88
-    # Photos of one person that may wait for a worker at a time.
-    MAX_WAITING_PHOTOS: int = 200
-    # Processes of each web process that decode photos; for one photo: memory, time of the processor, time by the clock.
-    DECODE_PROCESSES: int = 2
-    DECODE_MEMORY_MIB: int = 224
-    DECODE_CPU_SECONDS: float = 3.0
-    DECODE_SECONDS: float = 15.0
+    # Uploads (socialsongs/intake)
+    MAX_UPLOAD_BYTES: int = _setting(15 * MIB, "largest file of one photo", unit="bytes", default_text="15 MiB")
+    MAX_PIXELS: int = _setting(50_000_000, "largest photo", unit="pixels", default_text="50,000,000")
+    MAX_FRAMES: int = _setting(200, "most frames of an animated picture, of which the first is used")
+    MAX_PHOTOS_PER_POST: int = _setting(10, "most photos of one post")
+    MAX_WAITING_PHOTOS: int = _setting(
+        200, "most photos of one person that wait for a worker; a further upload is answered 429"
+    )
+    DECODE_PROCESSES: int = _setting(
+        2,
+        "decoders of each web process, started with the first photo; each takes about 45 MB while idle",
+        unit="processes",
+    )
+    DECODE_MEMORY_MIB: int = _setting(
+        224,
+        "memory for one photo, beside about 75 MB of the decoder itself; a photo that needs more is refused",
+        unit="MiB",
+    )
+    DECODE_CPU_SECONDS: float = _setting(
+        3.0, "processor time for one photo; raise it where the processor is slow", unit="seconds", above=0
+    )
+    DECODE_SECONDS: float = _setting(
+        15.0,
+        "elapsed time for one photo, and the longest wait for a free decoder, after which the answer is 503",
+        unit="seconds",
+        above=0,
+    )
+    STORED_LONG_SIDE: int = _setting(1600, "long side of a stored photo; larger ones are shrunk", unit="pixels")
+    JPEG_QUALITY: int = _setting(88, "JPEG quality of stored photos", least=1, most=100)
 
-    # Previews of songs (socialsongs/audio.py).
-    MAX_PREVIEW_BYTES: int = 10 * MIB
+    # Previews of songs (socialsongs/audio.py)
+    MAX_PREVIEW_BYTES: int = _setting(10 * MIB, "largest file of one preview", unit="bytes", default_text="10 MiB")
 
-    # Suggestions.
-    SUGGESTIONS: int = 10
-    MAX_SUGGESTIONS: int = 50
-    CANDIDATES: int = 300
-    # Where the people are whose requests do not say so, as in ISO 3166; None: songs of all markets.
-    MARKET: str | None = None
-    # How the list is chosen from the candidates; in standard deviations of a photo's relevances, 0: not at all.
-    DIVERSITY: float = 2.7
-    SONGS_PER_ARTIST: int = 1
-    POPULARITY: float = 0.1
-    TASTE: float = 0.3
-    # Share of the lists in which one place goes to a song from further down, so that there is something to learn from.
-    EXPLORATION: float = 0.1
-    # The latest choices and skips of a person that count as their taste.
-    TASTE_EVENTS: int = 50
-    # How long an API request for suggestions waits for a worker before it says where to ask again.
-    ANSWER_SECONDS: float = 3.0
-    # Posts older than that are deleted by `manage.py forget`; None: never.
-    RETENTION_DAYS: int | None = None
+    # Suggestions
+    SUGGESTIONS: int = _setting(10, "songs that a request asks for unless it says otherwise")
+    MAX_SUGGESTIONS: int = _setting(50, "most songs that a request may ask for")
+    CANDIDATES: int = _setting(300, "songs that stage one finds for stage two to rank")
+    MARKET: str | None = _setting(
+        None,
+        "market (ISO 3166) of requests that name none; songs of other markets are left out",
+        kind="market",
+        default_text="none: songs of all markets",
+    )
+    DIVERSITY: float = _setting(
+        2.7,
+        "how much the utility of a song falls that is like all others of the list; see [choosing.md](choosing.md)",
+        unit="standard deviations",
+        least=0,
+    )
+    SONGS_PER_ARTIST: int = _setting(1, "most songs of one artist in a list while there are songs by others")
+    POPULARITY: float = _setting(0.1, "how much the most popular song is raised", unit="standard deviations", least=0)
+    TASTE: float = _setting(
+        0.3,
+        "how much a person's taste moves a song, where the host turned it on for them",
+        unit="standard deviations",
+        least=0,
+    )
+    TASTE_EVENTS: int = _setting(50, "latest choices and skips of a person that make up their taste")
+    EXPLORATION: float = _setting(
+        0.1,
+        "share of the lists in which one position goes to a song from further down, so that the site can learn",
+        least=0,
+        most=1,
+    )
+    ANSWER_SECONDS: float = _setting(
+        3.0,
+        "longest time that the API waits for a worker before it answers with the address to poll",
+        unit="seconds",
+        least=0,
+    )
+    RETENTION_DAYS: int | None = _setting(
+        None,
+        "age at which `manage.py forget` deletes posts, and requests without a post; run it every night",
+        unit="days",
+        default_text="none: never",
+        least=1,
+    )
 
-    # Workers: how long a claim lasts, how often a row is tried and how long an outage may delay it, how long one
-    # drain task runs, how large batches get.
-    LEASE_SECONDS: int = 60
-    MAX_ATTEMPTS: int = 3
-    OUTAGE_SECONDS: int = 3600
-    TASK_BUDGET_SECONDS: int = 20
-    VISIBILITY_TIMEOUT_SECONDS: int = 120
-    RECONCILE_SECONDS: int = 5
-    INTERACTIVE_BATCH: int = 16
-    BULK_BATCH: int = 64
-    BULK_MILLISECONDS: int = 80
-    HEARTBEAT_SECONDS: int = 5
-    SONG_CACHE_MIB: int = 256
+    # Workers
+    LEASE_SECONDS: int = _setting(60, "how long a claim lasts without being renewed", unit="seconds")
+    MAX_ATTEMPTS: int = _setting(3, "attempts after which a row fails as `attempts_exhausted`")
+    OUTAGE_SECONDS: int = _setting(
+        3600, "how long an outage of the storage or of memory may delay a row before it fails", unit="seconds"
+    )
+    TASK_BUDGET_SECONDS: int = _setting(
+        20, "how long one task drains a lane; under half of `VISIBILITY_TIMEOUT_SECONDS`", unit="seconds"
+    )
+    VISIBILITY_TIMEOUT_SECONDS: int = _setting(
+        120, "after which the broker gives a message that was not acknowledged to another worker", unit="seconds"
+    )
+    RECONCILE_SECONDS: int = _setting(5, "how often the reconciler runs", unit="seconds")
+    INTERACTIVE_BATCH: int = _setting(16, "most posts or requests of one claim in the interactive lane")
+    BULK_BATCH: int = _setting(64, "most rows of one claim in the bulk lane")
+    BULK_MILLISECONDS: int = _setting(
+        80, "about how long a batch of the bulk lane takes: an upload waits no longer than that", unit="milliseconds"
+    )
+    HEARTBEAT_SECONDS: int = _setting(5, "how often a worker writes its row", unit="seconds")
+    SONG_CACHE_MIB: int = _setting(
+        256, "memory of a worker for songs that it ranked before; a song takes about 5 kB", unit="MiB"
+    )
 
-    # The model: a folder with releases (None: the ones that ship) and where it runs.
-    RELEASES_DIR: str | None = None
-    DEVICE: str = "auto"
+    # The model
+    RELEASES_DIR: str | None = _setting(
+        None,
+        "folder with all releases, instead of those that ship: copy the active release into it first; `train_matcher` "
+        "writes there, and all workers read it",
+        default_text="the releases that ship",
+    )
+    DEVICE: str = _setting("auto", "`cpu`, `cuda`, `cuda:1` ...; `auto` takes a GPU where there is one")
 
-    # Requests per user, in DRF's notation.
-    UPLOAD_RATE: str = "60/hour"
-    REQUEST_RATE: str = "240/hour"
-    READ_RATE: str = "1200/hour"
-    FEEDBACK_RATE: str = "1200/hour"
+    # Requests of one person, in any stretch of that length
+    UPLOAD_RATE: str = _setting("60/hour", "uploads of one person", kind="rate")
+    REQUEST_RATE: str = _setting("240/hour", "requests for suggestions of one person", kind="rate")
+    READ_RATE: str = _setting("1200/hour", "reads of one person", kind="rate")
+    FEEDBACK_RATE: str = _setting("1200/hour", "feedback and choices of one person", kind="rate")
 
 
 @cache
-def config() -> Config:
-    """The resolved configuration. Raises ImproperlyConfigured for an unknown key or a wrong type."""
+def config() -> PluginSettings:
+    """The resolved settings. Raises ImproperlyConfigured for an unknown key, or a value of a wrong type or form."""
     given: dict[str, Any] = getattr(settings, "SOCIALSONGS", {})
-    known = {field.name for field in fields(Config)}
-    unknown = sorted(set(given) - known)
+    known = {setting.name: setting for setting in fields(PluginSettings)}
+    unknown = sorted(set(given) - set(known))
     if unknown:
         raise ImproperlyConfigured(f"SOCIALSONGS has unknown keys {unknown}. Known keys: {', '.join(sorted(known))}.")
-    hints = get_type_hints(Config)
+    hints = get_type_hints(PluginSettings)
     for key, value in given.items():
-        number = hints[key] is float
-        if isinstance(value, bool) or not isinstance(value, (int | float) if number else hints[key]):
-            raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be {hints[key]}, got {value!r}.")
-        if number and not 0 <= value < inf:
-            raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be 0 or more, got {value}.")
-        if key == "EXPLORATION" and value > 1:
-            raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] is a share of the lists, from 0 to 1, got {value}.")
-        if key in ("DECODE_SECONDS", "DECODE_CPU_SECONDS") and not value:
-            raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be more than 0.")
-        if isinstance(value, int) and not number and value <= 0:
-            raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be positive, got {value}.")
-        if isinstance(value, str) and key.endswith("_RATE") and not RATE.fullmatch(value):
-            raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] must be a rate such as 60/hour, got {value!r}.")
-        if key == "MARKET" and isinstance(value, str) and not _is_market(value):
-            raise ImproperlyConfigured(
-                f"SOCIALSONGS[{key!r}] must be two capital letters, as in ISO 3166 (GB, not UK), got {value!r}."
-            )
-    found = Config(**given)
-    if found.SUGGESTIONS > found.MAX_SUGGESTIONS:
+        if problem := _problem(known[key], hints[key], value):
+            raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] {problem}, got {value!r}.")
+    resolved = PluginSettings(**given)
+    if resolved.SUGGESTIONS > resolved.MAX_SUGGESTIONS:
         raise ImproperlyConfigured(
-            f"SOCIALSONGS['SUGGESTIONS'] is {found.SUGGESTIONS}, more than 'MAX_SUGGESTIONS', {found.MAX_SUGGESTIONS}."
+            f"SOCIALSONGS['SUGGESTIONS'] is {resolved.SUGGESTIONS}, more than 'MAX_SUGGESTIONS', "
+            f"{resolved.MAX_SUGGESTIONS}."
         )
-    if found.MAX_PHOTOS_PER_POST > found.MAX_WAITING_PHOTOS:
+    if resolved.MAX_PHOTOS_PER_POST > resolved.MAX_WAITING_PHOTOS:
         raise ImproperlyConfigured(
-            f"SOCIALSONGS['MAX_WAITING_PHOTOS'] is {found.MAX_WAITING_PHOTOS}, less than a post may hold: "
-            f"'MAX_PHOTOS_PER_POST' is {found.MAX_PHOTOS_PER_POST}."
+            f"SOCIALSONGS['MAX_WAITING_PHOTOS'] is {resolved.MAX_WAITING_PHOTOS}, less than a post may hold: "
+            f"'MAX_PHOTOS_PER_POST' is {resolved.MAX_PHOTOS_PER_POST}."
         )
-    return found
+    return resolved
+
+
+def _problem(setting: Field[Any], hint: Any, value: object) -> str:
+    """What the value must be but is not; empty when it is all right."""
+    if isinstance(value, bool) or not isinstance(value, int | float if hint is float else hint):
+        return f"must be {getattr(hint, '__name__', hint)}"
+    if isinstance(value, str):
+        if setting.metadata["kind"] == "rate" and not RATE.fullmatch(value):
+            return "must be a rate such as 60/hour"
+        if setting.metadata["kind"] == "market" and not _is_market(value):
+            return "must be two capital letters, as in ISO 3166 (GB, not UK)"
+    if isinstance(value, int | float) and not _within(value, **_bounds(setting)):
+        return f"must be {describe_bounds(setting)}"
+    return ""
+
+
+def _bounds(setting: Field[Any]) -> dict[str, float | None]:
+    return {name: setting.metadata[name] for name in ("least", "most", "above")}
+
+
+def _within(value: float, *, least: float | None, most: float | None, above: float | None) -> bool:
+    return (
+        isfinite(value)
+        and (least is None or value >= least)
+        and (most is None or value <= most)
+        and (above is None or value > above)
+    )
+
+
+def describe_bounds(setting: Field[Any]) -> str:
+    """The allowed values with their unit: "1 or more seconds"; empty for texts."""
+    least, most, above = _bounds(setting).values()
+    if most is not None:
+        text = f"from {least:g} to {most:g}"
+    elif above is not None:
+        text = f"more than {above:g}"
+    elif least is not None:
+        text = f"{least:g} or more"
+    else:
+        return ""
+    return f"{text} {setting.metadata['unit']}".strip()
 
 
 def _is_market(text: str) -> bool:

@@ -21,7 +21,7 @@ from django.db import connection
 from packaging.specifiers import SpecifierSet
 
 from socialsongs import dispatch
-from socialsongs.conf import Config
+from socialsongs.conf import PluginSettings
 from socialsongs.dispatch import KEY_PREFIX
 from socialsongs.site.embedded import die_with_parent
 from socialsongs.site.processes import BEAT, WEB, WORKER
@@ -127,7 +127,7 @@ def test_everything_waits_for_the_migrations_and_the_servers():
 def test_their_variables_are_ones_that_the_settings_read():
     source = (ROOT / "socialsongs" / "site" / "settings.py").read_text()
     read = set(re.findall(r"env\.\w+\(\s*\"([A-Z_]+)\"", source))
-    read |= {f"SOCIALSONGS_{key}" for key in Config.__dataclass_fields__}
+    read |= {f"SOCIALSONGS_{key}" for key in PluginSettings.__dataclass_fields__}
     read |= {"FORWARDED_ALLOW_IPS"}  # by gunicorn
     for name in OURS:
         assert set(SERVICES[name]["environment"]) <= read, name

@@ -20,6 +20,7 @@ from socialsongs.models import Worker
 from socialsongs.site.processes import WORKER
 from workers.checks import pool_errors
 
+from . import settings_table
 from .processes import ROOT
 
 ENV = {**os.environ, "DJANGO_SETTINGS_MODULE": "socialsongs.site.settings"}
@@ -48,6 +49,11 @@ ENV = {**os.environ, "DJANGO_SETTINGS_MODULE": "socialsongs.site.settings"}
         ("DECODE_CPU_SECONDS", 0.0),
         ("DECODE_SECONDS", 0.0),
         ("DECODE_PROCESSES", 0),
+        ("JPEG_QUALITY", 101),
+        ("EXPLORATION", 1.01),
+        ("TASTE", -0.1),
+        ("ANSWER_SECONDS", float("inf")),
+        ("RETENTION_DAYS", 0),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(settings, key, value):
@@ -56,6 +62,27 @@ def test_a_wrong_setting_is_refused_by_name(settings, key, value):
         config()
     with pytest.raises(SystemCheckError, match=rf"socialsongs\.E001\).*\b{key}\b"):
         call_command("check")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("LEASE_SECONDS", 0, "must be 1 or more seconds, got 0"),
+        ("EXPLORATION", 2, "must be from 0 to 1, got 2"),
+        ("DECODE_SECONDS", 0, "must be more than 0 seconds, got 0"),
+        ("MAX_PIXELS", "many", "must be int, got 'many'"),
+    ],
+)
+def test_the_error_says_what_is_allowed(settings, key, value, said):
+    settings.SOCIALSONGS = {key: value}
+    with pytest.raises(ImproperlyConfigured) as caught:
+        config()
+    assert str(caught.value) == f"SOCIALSONGS['{key}'] {said}."
+
+
+def test_the_docs_have_the_settings_as_they_are():
+    text = (ROOT / "docs" / "operations.md").read_text()
+    assert settings_table.written(text) == text, "run `make settings`"
 
 
 def test_an_override_counts_at_once_and_only_while_it_lasts():

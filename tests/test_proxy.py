@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from socialsongs.bodies import TEXT_BYTES
-from socialsongs.conf import Config
+from socialsongs.conf import PluginSettings
 from socialsongs.site.demo import answers
 from socialsongs.site.embedded import die_with_parent
 from socialsongs.site.processes import WEB
@@ -56,7 +56,7 @@ def test_what_is_slow_is_given_up():
 
 def test_a_whole_upload_passes_and_other_bodies_are_small():
     upload = int(re.fullmatch(r"(\d+)m", variables()["UPLOAD_LIMIT"])[1]) * 1024**2
-    assert upload == Config.MAX_UPLOAD_BYTES * Config.MAX_PHOTOS_PER_POST + TEXT_BYTES
+    assert upload == PluginSettings.MAX_UPLOAD_BYTES * PluginSettings.MAX_PHOTOS_PER_POST + TEXT_BYTES
     large = re.findall(r"location (?:= )?(\S+) \{\s+client_max_body_size \$\{UPLOAD_LIMIT\}", TEMPLATE)
     assert large == ["/", "/api/v1/posts", "/admin/"]
 

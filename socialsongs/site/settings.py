@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
 from ..api.contract import SPECTACULAR
-from ..conf import Config
+from ..conf import PluginSettings
 from .embedded import locations
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -164,7 +164,7 @@ def _socialsongs() -> dict[str, Any]:
     """SOCIALSONGS_<KEY> of the environment for every key of the settings dict."""
     # Celery calls a Redis on a unix socket redis+socket.
     found: dict[str, Any] = {"BROKER_URL": REDIS_URL.replace("unix://", "redis+socket://", 1)}
-    for field in fields(Config):
+    for field in fields(PluginSettings):
         name = f"SOCIALSONGS_{field.name}"
         if name in env.ENVIRON:
             try:

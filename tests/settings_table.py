@@ -1,0 +1,33 @@
+"""``python -m tests.settings_table FILE`` writes the table of settings into FILE, between its two marks."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+from socialsongs.conf import PluginSettings, describe_bounds
+
+BEGIN, END = "<!-- settings: begin (written by `make settings`) -->", "<!-- settings: end -->"
+
+
+def table() -> str:
+    lines = ["| key | default | allowed | |", "|---|---|---|---|"]
+    for setting in fields(PluginSettings):
+        default = setting.metadata["default_text"] or f"`{setting.default}`"
+        lines.append(f"| `{setting.name}` | {default} | {describe_bounds(setting)} | {setting.metadata['about']} |")
+    return "\n".join([BEGIN, "", *lines, "", END])
+
+
+def written(text: str) -> str:
+    """``text`` with the table as the fields say it now."""
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"There are no marks {BEGIN} and {END} to write between.")
+    return head + table() + tail
+
+
+if __name__ == "__main__":
+    file = Path(sys.argv[1])
+    file.write_text(written(file.read_text()))
