@@ -211,4 +211,23 @@ def test_near_duplicates_of_excluded_photos_are_left_out(data, tmp_path):
     assert {photo.path.name for photo in every if "captions" in str(photo.path)} - {
         photo.path.name for photo in kept if "captions" in str(photo.path)
     } == {"0.jpg"}
-    assert difference_hash(tmp_path / "copy.png") != 0
+
+
+def test_the_difference_hash_of_a_photo_outlives_size_format_and_light(tmp_path):
+    def hash_of(image, name):
+        image.save(tmp_path / name)
+        return difference_hash(tmp_path / name)
+
+    slope = Image.linear_gradient("L").rotate(90)  # darker to the left
+    assert hash_of(slope, "lighter to the right.png") == 2**64 - 1
+    assert hash_of(slope.rotate(180), "darker to the right.png") == 0
+    photo = Image.effect_noise((9, 8), 100).resize((320, 240), Image.Resampling.BICUBIC)
+    others = {
+        "small.png": photo.resize((160, 120)),
+        "compressed.jpg": photo,
+        "brighter.png": photo.point(lambda level: 30 + level * 0.8),
+    }
+    known = hash_of(photo, "photo.png")
+    for name, image in others.items():
+        assert (hash_of(image, name) ^ known).bit_count() <= 5, name  # as many as `unlike` takes for the same
+    assert (hash_of(photo.transpose(Image.Transpose.FLIP_TOP_BOTTOM), "another.png") ^ known).bit_count() > 5
