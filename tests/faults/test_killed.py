@@ -7,7 +7,7 @@ import pytest
 
 from socialsongs.models import Post, State
 
-from .crew import COLOURS, Stopwatch
+from .crew import COLOURS, SHORT_LEASES, Stopwatch
 
 pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]
 
@@ -16,6 +16,7 @@ STAGES = ("after_claim", "after_decode", "after_look", "after_rank", "before_com
 
 def test_killed_at_every_stage_boundary(crew, record):
     """The worker that is started next finishes them, and dies at the next boundary."""
+    crew.environment |= SHORT_LEASES
     before, died = "", Stopwatch()
     with crew.beat():
         for stage in (*STAGES, None):
@@ -35,7 +36,7 @@ def test_killed_at_every_stage_boundary(crew, record):
 
 def test_killed_at_random_moments(crew, record):
     chance, kills = random.Random(1), 4
-    crew.environment |= {"SOCIALSONGS_MAX_ATTEMPTS": str(kills + 2)}
+    crew.environment |= SHORT_LEASES | {"SOCIALSONGS_MAX_ATTEMPTS": str(kills + 2)}
     crew.switch_on("wait-after_decode", text="0.2")
     crew.post(*COLOURS * 3)
     watch = Stopwatch()
@@ -54,6 +55,7 @@ def test_killed_at_random_moments(crew, record):
 
 
 def test_a_post_that_kills_its_worker_fails_alone(crew, record):
+    crew.environment |= SHORT_LEASES
     posts = crew.post("teal", "red", "gold", "navy")
     crew.switch_on("red-kills")
     watch, deaths = Stopwatch(), 0

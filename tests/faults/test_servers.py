@@ -17,7 +17,7 @@ from socialsongs.site.processes import WEB
 from tests.processes import free_port, process, wait_until
 from tests.servers import PART, ROOT
 
-from .crew import COLOURS, Stopwatch
+from .crew import COLOURS, SHORT_LEASES, Stopwatch
 from .own import OwnServers, broker
 from .visitor import Visitor
 
@@ -162,6 +162,7 @@ def away(crew, own, how, seconds):
 
 
 def test_postgres_stops_and_comes_back(crew, own, record):
+    crew.environment |= SHORT_LEASES
     with crew.beat(), crew.worker() as worker:
         crew.wait_ready()
         result, seconds = away(crew, own, signal.SIGINT, 2)
