@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from django.conf import settings
 from django.db import connection
 
@@ -56,6 +57,16 @@ def process(command: list[str], log: Path, **extra: str) -> Iterator[subprocess.
         except subprocess.TimeoutExpired:
             started.kill()
             started.wait()
+
+
+def holds(server: int, connection: socket.socket) -> bool:
+    """Whether a process that ``server`` started has accepted the connection, and not closed it yet."""
+    ours = connection.getsockname()[1]
+    return any(
+        other.raddr and other.raddr.port == ours
+        for child in psutil.Process(server).children()
+        for other in child.net_connections()
+    )
 
 
 def wait_until(true: Callable[[], object], log: Path, seconds: float = 90) -> None:

@@ -4,7 +4,6 @@ import json
 import re
 import socket
 import threading
-import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from socialsongs.models import Post
 from socialsongs.site.processes import WEB
 
 from .accounts import token_of
-from .processes import free_port, process, wait_until
+from .processes import free_port, holds, process, wait_until
 
 pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]
 
@@ -26,8 +25,8 @@ RATE = 60
 
 
 class Site:
-    def __init__(self, port, spool):
-        self.port, self.spool = port, spool
+    def __init__(self, port, spool, log, pid):
+        self.port, self.spool, self.log, self.pid = port, spool, log, pid
 
     def send(self, method, path, body=b"", headers=None):
         """Status, headers and body of the answer. It may come before all is sent."""
@@ -69,9 +68,9 @@ def site(django_db_setup, tmp_path_factory, django_db_blocker):
     spool.mkdir()
     port, log = free_port(), folder / "log"
     environment = {"TMPDIR": str(spool), "SOCIALSONGS_READ_RATE": f"{RATE}/hour", "SECURE_SSL": "0"}
-    with django_db_blocker.unblock(), process([*WEB, f"127.0.0.1:{port}"], log, **environment):
+    with django_db_blocker.unblock(), process([*WEB, f"127.0.0.1:{port}"], log, **environment) as started:
         wait_until(lambda: listens(port), log)
-        yield Site(port, spool)
+        yield Site(port, spool, log, started.pid)
 
 
 def listens(port):
@@ -190,7 +189,9 @@ def test_an_upload_that_breaks_off_stores_nothing(site, token, photo_bytes):
         lines = ["POST /api/v1/posts HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in (headers | token).items()]
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + body[:500])
-    time.sleep(0.5)
+        wait_until(lambda: holds(site.pid, connection), site.log)
+        connection.shutdown(socket.SHUT_WR)
+        wait_until(lambda: not holds(site.pid, connection), site.log)
     assert not Post.objects.exists()
 
 

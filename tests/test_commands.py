@@ -1,7 +1,7 @@
 """The commands that run the model: releases, reencode, suggest. The weights are random, everything else is real."""
 
 import json
-import time
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -9,6 +9,8 @@ import pytest
 import torch
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models import F
 from redis import Redis
 
 from recommender.release import save_release
@@ -196,18 +198,29 @@ def test_encode_paces_pauses_and_goes_on(folder, make_song):
         run("releases", "encode", "second", "--rate", "-1")
 
 
-def test_the_rate_holds_over_batches(folder, make_song):
+def database_now():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement_timestamp()")
+        return cursor.fetchone()[0]
+
+
+def test_the_rate_holds_over_batches(folder, make_song, settings):
     """A batch's time must be over before the next is taken, whichever worker takes it."""
     run("releases", "register")
     for number in range(3):
         make_song(f"Song {number}")
     release = ModelRelease.objects.get()
-    limit(release=release, songs_per_second=20)
+    limit(release=release, songs_per_second=0.1)
+    settings.SOCIALSONGS = {**settings.SOCIALSONGS, "RECONCILE_SECONDS": 60}  # for as long, a worker waits itself
     loaded, loop = load_registered(release), Loop()
     release.refresh_from_db()
+    before = database_now()
     assert encode_songs(loaded, limit=2) == 2
     assert (loop._bulk(), is_limited()) == (False, True)
-    time.sleep(0.11)
+    release.refresh_from_db()
+    wait = timedelta(seconds=2 / 0.1)
+    assert before + wait <= release.encode_after <= database_now() + wait
+    ModelRelease.objects.update(encode_after=F("encode_after") - wait)  # as if so much time had passed
     assert (loop._bulk(), is_limited()) == (True, False)
     assert not SongEmbedding.objects.exclude(state=State.READY).exists()
 

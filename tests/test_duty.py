@@ -182,25 +182,31 @@ def test_a_gpu_that_another_process_holds_is_left_to_it(folder, monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_its_row_comes_changes_and_goes(settings):
-    settings.SOCIALSONGS = {**settings.SOCIALSONGS, "HEARTBEAT_SECONDS": 1}
+    def beat_every(seconds):
+        settings.SOCIALSONGS = {**settings.SOCIALSONGS, "HEARTBEAT_SECONDS": seconds}
+
+    beat_every(3600)
     presence = Presence("inference@here", {"interactive", "bulk"})
     presence.begin()
 
     def row():
         return Worker.objects.filter(name="inference@here").values_list("state", "problem", "queues", "seen_at").first()
 
-    def wait_for(state):
-        for _ in range(100):
-            if (found := row()) and found[0] == state:
-                return found
+    def wait_for(true):
+        deadline = time.monotonic() + 60
+        while not ((found := row()) and true(*found)):
+            assert time.monotonic() < deadline, found
             time.sleep(0.05)
-        raise AssertionError(row())
+        return found
 
-    assert wait_for("starting")[2] == ["bulk", "interactive"]
+    _, _, queues, _ = wait_for(lambda state, *_: state == "starting")
+    assert queues == ["bulk", "interactive"]
+    beat_every(1)
     presence.become(Worker.State.REFUSING, "why")
-    first = wait_for("refusing")
-    assert first[1] == "why"
-    time.sleep(1.2)
-    assert row()[3] > first[3]  # it beats
+    _, problem, _, seen_at = wait_for(lambda state, *_: state == "refusing")  # at once, not at the next beat
+    assert problem == "why"
+    for _ in range(2):  # it beats
+        *_, seen_at = wait_for(lambda *found, before=seen_at: found[-1] > before)
+    beat_every(60)  # which is also how long the end waits for its last word
     presence.end()
     assert row() is None

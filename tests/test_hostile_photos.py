@@ -23,10 +23,11 @@ from workers.failures import Outage, PermanentFailure
 from workers.inference.photo_loading import decode, failure_of
 
 from . import photos
-from .hostile import ANSWERS, decoders, hostile_files, memory_of_decoders
+from .hostile import ANSWERS, decoders, hostile_files, memory_of_decoders, processor_seconds
 from .test_api_posts import URL, problem
 
-SECONDS = 10  # of a machine that does other things, too
+PROCESSOR_SECONDS = 10  # the slowest takes 1.4; what other processes take of the machine does not count
+PATIENCE = 60
 MIB = 1024 * 1024
 
 
@@ -65,10 +66,10 @@ def test_hostile_photos_are_refused_or_read(api_of, alice, upload, limits):
     api = api_of(alice)
     with memory_of_decoders() as peak:
         for name, content in hostile_files(120, seed=7):
-            began = time.monotonic()
+            used = processor_seconds()
             response = api.post(URL, {"photos": upload(content, name)})
             assert response.status_code in ANSWERS, (name, response.content)
-            assert time.monotonic() - began < SECONDS, name
+            assert processor_seconds() - used < PROCESSOR_SECONDS, name
     assert 0 < peak[0] < 300
     stored = PostPhoto.objects.all()
     assert 0 < stored.count() == Post.objects.count()
@@ -252,7 +253,7 @@ def test_a_decoder_that_was_killed_between_two_photos_is_replaced(upload, fresh)
     clean_photo(upload())
     (decoder,) = decoders()
     decoder.kill()
-    psutil.wait_procs([decoder], timeout=0.2)  # it stays a zombie until its parent looks
+    wait_for_the_end(decoder.pid)
     assert clean_photo(upload()).width == 320
 
 
@@ -311,10 +312,7 @@ def test_decoders_end_with_the_web_process_and_know_nothing_of_it():
     ) as web:
         decoder = psutil.Process(int(web.stdout.readline()))
         web.kill()
-    deadline = time.monotonic() + SECONDS
-    while decoder.is_running() and decoder.status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for_the_end(decoder.pid)
 
 
 def test_a_fork_has_decoders_of_its_own(upload, fresh):
@@ -351,13 +349,17 @@ def test_a_decoder_ends_with_its_process_though_a_fork_of_that_lives_on(upload, 
     decoder, fork = json.loads(os.read(receiving, 1000))
     os.close(receiving)
     try:
-        deadline = time.monotonic() + 20
-        while is_alive(decoder):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for_the_end(decoder)
         assert is_alive(fork)
     finally:
         os.kill(fork, signal.SIGKILL)
+
+
+def wait_for_the_end(pid):
+    deadline = time.monotonic() + PATIENCE
+    while is_alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def is_alive(pid):

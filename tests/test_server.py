@@ -5,7 +5,6 @@ import json
 import re
 import signal
 import socket
-import time
 from contextlib import contextmanager
 
 import psutil
@@ -20,7 +19,7 @@ from socialsongs.site.demo import answers
 from socialsongs.site.processes import WEB
 
 from .accounts import token_of
-from .processes import free_port, process, wait_until
+from .processes import free_port, holds, process, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
@@ -327,7 +326,7 @@ def test_both_processes_answer_a_dead_one_is_replaced_and_a_stop_is_graceful(tmp
         head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         upload = opened(port, f"POST /api/v1/posts HTTP/1.1\r\n{head}")
         upload.sendall(body[:100])
-        time.sleep(0.5)  # until it is accepted: one that still waits in the kernel is nobody's
+        wait_until(lambda: holds(started.pid, upload), log)  # one that still waits in the kernel is nobody's
         started.send_signal(signal.SIGTERM)
         wait_until(lambda: not answers(f"http://127.0.0.1:{port}"), log)
         upload.sendall(body[100:])

@@ -92,8 +92,8 @@ def test_told_to_stop_during_a_batch(crew, record):
                 assert Post.objects.filter(state=State.ANALYSING).count() == 3
                 worker.terminate()  # SIGTERM
                 watch = Stopwatch()
-                time.sleep(0.5)
-            crew.wait(lambda: worker.exitcode is not None, 10)
+                crew.wait(lambda: "Warm shutdown" in crew.log.read_text())
+            crew.wait(lambda: worker.exitcode is not None)
             assert worker.exitcode == 0
         left = list(Post.objects.order_by("queued_at").values_list("state", "attempts", "lease_token"))
         assert left == [(State.READY, 1, None)] + [(State.QUEUED, 0, None)] * 5

@@ -12,7 +12,7 @@ from socialsongs.models import Post
 
 from .crew import Stopwatch, plain
 
-UPLOAD_SECONDS = 2.5
+UPLOAD_SECONDS = 10  # about one, when every server that fails is waited for once
 FORGERY_TOKEN = "a" * 32
 BOUNDARY = "edge"
 
@@ -38,7 +38,7 @@ class Visitor:
             assert self._ask("GET", path)[0] in (200, 302), path
 
     def health(self) -> int:
-        return self._ask("GET", "/health/", seconds=5)[0]
+        return self._ask("GET", "/health/")[0]
 
     def _by_api(self, photo: bytes) -> Post:
         status, _, text = self._upload("/api/v1/posts", photo)
