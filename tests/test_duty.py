@@ -172,7 +172,7 @@ def test_a_gpu_that_another_process_holds_is_left_to_it(folder, monkeypatch):
     other.host = duty_module.socket.gethostname()
     other.save()
     Worker.objects.create(name="second@here", pid=18, host=other.host, started_at=Now(), seen_at=Now())
-    assert "is first@here's (process 17)" in Duty(Consumer(), mine).presence.problem
+    assert "Worker first@here (process 17) uses cuda:0 Big GPU" in Duty(Consumer(), mine).presence.problem
     other.started_at = Now() + timedelta(seconds=1)  # it came later
     other.save()
     assert not Duty(Consumer(), mine).presence.problem

@@ -2,6 +2,6 @@
 
 import os
 
-# Before torch is loaded: its threads sleep while they wait for each other. Spinning, which is the default, makes
-# a forward pass many times slower as soon as other processes want the same cores.
+# Must be set before torch is loaded. Its threads then sleep while they wait for each other; by default they spin, which
+# makes a pass many times slower as soon as other processes need the same cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

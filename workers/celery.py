@@ -1,4 +1,4 @@
-"""The Celery app. Messages only wake workers up; the rows say what there is to do."""
+"""The Celery app. Messages are wake-ups only; the rows say what work there is."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from django.conf import settings
 from socialsongs.conf import config
 from socialsongs.dispatch import KEY_PREFIX, QUEUES, RECONCILE
 
-PREFIX = {"global_keyprefix": KEY_PREFIX}  # or the site's messages would not be found
+PREFIX = {"global_keyprefix": KEY_PREFIX}  # the same as where the site sends
 app = Celery("socialsongs")
 
 
 @app.on_configure.connect
 def _configure(sender: Celery, **_: object) -> None:
-    """CELERY_... of Django's settings go before ours."""
+    """Apply our settings, then Django's CELERY_... settings, which take precedence."""
     keys = [key for key in dir(settings) if key.startswith("CELERY_")]
-    given = {key.removeprefix("CELERY_").lower(): getattr(settings, key) for key in keys}
-    ours = _ours()
-    options = ours["broker_transport_options"] | given.pop("broker_transport_options", {}) | PREFIX
-    sender.conf.update(ours | given | {"broker_transport_options": options})
+    host_settings = {key.removeprefix("CELERY_").lower(): getattr(settings, key) for key in keys}
+    defaults = _default_settings()
+    options = defaults["broker_transport_options"] | host_settings.pop("broker_transport_options", {}) | PREFIX
+    sender.conf.update(defaults | host_settings | {"broker_transport_options": options})
 
 
-def _ours() -> dict[str, Any]:
+def _default_settings() -> dict[str, Any]:
     limits = config()
     return {
         "broker_url": limits.BROKER_URL,
         "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": None,  # a worker outlives its broker
-        "broker_channel_error_retry": True,  # one that is full or read-only, too
+        "broker_connection_max_retries": None,  # no limit: a worker waits until the broker is back
+        "broker_channel_error_retry": True,  # also when the broker is full or read-only
         "broker_transport_options": {"visibility_timeout": limits.VISIBILITY_TIMEOUT_SECONDS},
-        # A message that is lost or comes twice does no harm, so it is only taken off when its work is done.
+        # A message is acknowledged when its work is done. A lost or repeated message does no harm.
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "task_ignore_result": True,
-        # Whoever can write to the broker can say that there is work, and no more: no pickles, and see below.
+        # Somebody who can write to the broker can send wake-ups only: no pickles, and no remote control (see below).
         "accept_content": ["json"],
         "task_serializer": "json",
         "worker_prefetch_multiplier": 1,
-        # One process for each device, which never forks: a fork after a forward pass hangs.
+        # One process for each device. It never forks: a process forked after a pass hangs.
         "worker_pool": "solo",
         "worker_concurrency": 1,
         "worker_hijack_root_logger": False,
@@ -63,9 +63,11 @@ def _ours() -> dict[str, Any]:
 
 
 @worker_init.connect
-def _take_no_commands(**_: object) -> None:
-    """The channel for commands stays: without it (worker_enable_remote_control) a worker whose Redis died during a task
-    never notices, and takes nothing any more. There is no command that it would carry out."""
+def _remove_remote_commands(**_: object) -> None:
+    """Remove all commands of Celery's remote control, but leave its channel open.
+
+    With the channel off (worker_enable_remote_control), a worker whose Redis died during a task never reconnects.
+    """
     from celery.worker.control import Panel
 
     Panel.data.clear()

@@ -1,4 +1,4 @@
-"""System checks of the workers' settings, and the same for the options of a worker that starts."""
+"""System checks of the workers' settings; a worker that starts checks its own options in the same way."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ def pool(**_: Any) -> list[CheckMessage]:
 
 
 def pool_errors(pool: str, concurrency: int | None) -> list[CheckMessage]:
-    """Of a worker that consumes the inference queues."""
-    found: list[CheckMessage] = []
+    """Return the errors in the pool options of a worker that consumes the inference queues."""
+    errors: list[CheckMessage] = []
     if pool != "solo":
-        found.append(
+        errors.append(
             Error(
                 f"The inference queues cannot be consumed by a {pool!r} pool.",
-                hint="A process that forks after a forward pass hangs in the child, and one device needs one thread: "
+                hint="A process that is forked after a pass of the network hangs, and each device needs one thread: "
                 "use `-P solo` (CELERY_WORKER_POOL = 'solo').",
                 id="socialsongs.E005",
             )
         )
-    if concurrency and concurrency > 1 and pool != "solo":  # a solo pool knows no concurrency
-        found.append(
+    if concurrency and concurrency > 1 and pool != "solo":  # a solo pool ignores the concurrency
+        errors.append(
             Error(
-                f"{concurrency} at once would share one device.",
-                hint="One inference process for each device fills it by batches: use `-c 1` "
-                "(CELERY_WORKER_CONCURRENCY = 1), and a process more for each further GPU.",
+                f"A concurrency of {concurrency} would share one device.",
+                hint="One inference process keeps a device busy by working in batches: use `-c 1` "
+                "(CELERY_WORKER_CONCURRENCY = 1), and start one process for each GPU.",
                 id="socialsongs.E006",
             )
         )
-    return found
+    return errors
 
 
 @register(Tags.database)
@@ -52,7 +52,7 @@ def one_process_per_gpu(*, databases: Sequence[str] | None = None, **_: Any) -> 
     return [
         Error(
             f"{device} of {host} is shared by {', '.join(worker.name for worker in workers)}.",
-            hint="Stop all but one of them, or give each its own with SOCIALSONGS_DEVICE.",
+            hint="Stop all but one of them, or give each a device of its own with SOCIALSONGS_DEVICE.",
             id="socialsongs.E007",
         )
         for (host, device), workers in by_device.items()

@@ -1,13 +1,14 @@
-"""Why a row is not done, as types: for good, for now, or because another release answers by now.
+"""Exceptions that say how a row leaves its claim.
 
-Any other exception is the row's own fault and uses up an attempt.
+PermanentFailure fails the row, Outage delays it, ReleaseChanged hands it back. Any other
+exception puts the row back, and its attempt counts.
 """
 
 from __future__ import annotations
 
 
 class PermanentFailure(Exception):
-    """Trying again will not help; ``reason`` is the code the poster is told."""
+    """The row can never succeed. ``reason`` is the code that the poster gets."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -15,7 +16,7 @@ class PermanentFailure(Exception):
 
 
 class Outage(Exception):
-    """Something outside does not work for now; ``reason`` is the code the poster is told if that lasts."""
+    """Something outside failed. ``reason`` is the code that the poster gets when the outage lasts too long."""
 
     def __init__(self, reason: str, why: BaseException) -> None:
         super().__init__(f"{reason}: {why!r}")
@@ -23,11 +24,11 @@ class Outage(Exception):
 
 
 class OutOfMemory(Outage):
-    """Not even one item fits on the device at this moment."""
+    """Not even one item fits into the memory of the device now."""
 
     def __init__(self, why: BaseException) -> None:
         super().__init__("out_of_memory", why)
 
 
 class ReleaseChanged(Exception):
-    """Another release answers by now: what this one found is dropped, the row is taken anew."""
+    """The release no longer serves. Its result is dropped, and the release that serves now answers."""

@@ -1,4 +1,4 @@
-"""What this process has done since it started, for its heartbeat: batch sizes and seconds per stage."""
+"""Figures of this process for its heartbeat: batch sizes and seconds in each stage, since it started."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ INTERACTIVE, BULK = "interactive", "bulk"
 
 
 class WorkerFigures:
+    """Counted by the threads that work, read by the thread of the heartbeat."""
+
     def __init__(self) -> None:
         self.batches: dict[str, Counter[int]] = {INTERACTIVE: Counter(), BULK: Counter()}
         self.seconds: dict[str, float] = defaultdict(float)
-        self.release = ""  # that answered last
-        self.device_memory: Callable[[], int] | None = None  # bytes held on a GPU
+        self.release = ""  # the name of the active release
+        self.device_memory: Callable[[], int] | None = None  # bytes reserved on a GPU
         self._since: float | None = None
 
     def batch(self, lane: str, size: int) -> None:
-        """One batch of rows of a lane."""
+        """Count a batch of ``size`` rows of a lane."""
         self.batches[lane][size] += 1
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """One turn of the drain loop: what lasts too long in it hangs."""
+        """Time one turn of the drain loop: a process whose turn lasts too long does not count as live."""
         self._since = time.monotonic()
         try:
             yield
@@ -36,6 +38,7 @@ class WorkerFigures:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        """Add the time of a block to the seconds of a stage."""
         began = time.perf_counter()
         try:
             yield
@@ -44,12 +47,12 @@ class WorkerFigures:
 
     @property
     def busy_seconds(self) -> float:
-        """How long the present turn has taken so far."""
+        """Seconds since the present turn began; 0 between turns."""
         since = self._since
         return time.monotonic() - since if since is not None else 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """From the heartbeat's thread: copies, since the work goes on."""
+        """Return the figures as JSON values. Copies them first: other threads go on counting."""
         return {
             "batches": {lane: dict(sizes.copy()) for lane, sizes in self.batches.items()},
             "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.copy().items()},

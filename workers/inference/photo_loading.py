@@ -1,4 +1,4 @@
-"""Stored photos, read and decoded on threads for the network."""
+"""Read and decode stored photos on threads, as input of the network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from socialsongs.models import PhotoSubject, PostPhoto
 
 from ..failures import Outage, PermanentFailure
 
-DECODERS = 4
+DECODERS = 4  # threads
 
 
 @cache
@@ -25,8 +25,8 @@ def _decoders() -> ThreadPoolExecutor:
 
 
 def decode(model: Image2Song, subject: PhotoSubject) -> Future[Tensor]:
-    """A stored photo as the network wants it, (3, S, S), on a thread."""
-    _ = subject.photo  # the row, now: on the thread a query would open a connection of its own
+    """Start to decode a stored photo on a thread, to the pixels that the network takes, (3, S, S)."""
+    _ = subject.photo  # reads the row now: a query on the thread would open a database connection of its own
     return _decoders().submit(_decode, model, subject)
 
 
@@ -36,9 +36,9 @@ def _decode(model: Image2Song, subject: PhotoSubject) -> Tensor:
             content = file.read()
     except FileNotFoundError:
         raise
-    except Exception as error:  # of whatever type the storage's library has
+    except Exception as error:  # storage libraries have exceptions of their own
         raise Outage("storage_unavailable", error) from error
-    if not isinstance(subject.photo, PostPhoto):  # a host's photo did not come through our intake
+    if not isinstance(subject.photo, PostPhoto):  # a photo of the host did not pass our intake
         try:
             content = clean_bytes(content).jpeg
         except IntakeError as error:
@@ -49,7 +49,7 @@ def _decode(model: Image2Song, subject: PhotoSubject) -> Tensor:
 
 
 def failure_of(decoding: Future[Tensor]) -> BaseException | None:
-    """Waits until a photo is decoded; why it is not, if so."""
+    """Wait until a photo is decoded; return None, or the exception that says why it could not be."""
     match decoding.exception():
         case None:
             return None

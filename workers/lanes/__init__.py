@@ -1,1 +1,1 @@
-"""How the rows of a lane are worked off: claimed, computed, written, and found again when their worker died."""
+"""How the rows of a lane are worked on: claimed, computed, written, and found again when their worker died."""

@@ -1,7 +1,7 @@
-"""Leases on rows. All clocks are the database's; whoever holds no valid token writes nothing.
+"""Claims on rows, with leases. All times are by the database's clock; a result is written only under a valid token.
 
-A row leaves a claim by one of four ways: ``finish``, ``put_back`` (it failed, which counts), ``delay`` (something
-outside failed, which does not) or ``hand_back`` (nothing happened). If its process dies, the lease runs out.
+A row leaves a claim in one of four ways: ``finish``; ``put_back`` (it failed, the attempt counts); ``delay`` (something
+outside failed, the attempt does not count); ``hand_back`` (nothing happened). If its process dies, the lease runs out.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Result = TypeVar("Result")
 
 EXHAUSTED = "attempts_exhausted"
 FREE = {"lease_token": None, "lease_expires_at": None}
-# How long a delayed row waits before the next try: half as long as it has been delayed, within these bounds.
+# Bounds on how long a delayed row waits for its next attempt; between them, half as long as it has been delayed.
 DELAY = timedelta(seconds=2), timedelta(seconds=60)
-# Between the tries to write a result when the database is away.
+# Seconds between the tries to write a result while the database is away.
 PAUSES = (0.1, 0.5, 2.0, 4.0)
 
 
@@ -48,25 +48,25 @@ class Claim(Generic[Row]):
 
 
 def claimable(queryset: QuerySet[Row]) -> QuerySet[Row]:
-    """Queued rows whose time has come, and rows whose worker let its lease run out."""
+    """Return the queued rows whose time has come, and the rows whose lease has run out."""
     waiting = Q(state=State.QUEUED, queued_at__lte=Now())
     abandoned = Q(state=State.ANALYSING, lease_expires_at__lt=Now())
     return queryset.filter(waiting | abandoned)
 
 
 def claim(queryset: QuerySet[Row], *, limit: int, fresh: bool = False) -> Claim[Row]:
-    """Take up to ``limit`` rows, oldest first, past those that others are taking at this moment.
+    """Claim up to ``limit`` rows, oldest first, without those that other workers are claiming at this moment.
 
-    The attempt is counted here, so that a process that dies over a row has used one up. A row that was tried before is
-    taken alone: one that kills its process takes no other with it twice. ``fresh``: take none of those.
+    The claim counts the attempt, so that it counts when the process dies. A row with earlier attempts is claimed alone:
+    if it kills its process, no other row loses an attempt with it again. ``fresh``: claim only rows without attempts.
     """
     token = uuid.uuid4()
     with transaction.atomic():
         candidates = claimable(queryset).filter(attempts__lt=1 if fresh else config().MAX_ATTEMPTS)
         free = candidates.order_by("queued_at").select_for_update(skip_locked=True, of=("self",))
-        found = list(free.values_list("pk", "attempts")[:limit])
-        alone = found[:1] if found and found[0][1] else [row for row in found if not row[1]]
-        keys = [key for key, _ in alone]
+        oldest = list(free.values_list("pk", "attempts")[:limit])
+        chosen = oldest[:1] if oldest and oldest[0][1] else [row for row in oldest if not row[1]]
+        keys = [key for key, _ in chosen]
         if not keys:
             return Claim(token, [])
         queryset.model._default_manager.filter(pk__in=keys).update(
@@ -76,7 +76,7 @@ def claim(queryset: QuerySet[Row], *, limit: int, fresh: bool = False) -> Claim[
 
 
 def renew(claimed: Claim[Any]) -> None:
-    """A whole lease more for the rows that are still ours."""
+    """Start a new lease for the rows that are still under this claim."""
     if claimed.rows:
         _rows(claimed.rows, claimed.token).update(lease_expires_at=_lease_end())
 
@@ -90,7 +90,7 @@ def _rows(rows: Sequence[Claimable], token: uuid.UUID) -> QuerySet[Claimable]:
 
 
 def fail_exhausted(queryset: QuerySet[Any]) -> int:
-    """Rows that used up their attempts without an answer; returns how many."""
+    """Fail the claimable rows that have used up their attempts; return how many."""
     return (
         claimable(queryset)
         .filter(attempts__gte=config().MAX_ATTEMPTS)
@@ -100,17 +100,17 @@ def fail_exhausted(queryset: QuerySet[Any]) -> int:
 
 @contextmanager
 def holding(rows: Sequence[Row], token: uuid.UUID) -> Iterator[list[Row]]:
-    """One transaction in which the rows stay ours; gives those that still are. Somebody else has the others by now."""
+    """Open a transaction that locks the rows still under this claim, and yield them; others have claimed the rest."""
     with transaction.atomic():
         locked = _rows(rows, token).order_by("pk").select_for_update(of=("self",))
         held = set(locked.values_list("pk", flat=True))
         if lost := len(rows) - len(held):
-            logger.warning("%d of %d %s are no longer ours", lost, len(rows), type(rows[0])._meta.verbose_name_plural)
+            logger.warning("The claim on %d of %d %s is lost", lost, len(rows), type(rows[0])._meta.verbose_name_plural)
         yield [row for row in rows if row.pk in held]
 
 
 def finish(rows: Sequence[Claimable], *, state: State = State.READY, reason: str = "", **values: Any) -> None:
-    """Write the end of the rows' work; inside ``holding``."""
+    """Write the final state of rows and end their claim; inside ``holding``."""
     if rows:
         type(rows[0])._default_manager.filter(pk__in=[row.pk for row in rows]).update(
             state=state, reason=reason, finished_at=Now(), delayed_since=None, **FREE, **values
@@ -118,7 +118,7 @@ def finish(rows: Sequence[Claimable], *, state: State = State.READY, reason: str
 
 
 def put_back(row: Claimable, token: uuid.UUID) -> None:
-    """It failed: another try after 2, 4, 8 ... seconds; the last allowed attempt fails the row."""
+    """Queue a row that failed again after 2, 4, 8 ... seconds; fail it when this was its last attempt."""
     ours = _rows([row], token)
     if row.attempts >= config().MAX_ATTEMPTS:
         ours.update(state=State.FAILED, reason=EXHAUSTED, finished_at=Now(), **FREE)
@@ -128,7 +128,7 @@ def put_back(row: Claimable, token: uuid.UUID) -> None:
 
 
 def delay(row: Claimable, token: uuid.UUID, *, reason: str) -> None:
-    """Something outside failed, such as the storage: the attempt does not count, but there is an end to waiting."""
+    """Queue a row again that met an outage; the attempt does not count. Fails the row after OUTAGE_SECONDS."""
     since = Coalesce(F("delayed_since"), Now())
     over = Q(delayed_since__lt=Now() - timedelta(seconds=config().OUTAGE_SECONDS))
     waits = Least(Greatest((Now() - since) / 2, Value(DELAY[0])), Value(DELAY[1]))
@@ -144,7 +144,7 @@ def delay(row: Claimable, token: uuid.UUID, *, reason: str) -> None:
 
 
 def hand_back(rows: Sequence[Claimable], token: uuid.UUID) -> None:
-    """Nothing happened to them: they wait where they waited, as if they had not been taken."""
+    """Queue rows again at their old position, as if they had not been claimed."""
     if rows:
         _rows(rows, token).update(state=State.QUEUED, attempts=F("attempts") - 1, **FREE)
 
@@ -159,7 +159,7 @@ def return_after_database_error(rows: Sequence[Claimable], token: uuid.UUID) -> 
 
 
 def in_halves(write: Callable[[Sequence[Item]], None], items: Sequence[Item]) -> list[tuple[Item, DatabaseError]]:
-    """Write all items in one transaction, or in halves when the database refuses it; the items to blame, and why."""
+    """Write all items in one transaction, or in halves when the database refuses it; return the refused items."""
     if not items:
         return []
     try:
@@ -175,9 +175,9 @@ def in_halves(write: Callable[[Sequence[Item]], None], items: Sequence[Item]) ->
 
 
 def through_outage(write: Callable[[], Result]) -> Result:
-    """Write, and again after a while when the connection was cut; the claim's token keeps it from happening twice.
+    """Write, and try again after each of PAUSES when the connection was cut. The claim's token prevents a second write.
 
-    Raises OperationalError or InterfaceError when the database stays away; then the leases run out.
+    Raises OperationalError or InterfaceError when the database stays away; the leases run out then.
     """
     for pause in PAUSES:
         try:

@@ -1,4 +1,4 @@
-"""Re-queues what the rows say is missing, whatever became of the messages."""
+"""The reconciler: corrects rows and sends wake-ups, whatever happened to earlier messages."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from .claim import claimable, fail_exhausted
 
 logger = logging.getLogger(__name__)
 
-FORGOTTEN = timedelta(days=1)  # a worker that stopped without a word
+FORGOTTEN = timedelta(days=1)  # after its last heartbeat, a worker's row is deleted
 
 
 class Walk:
-    """Through the catalogue, a slice each turn, from process to process anew."""
+    """Progress through the catalogue, one slice a turn; a new process starts at the beginning."""
 
     after: UUID | None = None
 
 
 def reconcile() -> None:
-    """Bring embedding rows in line with the songs, end rows that used up their attempts, and announce what waits."""
+    """Bring embedding rows in line with songs, fail rows without attempts left, send wake-ups for rows that wait."""
     Walk.after = sync_slice(after=Walk.after)
     for rows in (Post.objects, RecommendationRequest.objects, SongEmbedding.objects):
-        if ended := fail_exhausted(rows.all()):
-            logger.error("%d rows of %s used up their attempts", ended, rows.model.__name__)
-    _end_requests_of_failed_posts()
+        if failed := fail_exhausted(rows.all()):
+            logger.error("%d rows of %s have used up their attempts", failed, rows.model.__name__)
+    _fail_requests_of_failed_posts()
     if claimable(Post.objects.all()).exists() or claimable(answerable_requests(bulk=False)).exists():
         dispatch.send(dispatch.DRAIN_INTERACTIVE)
     unpaused = SongEmbedding.objects.filter(release__in=live_releases().filter(paused=False))
@@ -43,8 +43,8 @@ def reconcile() -> None:
     Worker.objects.filter(seen_at__lt=Now() - FORGOTTEN).delete()
 
 
-def _end_requests_of_failed_posts() -> None:
-    """Nobody would ever take them: a post's own request is answered with the post."""
+def _fail_requests_of_failed_posts() -> None:
+    """Fail the queued requests of failed posts: workers claim requests of analysed posts only."""
     reason = Post.objects.filter(pk=OuterRef("post")).values("reason")
     RecommendationRequest.objects.filter(post__state=State.FAILED, state=State.QUEUED).update(
         state=State.FAILED, reason=Subquery(reason), finished_at=Now()

@@ -1,1 +1,1 @@
-"""A worker process: the Celery tasks it runs, whether it may take work, and the row that says it is there."""
+"""A worker process: its Celery tasks, its duty (whether it takes work), and its row with the heartbeat."""

@@ -1,4 +1,4 @@
-"""Whether an inference process takes work: only with its release loaded, on a device that is its own."""
+"""Whether an inference worker is on duty: only with its release loaded, on a device of its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ CHECK_SECONDS = 5
 
 
 class Duty:
-    """``consumer``: Celery's, whose queues are left and taken up again."""
+    """Checks the release and the device every CHECK_SECONDS, and stops or resumes consuming the inference queues.
+
+    ``consumer``: that of Celery.
+    """
 
     def __init__(self, consumer: Any, presence: Presence) -> None:
         self.consumer = consumer
@@ -34,7 +37,7 @@ class Duty:
         self.check()
 
     def work(self, *, bulk: bool) -> bool:
-        """Drain; True when work was left, for this process or for another one."""
+        """Drain the lanes; return True when work is left, for this process or for another one."""
         if self.presence.state == Worker.State.REFUSING:
             return True
         try:
@@ -44,14 +47,14 @@ class Duty:
             return True
 
     def check(self) -> None:
-        """Load what there is to load; leave the queues while that fails, and come back when it does no longer."""
+        """Load the active release, and go on or off duty."""
         presence = self.presence
         try:
             presence.device = device_name()
             if others := others_on(device=presence.device, host=socket.gethostname(), name=presence.name):
                 raise ReleaseError(
-                    f"{presence.device} is {others[0].name}'s (process {others[0].pid}): one inference process for "
-                    "each device. Stop one of them, or set SOCIALSONGS_DEVICE."
+                    f"Worker {others[0].name} (process {others[0].pid}) uses {presence.device} already: one inference "
+                    "process for each device. Stop one of them, or set SOCIALSONGS_DEVICE."
                 )
             release = active_release()
             if release is None:
@@ -68,17 +71,18 @@ class Duty:
         else:
             if presence.state != Worker.State.READY:
                 logger.info("%s is ready, on %s", presence.name, presence.device)
-                self._each_queue(self.consumer.add_task_queue, presence.state == Worker.State.REFUSING)
+                if presence.state == Worker.State.REFUSING:
+                    self._each_queue(self.consumer.add_task_queue)
             presence.become(Worker.State.READY)
 
     def refuse(self, problem: str) -> None:
-        """Take no work until ``check`` finds nothing wrong any more; others get the messages."""
+        """Go off duty until ``check`` finds no problem; meanwhile other workers get the messages."""
         if self.presence.state != Worker.State.REFUSING:
-            self._each_queue(self.consumer.cancel_task_queue, True)
+            self._each_queue(self.consumer.cancel_task_queue)
         if self.presence.problem != problem:
             logger.error("%s takes no work: %s", self.presence.name, problem)
         self.presence.become(Worker.State.REFUSING, problem)
 
-    def _each_queue(self, act: Callable[[str], Any], needed: bool) -> None:
-        for queue in sorted(INFERENCE & self.presence.queues) if needed else []:
-            act(queue)
+    def _each_queue(self, change: Callable[[str], Any]) -> None:
+        for queue in sorted(INFERENCE & self.presence.queues):
+            change(queue)

@@ -1,7 +1,7 @@
-"""This process among the workers: a row with a heartbeat.
+"""The row of this worker process, with its heartbeat.
 
-The heartbeat comes from a thread, since a solo pool does nothing else while a task runs; how long the present batch has
-taken is told with it, so that a process that hangs is not taken for a live one.
+A thread writes the heartbeat, since a solo pool does nothing else while a task runs. It says how long the present turn
+has taken, so that a process that hangs does not count as live.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ INFERENCE = {QUEUES[DRAIN_INTERACTIVE], QUEUES[DRAIN_BULK]}
 
 
 class Presence:
+    """``queues``: those that the process consumes. ``problem``: why it is off duty."""
+
     def __init__(self, name: str, queues: set[str]) -> None:
         self.name = name
         self.queues = queues
         self.state = Worker.State.STARTING
         self.device = self.problem = ""
         self._stop = threading.Event()
-        self._told = threading.Event()
+        self._news = threading.Event()  # wakes the thread before the next beat
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def begin(self) -> None:
@@ -42,12 +44,12 @@ class Presence:
 
     def end(self) -> None:
         self._stop.set()
-        self._told.set()
+        self._news.set()
         self._thread.join(config().HEARTBEAT_SECONDS)
 
     def become(self, state: Worker.State, problem: str = "") -> None:
         self.state, self.problem = state, problem
-        self._told.set()  # now, not at the next beat
+        self._news.set()
 
     def _beat(self) -> None:
         first = True
@@ -56,14 +58,16 @@ class Presence:
                 self._write(first)
                 first = False
             except (DatabaseError, InterfaceError, RuntimeError, OSError, psutil.Error) as error:
-                logger.warning("No heartbeat: %s", error)
+                logger.warning("The heartbeat could not be written: %s", error)
                 connection.close()
-            self._told.wait(config().HEARTBEAT_SECONDS)
-            self._told.clear()
+            self._news.wait(config().HEARTBEAT_SECONDS)
+            self._news.clear()
         try:
             Worker.objects.filter(name=self.name, pid=os.getpid()).delete()
         except (DatabaseError, InterfaceError):
-            logger.warning("The database does not hear of the end of %s; its heartbeat just stops", self.name)
+            logger.warning(
+                "The row of %s could not be deleted; it counts as gone without further heartbeats", self.name
+            )
         connection.close()
 
     def _write(self, first: bool) -> None:

@@ -1,4 +1,4 @@
-"""Thin adapters from messages to the work, and the life of a worker process. The model is imported where it is used."""
+"""The Celery tasks, and the start and end of a worker process. Inference code is imported only where it is used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Process:
-    """Of this worker process, from the signals below to the tasks."""
+    """State of this worker process: the signals below set it, the tasks use it."""
 
     presence: Presence
     duty: Duty | None = None
@@ -27,14 +27,14 @@ class Process:
 
 @shared_task(name=dispatch.DRAIN_INTERACTIVE)
 def drain_interactive() -> None:
-    assert Process.duty, "only a worker that Celery has started takes work"
+    assert Process.duty, "only a worker that Celery has started runs tasks"
     if Process.duty.work(bulk=False):
         dispatch.send(dispatch.DRAIN_INTERACTIVE)
 
 
 @shared_task(name=dispatch.DRAIN_BULK)
 def drain_bulk() -> None:
-    assert Process.duty, "only a worker that Celery has started takes work"
+    assert Process.duty, "only a worker that Celery has started runs tasks"
     if Process.duty.work(bulk=True):
         dispatch.send(dispatch.DRAIN_BULK)
 
@@ -57,7 +57,7 @@ def appear(sender: str, instance: Any, **_: object) -> None:
 
 @worker_ready.connect
 def begin(sender: Any, **_: object) -> None:
-    """The model is loaded before the first photo, not during it."""
+    """Load the model now, so that the first photo does not wait for it."""
     if INFERENCE & Process.presence.queues:
         from .duty import Duty
 
