@@ -215,7 +215,12 @@ def test_a_blank_project_gets_songs(host):
     manage(
         "shell", "--no-imports", "-c",
         "from django.test import Client; from members.models import Member; client = Client();"
-        "client.force_login(Member.objects.get()); assert client.get('/music/').status_code == 200",
+        "client.force_login(Member.objects.get()); home = client.get('/music/');"
+        "assert home.status_code == 200; assert b'sample' not in home.content;"
+        "assert client.get('/music/samples/coffee').status_code == 404;"
+        "from django.template.loader import get_template; from django.template import TemplateDoesNotExist\n"
+        "try: get_template('registration/login.html')\nexcept TemplateDoesNotExist: pass\n"
+        "else: raise AssertionError('the plugin brings a login page')",
     )  # fmt: skip
 
     logs = {name: folder / f"{name}.log" for name in ("web", "worker", "beat")}

@@ -4,9 +4,11 @@ from django.urls import include, path
 from django.views.decorators.cache import never_cache
 from django.views.generic import RedirectView
 
+from ..web.page import page
 from .health_page import Health
 from .metrics import Metrics
 from .passwords import OwnPasswordForm
+from .sample_photos import home_with_samples, sample_photo
 
 # The web process and what it stands on.
 ALIVE = ["health_check.checks.Database", "health_check.checks.Cache", "health_check.checks.Storage"]
@@ -47,5 +49,7 @@ urlpatterns = [
     path("health/", Health.as_view(checks=ALIVE), name="health"),
     path("health/ready/", Health.as_view(checks=READY), name="ready"),
     path("metrics/", Metrics.as_view(), name="metrics"),
+    path("", page(home_with_samples)),
+    path("samples/<slug:name>", page(sample_photo), name="sample"),
     path("", include("socialsongs.urls")),
 ]

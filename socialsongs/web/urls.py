@@ -5,7 +5,6 @@ from .page import page
 
 urlpatterns = [
     path("", page(views.home), name="home"),
-    path("samples/<slug:name>", page(views.sample), name="sample"),
     path("posts/<uuid:post_id>", page(views.post_page), name="post-page"),
     path("posts/<uuid:post_id>/progress", page(views.progress), name="post-progress"),
     path("posts/<uuid:post_id>/steer", page(views.steer), name="post-page-steer"),

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import uuid
 from math import ceil
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.paginator import Paginator
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -39,7 +36,6 @@ from ..services.feedback import choose_song, clear_choice, log_impressions, reco
 from ..services.posts import body_digest, create_post, delete_post, retry_post
 from ..services.recommendation_requests import request_recommendations
 from .expired_login import is_htmx, login_needed
-from .samples import SAMPLE_SIDES, sample_photos, sample_thumbnail
 
 POSTS_PER_PAGE = 12
 # After this long the page says that it may be closed, and asks less often.
@@ -81,7 +77,6 @@ def home(request: HttpRequest) -> HttpResponse:
 def _form(**more: Any) -> dict[str, Any]:
     limits = config()
     return {
-        "samples": sample_photos(),
         "max_bytes": limits.MAX_UPLOAD_BYTES,
         "max_megabytes": limits.MAX_UPLOAD_BYTES // MIB,
         "max_photos": limits.MAX_PHOTOS_PER_POST,
@@ -96,11 +91,8 @@ def _upload(request: HttpRequest) -> HttpResponse:
     if problem := too_often(request, UploadThrottle()):
         return _refused(request, problem, caption, 429)
     try:
-        uploads = list(request.FILES.getlist("photos"))
-        if name := request.POST.get("sample"):
-            uploads = [_sample_upload(name)]
         body: dict[str, Any] = {
-            "uploads": uploads,
+            "uploads": list(request.FILES.getlist("photos")),
             "caption": caption[:2200],
             "visibility": visibility if visibility in Post.Visibility.values else Post.Visibility.PRIVATE,
         }
@@ -129,31 +121,6 @@ def _refused(request: HttpRequest, problem: str, caption: str, status: int) -> H
         return render(request, "socialsongs/_error.html", context, status=status)
     page = Paginator(own_posts(user=request.user), POSTS_PER_PAGE).get_page(1)
     return render(request, "socialsongs/home.html", {"page": page, **context}, status=status)
-
-
-def _sample_path(name: str) -> Path:
-    try:
-        return sample_photos()[name]
-    except KeyError:
-        raise Http404(f"There is no sample photo {name!r}.") from None
-
-
-def _sample_upload(name: str) -> SimpleUploadedFile:
-    path = _sample_path(name)
-    return SimpleUploadedFile(path.name, path.read_bytes())
-
-
-@login_needed
-@require_GET
-def sample(request: HttpRequest, name: str) -> HttpResponseBase:
-    """The photo, or with ``?side=`` a thumbnail of it."""
-    path, side = _sample_path(name), request.GET.get("side", "")
-    if side not in map(str, SAMPLE_SIDES):
-        response: HttpResponseBase = FileResponse(path.open("rb"))
-    else:
-        response = HttpResponse(sample_thumbnail(path, int(side)), content_type="image/webp")
-    response["Cache-Control"] = "private, max-age=86400"
-    return response
 
 
 @login_needed

@@ -178,7 +178,7 @@ class Soak:
 
 def varied_photos(chance: random.Random) -> list[bytes]:
     """Real photos, whole and cut, small and large."""
-    from socialsongs.web.samples import sample_photos
+    from socialsongs.site.sample_photos import sample_photos
 
     made = []
     for path in sample_photos().values():
