@@ -50,7 +50,7 @@ sys.path.insert(0, str(ROOT))  # the checkout need not be installed
 from recommender.choose import artist_key, choose, directions, explore  # noqa: E402
 from recommender.evaluate.click_model import difference  # noqa: E402
 from recommender.evaluate.judged import TaggerOutput  # noqa: E402
-from recommender.lyrics import Encoded, read_lyric  # noqa: E402
+from recommender.lyrics import Encoded, parse_lyric  # noqa: E402
 from recommender.network import Network  # noqa: E402
 from recommender.release import load_release  # noqa: E402
 from recommender.train.from_choices import (  # noqa: E402
@@ -315,7 +315,7 @@ def main() -> None:
     network = model.network
     reference = network.reference.clone()[torch.randperm(len(network.reference), generator=draw)]
     network.matcher.photo = Given(model.dim)  # type: ignore[assignment]
-    read = encode_songs(network, [read_lyric(row["lyrics"]) for row in rows])
+    read = encode_songs(network, [parse_lyric(row["lyrics"]) for row in rows])
     first = read.pooled.numpy()
     songs = Songs(read, [artist_key(row["artist"]) for row in rows], directions(first - first.mean(0)))
     people = People(copy.deepcopy(network), songs, reference, np.random.default_rng(options.seed))

@@ -150,7 +150,7 @@ class Bare:
         ahead = self._decode(self.photos[:size])
         for start in range(size, len(self.photos) + size, size):
             decoding, ahead = ahead, self._decode(self.photos[start : start + size])
-            for view in self.model.look([photo.result() for photo in decoding]):
+            for view in self.model.analyse_pixels([photo.result() for photo in decoding]):
                 self._answer(view, reasons)
         return len(self.photos) / (time.perf_counter() - began)
 
@@ -159,7 +159,7 @@ class Bare:
         taken = []
         for path in islice(cycle(self.photos), count):
             began = time.perf_counter()
-            (view,) = self.model.look([_decoded(self.model, path)])
+            (view,) = self.model.analyse_pixels([_decoded(self.model, path)])
             self._answer(view, True)
             taken.append(1000 * (time.perf_counter() - began))
         return taken

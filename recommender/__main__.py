@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .evaluate import command as evaluation
 from .inputs import InputError
-from .rank import run
+from .rank import write_ranking
 from .release import ReleaseError, load_release
 
 
@@ -52,9 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
         if given.command == "bm25":
             from .evaluate.bm25 import rank_by_tags
 
-            unread = run(given.photos, given.songs, given.out, model, ranker=rank_by_tags)
+            unread = write_ranking(given.photos, given.songs, given.out, model, ranker=rank_by_tags)
         else:
-            unread = run(given.photos, given.songs, given.out, model)
+            unread = write_ranking(given.photos, given.songs, given.out, model)
     except (InputError, ReleaseError) as error:
         print(error, file=sys.stderr)
         return 2

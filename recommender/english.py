@@ -19,7 +19,7 @@ def _identifier() -> LanguageIdentifier:
     return identifier
 
 
-def foreign(words: list[str], known: float) -> str | None:
+def unsupported_language(words: list[str], known: float) -> str | None:
     """The code (ISO 639, or "und") of an unsupported language, None for English; ``known``: share of words the
     release has met.
 

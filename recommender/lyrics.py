@@ -31,7 +31,7 @@ class Lyric:
     offsets: list[int]
 
 
-def read_lyric(text: str) -> Lyric:
+def parse_lyric(text: str) -> Lyric:
     """Split a lyric in lines and words: lower case, apostrophes kept inside words.
 
     What goes beyond MAX_WORDS words or MAX_LINES lines is left out.
@@ -130,13 +130,13 @@ class LyricEncoder(nn.Module):
 
     def forward(self, lyrics: Sequence[Lyric]) -> Encoded:
         """Encode lyrics of at least one word each."""
-        return self.pool(self.to_state(self.read(lyrics)[0]), [len(lyric.lines) for lyric in lyrics])
+        return self.pool(self.to_state(self.line_vectors(lyrics)[0]), [len(lyric.lines) for lyric in lyrics])
 
     def pool(self, states: Tensor, lines: list[int]) -> Encoded:
         """Line states (sum of m, D), of lyrics of so many lines each, and l0 of each."""
         return Encoded(states, lines, pool_lines(self.line_weight(states).squeeze(1), states, lines))
 
-    def read(self, lyrics: Sequence[Lyric]) -> tuple[Tensor, Tensor]:
+    def line_vectors(self, lyrics: Sequence[Lyric]) -> tuple[Tensor, Tensor]:
         """What is read in each line (sum of m, 2H + D), and each word's share in its line (sum of n,)."""
         device = self.to_state.weight.device
         flat = [word for lyric in lyrics for line in lyric.lines for word in line]

@@ -28,12 +28,12 @@ class PhotoEncoder(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(dim + features, hidden), nn.GELU(), nn.Dropout(0.2), nn.Linear(hidden, dim))
 
     def forward(self, probabilities: Tensor, features: Tensor) -> Tensor:  # (B, T), (B, F) -> (B, D)
-        tags = self.describe(probabilities)
+        tags = self.mean_tag_vector(probabilities)
         linear = self.from_tags(tags) + self.from_features(features)
         vector: Tensor = linear + self.mlp(torch.cat([tags, features], 1))
         return nn.functional.normalize(vector, dim=1)
 
-    def describe(self, probabilities: Tensor) -> Tensor:
+    def mean_tag_vector(self, probabilities: Tensor) -> Tensor:
         """The mean tag vector of the most certain tags, by their probabilities: (B, T) to (B, D)."""
         p, k = probabilities.topk(min(self.most_certain, probabilities.shape[1]), dim=1)
         weights = p / p.sum(1, keepdim=True).clamp(min=1e-6)
@@ -59,7 +59,7 @@ class TagAttention(nn.Module):
             self.from_photo.weight.zero_()
 
     @torch.no_grad()
-    def begin(self, line_weight: nn.Sequential) -> None:
+    def initialise(self, line_weight: nn.Sequential) -> None:
         """With the weights by which the lyric encoder pools lines without a photo."""
         self.from_line.load_state_dict(line_weight[0].state_dict())
         self.score.load_state_dict({"weight": line_weight[2].state_dict()["weight"]})
@@ -100,11 +100,11 @@ class Matcher(nn.Module):
 
     def forward(self, photos: Tensor, states: Tensor, mask: Tensor) -> Tensor:
         """Relevance (B, N) of each song for each photo; (B, D), (N, m, D), (N, m)."""
-        weights = self.weigh(photos, states, mask)  # (B, N, m)
+        weights = self.line_weights(photos, states, mask)  # (B, N, m)
         attended = torch.einsum("bnm,nmd->bnd", weights, states)
         return self.relate(photos, nn.functional.normalize(attended, dim=2))
 
-    def read(self, photo: Tensor, states: Tensor, lines: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def attend(self, photo: Tensor, states: Tensor, lines: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Many lyrics, whose states (sum of m, D) follow each other, by one photo (D,), without padding: its attention
         to each line before the softmax, (sum of m,), and the lyrics as it reads them, (N, D)."""
         scores = self.attention.scores(photo[None], states)[0] if self.attends else states.new_zeros(len(states))
@@ -118,7 +118,7 @@ class Matcher(nn.Module):
         relevance: Tensor = score.squeeze(2)
         return relevance
 
-    def weigh(self, photos: Tensor, states: Tensor, mask: Tensor) -> Tensor:
+    def line_weights(self, photos: Tensor, states: Tensor, mask: Tensor) -> Tensor:
         """The share of each line (B, N, m)."""
         if self.attends:
             weights: Tensor = self.attention(photos, states, mask)

@@ -17,15 +17,15 @@ from PIL import Image
 from torch import Tensor, nn
 
 from .choose import directions
-from .english import foreign
+from .english import unsupported_language
 from .images import Preprocessing
-from .lyrics import Lyric, read_lyric
+from .lyrics import Lyric, parse_lyric
 from .network import Network
 from .packing import join, pack, unpack
-from .results import AttendedLine, EncodedLyric, Explanation, PhotoView, Reason, Tag, Unreadable, Vector
+from .results import AttendedLine, EncodedLyric, Explanation, PhotoView, Reason, Refusal, Tag, Vector
 from .space import SearchSpace
 from .tagger import region_box
-from .wishes import read_wishes
+from .wishes import parse_wishes
 
 # Tags below this score are not told to anybody; at most so many are.
 SHOWN_SCORE = 0.15
@@ -99,12 +99,14 @@ class Image2Song:
 
     def analyse(self, photos: Sequence[Image.Image]) -> list[PhotoView]:
         """Look at upright RGB photos (see ``images.load_photo``)."""
-        return self.look([self.preprocessing(photo) for photo in photos])
+        return self.analyse_pixels([self.preprocessing(photo) for photo in photos])
 
-    def look(self, photos: Sequence[Tensor]) -> list[PhotoView]:
+    def analyse_pixels(self, photos: Sequence[Tensor]) -> list[PhotoView]:
         """Look at photos that went through ``preprocessing``, (3, S, S) each."""
         most = PASS_SIZES[-1]
-        return [view for start in range(0, len(photos), most) for view in self._look(photos[start : start + most])]
+        return [
+            view for start in range(0, len(photos), most) for view in self._analyse_pass(photos[start : start + most])
+        ]
 
     def warm_up(self, most: int) -> None:
         """Run once what up to ``most`` photos at once will need: kernels are chosen and memory taken now, not later."""
@@ -112,11 +114,11 @@ class Image2Song:
         sizes = PASS_SIZES if self.device.type == "cuda" else PASS_SIZES[:1]
         for size in sizes:
             if size == 1 or size < 2 * most:
-                self.look([empty] * size)
+                self.analyse_pixels([empty] * size)
         self.encode(["warm up"])
 
     @torch.inference_mode()
-    def _look(self, photos: Sequence[Tensor]) -> list[PhotoView]:
+    def _analyse_pass(self, photos: Sequence[Tensor]) -> list[PhotoView]:
         pixels = torch.stack(list(photos))
         on_gpu = self.device.type == "cuda"
         if on_gpu:
@@ -124,7 +126,7 @@ class Image2Song:
         pixels = pixels.to(self.device, memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=on_gpu):
             maps = self.network.tagger.backbone(pixels)
-        tagged = self.network.tagger.read(maps.float()[: len(photos)])
+        tagged = self.network.tagger.classify(maps.float()[: len(photos)])
         vectors = self.network.embed_photos(tagged.logits, tagged.features)
         scores = self.network.tag_scores(tagged.logits, tagged.features)
         regions = tagged.regions.float().cpu().numpy()
@@ -142,10 +144,10 @@ class Image2Song:
         return Tag(name, kind, round(score, 4), region_box(regions))
 
     @torch.inference_mode()
-    def encode(self, lyrics: Sequence[str]) -> list[EncodedLyric | Unreadable]:
+    def encode(self, lyrics: Sequence[str]) -> list[EncodedLyric | Refusal]:
         """Read lyrics; those without a word or in another language than English are named instead."""
-        read = [read_lyric(text) for text in lyrics]
-        stored: dict[int, EncodedLyric | Unreadable] = {
+        read = [parse_lyric(text) for text in lyrics]
+        stored: dict[int, EncodedLyric | Refusal] = {
             row: refused for row, lyric in enumerate(read) if (refused := self._refusal(lyric))
         }
         for rows in _alike_in_length({row: lyric for row, lyric in enumerate(read) if row not in stored}):
@@ -160,17 +162,17 @@ class Image2Song:
                 stored[row] = EncodedLyric(kept, read[row].offsets, stage_one, cell, mean)
         return [stored[row] for row in range(len(read))]
 
-    def refusal(self, lyrics: str) -> Unreadable | None:
+    def refusal(self, lyrics: str) -> Refusal | None:
         """Why these lyrics would not be encoded, if so."""
-        return self._refusal(read_lyric(lyrics))
+        return self._refusal(parse_lyric(lyrics))
 
-    def _refusal(self, lyric: Lyric) -> Unreadable | None:
+    def _refusal(self, lyric: Lyric) -> Refusal | None:
         words = [word for line in lyric.lines for word in line]
         if not words:
-            return Unreadable("no_lyrics")
+            return Refusal("no_lyrics")
         met = self.network.lyrics.words.index
-        language = foreign(words, known=sum(word in met for word in words) / len(words))
-        return Unreadable("unsupported_language", language) if language else None
+        language = unsupported_language(words, known=sum(word in met for word in words) / len(words))
+        return Refusal("unsupported_language", language) if language else None
 
     @torch.inference_mode()
     def query(self, embedding: Vector) -> Vector:
@@ -235,12 +237,12 @@ class Image2Song:
     @torch.inference_mode()
     def attend(self, embedding: Vector, lyrics: str) -> list[AttendedLine]:
         """Where in a lyric the photo v (D,) looks, line by line and word by word; both kinds of shares add up to 1."""
-        lyric = read_lyric(lyrics)
+        lyric = parse_lyric(lyrics)
         if not lyric.lines:
             return []
-        read, shares = self.network.lyrics.read([lyric])
+        read, shares = self.network.lyrics.line_vectors([lyric])
         states = self.network.lyrics.to_state(read)
-        attention, _ = self.network.matcher.read(self._tensor(embedding), states, [len(states)])
+        attention, _ = self.network.matcher.attend(self._tensor(embedding), states, [len(states)])
         weights = attention.softmax(0).tolist()
         by_line = shares.split([len(line) for line in lyric.lines])
         return [
@@ -263,7 +265,7 @@ class Image2Song:
         if not songs:
             return []
         states, lines = self._states(songs)
-        attention, lyric = self.network.matcher.read(self._tensor(embedding), states, lines)
+        attention, lyric = self.network.matcher.attend(self._tensor(embedding), states, lines)
         known = [tag for tag in tags if tag.name in self.tag_rows]
         vectors = self.tag_directions[[self.tag_rows[tag.name] for tag in known]]  # (K, D)
         agreement = (lyric @ vectors.T).clamp(min=0).cpu().numpy()  # (N, K)
@@ -289,7 +291,7 @@ class Image2Song:
         return replace(view, embedding=self._towards(view.embedding, text), is_text=not view.tags)
 
     def _towards(self, vector: Vector, text: str) -> Vector:
-        wishes = [read_lyric(part) for part in read_wishes(text)]
+        wishes = [parse_lyric(part) for part in parse_wishes(text)]
         if not any(wish.lines for wish in wishes):
             raise ValueError("The text has no words.")
         for sign, wish in zip((STEERING, -STEERING), wishes, strict=True):

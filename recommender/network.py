@@ -68,7 +68,7 @@ class Network(nn.Module):
         lines                   m of each song
         """
         if len(photos) == 1:  # its songs need no padding
-            _, lyrics = self.matcher.read(photos[0], states, lines)  # l(v), (N, D)
+            _, lyrics = self.matcher.attend(photos[0], states, lines)  # l(v), (N, D)
             return self.matcher.relate(photos, lyrics[None])
         padded, mask = pad(states.split(list(lines)))  # (N, longest m, D), (N, longest m)
         relevance: Tensor = self.matcher(photos, padded, mask)

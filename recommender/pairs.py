@@ -61,7 +61,7 @@ def distinct(pairs: Sequence[Pair]) -> Distinct:
     return Distinct(list(images), list(lyrics), rows)
 
 
-def readable(model: Image2Song, pairs: Sequence[Pair]) -> list[Pair]:
+def encodable(model: Image2Song, pairs: Sequence[Pair]) -> list[Pair]:
     """The pairs whose lyrics the model reads; stderr has how many others there are."""
     read = {text for text in distinct(pairs).lyrics if model.refusal(text) is None}
     kept = [pair for pair in pairs if pair.lyrics in read]
@@ -81,7 +81,7 @@ def open_images(paths: Sequence[Path]) -> list[Image.Image]:
     return images
 
 
-def at_once(images: Sequence[Path]) -> Iterator[Sequence[Path]]:
+def image_batches(images: Sequence[Path]) -> Iterator[Sequence[Path]]:
     for start in range(0, len(images), IMAGES_AT_ONCE):
         yield images[start : start + IMAGES_AT_ONCE]
 

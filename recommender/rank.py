@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .images import PhotoError, load_photo
 from .inputs import InputError, json_rows
 from .model import Image2Song
-from .results import EncodedLyric, PhotoView, Unreadable
+from .results import EncodedLyric, PhotoView, Refusal
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 ENCODE_AT_ONCE = 32
@@ -88,7 +88,7 @@ def rank_by_relevance(model: Image2Song, songs: Sequence[CatalogueSong]) -> Call
 
     Songs without lyrics, or with lyrics in a language that is not supported, score minus infinity.
     """
-    encoded: list[EncodedLyric | Unreadable] = []
+    encoded: list[EncodedLyric | Refusal] = []
     for start in range(0, len(songs), ENCODE_AT_ONCE):
         encoded += model.encode([song.lyrics for song in songs[start : start + ENCODE_AT_ONCE]])
     filled = [lyric for lyric in encoded if isinstance(lyric, EncodedLyric)]
@@ -139,7 +139,7 @@ def rank_folder(
         yield {"photo": stem, "songs": [songs[row].id for row in order]}
 
 
-def run(photos: Path, songs: Path, out: Path, model: Image2Song, ranker: Ranker = rank_by_relevance) -> int:
+def write_ranking(photos: Path, songs: Path, out: Path, model: Image2Song, ranker: Ranker = rank_by_relevance) -> int:
     """Rank every photo of a folder to a JSON Lines file; returns how many photos could not be read."""
     found = find_photos(photos)
     catalogue = read_catalogue(songs)

@@ -58,7 +58,7 @@ class EncodedLyric:
 
 
 @dataclass(frozen=True)
-class Unreadable:
+class Refusal:
     """A lyric that is not encoded; ``reason``: "no_lyrics" (not a word in it) or "unsupported_language"."""
 
     reason: str

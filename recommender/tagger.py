@@ -42,9 +42,9 @@ class Tagger(nn.Module):
         self.sharpness = sharpness
 
     def forward(self, photos: Tensor) -> Tagged:  # (B, 3, S, S)
-        return self.read(self.backbone(photos))
+        return self.classify(self.backbone(photos))
 
-    def read(self, maps: Tensor) -> Tagged:
+    def classify(self, maps: Tensor) -> Tagged:
         """From the backbone's last feature map, (B, F, H, W); a pooled feature is a map of one region."""
         features = maps.mean((2, 3))
         regions = self.classifier(maps) + self.context(features)[:, :, None, None]  # (B, T, H, W)

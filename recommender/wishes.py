@@ -20,7 +20,7 @@ class Wishes(NamedTuple):
     unwanted: str
 
 
-def read_wishes(text: str) -> Wishes:
+def parse_wishes(text: str) -> Wishes:
     """Split a text in what it asks for and what it refuses; "no rain and snow", "no rain, snow or ice" refuse all."""
     wanted: list[str] = []
     unwanted: list[str] = []

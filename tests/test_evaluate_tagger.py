@@ -72,9 +72,9 @@ class Redness(torch.nn.Module):
     backbone = torch.nn.Identity()
 
     def forward(self, photos):
-        return self.read(self.backbone(photos))
+        return self.classify(self.backbone(photos))
 
-    def read(self, photos):
+    def classify(self, photos):
         red = torch.nn.functional.adaptive_avg_pool2d(photos[:, :1] - photos[:, 1:2], 7)
         regions = torch.cat([4 * red, torch.full((len(red), len(TAGS) - 1, 7, 7), -9.0)], 1)
         return Tagged(regions, regions.mean((2, 3)), torch.zeros(len(red), 1280))

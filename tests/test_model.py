@@ -11,12 +11,12 @@ from PIL import Image
 from torch.nn.functional import normalize
 
 from recommender import lyrics as reading
-from recommender.lyrics import read_lyric, segment_softmax
+from recommender.lyrics import parse_lyric, segment_softmax
 from recommender.matcher import pad
 from recommender.model import REASONS, SHOWN_SCORE, SONGS_AT_ONCE, fill_up
 from recommender.packing import pack, packed_type, unpack
 from recommender.release import ReleaseError, load_release
-from recommender.results import PhotoView, Tag, Unreadable
+from recommender.results import PhotoView, Refusal, Tag
 from recommender.tagger import pool, region_box
 
 from .releases import TAGS, WORDS
@@ -48,7 +48,7 @@ def words(model):
 
 
 def test_a_lyric_is_read_by_line_and_blank_lines_count_for_the_offsets():
-    read = read_lyric("\nThe gulls go HOME\n\n?!\n  the tide\r\n")
+    read = parse_lyric("\nThe gulls go HOME\n\n?!\n  the tide\r\n")
     assert read.lines == [["the", "gulls", "go", "home"], ["the", "tide"]]
     assert read.offsets == [1, 4]
 
@@ -65,17 +65,17 @@ def test_a_lyric_is_read_by_line_and_blank_lines_count_for_the_offsets():
     ],
 )
 def test_words_are_lower_case_and_keep_inner_apostrophes(text, words):
-    assert read_lyric(text).lines == [words]
+    assert parse_lyric(text).lines == [words]
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "?!\n...", "🌊", "'"])
 def test_a_text_without_words_has_no_lines(text):
-    assert read_lyric(text).lines == []
+    assert parse_lyric(text).lines == []
 
 
 def test_no_more_than_max_words_are_read(monkeypatch):
     monkeypatch.setattr(reading, "MAX_WORDS", 5)
-    read = read_lyric("one two\n\nthree four\nfive six seven\neight")
+    read = parse_lyric("one two\n\nthree four\nfive six seven\neight")
     assert read.lines == [["one", "two"], ["three", "four"], ["five"]]
     assert read.offsets == [0, 2, 3]
 
@@ -103,7 +103,7 @@ def test_a_word_has_the_same_vector_in_any_company(words):
 
 @torch.inference_mode()
 def test_a_lyric_has_the_same_states_alone_and_in_a_batch(model):
-    read = [read_lyric(text) for text in LYRICS]
+    read = [parse_lyric(text) for text in LYRICS]
     together = model.network.lyrics(read)
     assert together.lines == [4, 1, 2, 2, 1]
     assert together.states.shape == (10, 128)
@@ -116,7 +116,7 @@ def test_a_lyric_has_the_same_states_alone_and_in_a_batch(model):
 
 @torch.inference_mode()
 def test_the_words_of_a_line_share_one(model):
-    read, shares = model.network.lyrics.read([read_lyric(text) for text in LYRICS[:2]])
+    read, shares = model.network.lyrics.line_vectors([parse_lyric(text) for text in LYRICS[:2]])
     torch.testing.assert_close(torch.stack([part.sum() for part in shares.split([4, 4, 4, 4, 4])]), torch.ones(5))
     assert len(read) == 5
 
@@ -125,9 +125,9 @@ def test_the_words_of_a_line_share_one(model):
 def test_attention_begins_as_the_lyrics_own_pooling_where_the_photo_says_nothing(releases):
     model = load_release("small", folder=releases)
     lyrics, attention = model.network.lyrics, model.network.matcher.attention
-    attention.begin(lyrics.line_weight)
+    attention.initialise(lyrics.line_weight)
     attention.bilinear.weight.zero_()
-    encoded = lyrics([read_lyric(LYRICS[0])])
+    encoded = lyrics([parse_lyric(LYRICS[0])])
     weights = attention(torch.randn(3, 128), *pad([encoded.states]))
     read = normalize(weights[:, 0] @ encoded.states, dim=1)
     torch.testing.assert_close(read, encoded.pooled.expand(3, -1))
@@ -174,9 +174,9 @@ def test_packed_states_are_as_near_as_their_scale_allows():
 
 def test_songs_without_words_leave_a_gap(model, encoded):
     first, gap, second, last = model.encode([LYRICS[0], "?!", LYRICS[1], ""])
-    assert gap == last == Unreadable("no_lyrics")
+    assert gap == last == Refusal("no_lyrics")
     assert (first.line_offsets, second.line_offsets) == (encoded[0].line_offsets, encoded[1].line_offsets)
-    assert model.encode(["", "?!"]) == [Unreadable("no_lyrics")] * 2
+    assert model.encode(["", "?!"]) == [Refusal("no_lyrics")] * 2
 
 
 def test_many_songs_have_the_relevance_they_have_one_by_one(model, views, encoded):
@@ -201,7 +201,7 @@ def test_relevance_is_zero_on_average_over_the_reference_photos(model, encoded):
 def test_stored_states_give_nearly_the_relevance_of_full_ones(model, views, encoded):
     stored, full = [], []
     for text, song in zip(LYRICS, encoded, strict=True):
-        states, _, _ = model.network.lyrics([read_lyric(text)])
+        states, _, _ = model.network.lyrics([parse_lyric(text)])
         mask = torch.ones(1, len(states), dtype=torch.bool)
         photo = torch.from_numpy(views[0].embedding)[None]
         full.append(model.network.matcher(photo, states[None], mask).item() - song.mean_score)
@@ -213,12 +213,12 @@ def test_stored_states_give_nearly_the_relevance_of_full_ones(model, views, enco
 def test_the_network_gives_from_pixels_and_lyrics_what_a_release_ranks_by(model, views, encoded):
     slope = Image.linear_gradient("L").convert("RGB")
     pixels = torch.stack([model.preprocessing(photo) for photo in (slope, slope.rotate(90))])
-    relevance = model.network(pixels, [read_lyric(text) for text in LYRICS])
+    relevance = model.network(pixels, [parse_lyric(text) for text in LYRICS])
     assert relevance.shape == (2, len(LYRICS))
     means = [song.mean_score for song in encoded]
     ranked = np.stack([model.relevance(view.embedding, encoded) for view in views[1:3]])
     np.testing.assert_allclose(relevance.numpy() - means, ranked, rtol=0, atol=0.01 * np.ptp(ranked))
-    alone = model.network(pixels[:1], [read_lyric(text) for text in LYRICS])
+    alone = model.network(pixels[:1], [parse_lyric(text) for text in LYRICS])
     torch.testing.assert_close(alone, relevance[:1], rtol=0, atol=1e-4)
 
 
@@ -229,11 +229,11 @@ def test_one_photo_needs_no_padding(model, views, encoded, attends, monkeypatch)
     monkeypatch.setattr(matcher, "attends", attends)
     states = [torch.from_numpy(unpack(song.line_states)) for song in encoded]
     photo = torch.from_numpy(views[0].embedding)
-    attention, lyric = matcher.read(photo, torch.cat(states), [len(lines) for lines in states])
+    attention, lyric = matcher.attend(photo, torch.cat(states), [len(lines) for lines in states])
     flat = matcher.relate(photo[None], lyric[None])[0]
     torch.testing.assert_close(flat, matcher(photo[None], *pad(states))[0], rtol=0, atol=1e-5)
     assert flat.std() > 1e-3
-    weights = matcher.weigh(photo[None], *pad(states))[0]  # (N, m)
+    weights = matcher.line_weights(photo[None], *pad(states))[0]  # (N, m)
     for song, part in zip(weights, attention.split([len(lines) for lines in states]), strict=True):
         torch.testing.assert_close(song[: len(part)], part.softmax(0), rtol=0, atol=1e-5)
 
@@ -299,7 +299,7 @@ def test_an_explanation_names_a_line_that_exists_and_tags_that_were_seen(model, 
     for view in views:
         for text, song in zip(LYRICS, encoded, strict=True):
             (told,) = model.explain(view.tags[:6], view.embedding, [song])
-            assert read_lyric(text.split("\n")[told.line]).lines
+            assert parse_lyric(text.split("\n")[told.line]).lines
             assert {(reason.tag, reason.kind) for reason in told.reasons} <= {(t.name, t.kind) for t in view.tags[:6]}
             weights = [reason.weight for reason in told.reasons]
             assert weights == sorted(weights, reverse=True)
@@ -391,8 +391,8 @@ def test_scores_are_calibrated_and_the_vector_is_not(releases, views):
 def test_a_line_is_read_in_its_song_unless_words_are_a_bag(cell):
     torch.manual_seed(1)
     encoder = reading.LyricEncoder(WORDS, buckets=64, dim=16, hidden=8, cell=cell).eval()
-    alone = encoder([read_lyric("the sea")]).states[0]
-    after = encoder([read_lyric("we dance all night\nthe sea")]).states[1]
+    alone = encoder([parse_lyric("the sea")]).states[0]
+    after = encoder([parse_lyric("we dance all night\nthe sea")]).states[1]
     assert torch.allclose(alone, after) is (cell == "none")
 
 

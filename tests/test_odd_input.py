@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recommender.english import foreign
+from recommender.english import unsupported_language
 from recommender.images import PhotoError, load_photo
-from recommender.lyrics import MAX_LINES, MAX_WORDS, read_lyric
+from recommender.lyrics import MAX_LINES, MAX_WORDS, parse_lyric
 from recommender.packing import unpack
 from recommender.rank import CatalogueSong, rank_by_relevance
 from recommender.release import load_release
-from recommender.results import EncodedLyric, Unreadable
+from recommender.results import EncodedLyric, Refusal
 
 from . import photos
 from .languages import ENGLISH, FOREIGN
@@ -182,14 +182,14 @@ def test_an_odd_lyric_is_read(model, lyrics):
 @pytest.mark.parametrize(("lyrics", "reason"), REFUSED.values(), ids=REFUSED)
 def test_an_unreadable_lyric_has_a_reason(model, lyrics, reason):
     (refused,) = model.encode([lyrics])
-    assert isinstance(refused, Unreadable)
+    assert isinstance(refused, Refusal)
     assert refused.reason == reason
     assert bool(refused.language) == (reason == "unsupported_language")
 
 
 @pytest.mark.parametrize("name", ["50,000 words", "5,000 lines of one word", "one line of 50,000 words"])
 def test_a_long_lyric_is_read_up_to_a_limit(name):
-    read = read_lyric(READ[name])
+    read = parse_lyric(READ[name])
     assert len(read.lines) == MAX_LINES or sum(map(len, read.lines)) == MAX_WORDS
     assert len(read.lines) <= MAX_LINES
     assert sum(map(len, read.lines)) <= MAX_WORDS
@@ -218,7 +218,7 @@ def shipped():
 
 @pytest.mark.parametrize("language", FOREIGN)
 def test_a_lyric_in_another_language_is_named(shipped, language):
-    assert shipped.encode([FOREIGN[language]]) == [Unreadable("unsupported_language", language)]
+    assert shipped.encode([FOREIGN[language]]) == [Refusal("unsupported_language", language)]
 
 
 @pytest.mark.parametrize("lyrics", ENGLISH.values(), ids=ENGLISH)
@@ -233,18 +233,18 @@ def test_no_song_of_the_sample_catalogue_is_refused(shipped):
 
 
 def words_of(text):
-    return [word for line in read_lyric(text).lines for word in line]
+    return [word for line in parse_lyric(text).lines for word in line]
 
 
 @pytest.mark.parametrize("language", FOREIGN)
 def test_half_a_lyric_is_enough_to_name_the_language(language):
     lines = FOREIGN[language].strip().split("\n")
-    assert foreign(words_of("\n".join(lines[:4])), known=0.5) == language
+    assert unsupported_language(words_of("\n".join(lines[:4])), known=0.5) == language
 
 
 @pytest.mark.parametrize("kind", ["interjections", "one interjection", "na na na", "woah", "doo wop", "patois"])
 def test_sung_syllables_and_creole_are_no_other_language_though_no_word_is_known(kind):
-    assert foreign(words_of(ENGLISH[kind]), known=0) is None
+    assert unsupported_language(words_of(ENGLISH[kind]), known=0) is None
 
 
 @pytest.mark.parametrize(
@@ -260,4 +260,4 @@ def test_sung_syllables_and_creole_are_no_other_language_though_no_word_is_known
     ids=["repeated", "too short to tell", "figures", "Hebrew", "Korean", "runes"],
 )
 def test_a_short_text_is_refused_for_its_letters_alone(words, language):
-    assert foreign(words_of(words), known=0) == language
+    assert unsupported_language(words_of(words), known=0) == language

@@ -39,7 +39,7 @@ class Switching:
 
     def __getattr__(self, name):
         found = getattr(self._model, name)
-        if name not in ("look", "view_text"):
+        if name not in ("analyse_pixels", "view_text"):
             return found
 
         def call(*given):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from recommender.evaluate.click_model import Estimate, Examination
 from recommender.evaluate.judged import TaggerOutput
-from recommender.lyrics import read_lyric
+from recommender.lyrics import parse_lyric
 from recommender.pairs import read_pairs
 from recommender.release import load_release, read_card, save_release
 from recommender.train.from_choices import (
@@ -232,7 +232,7 @@ def lists(choices):
 def examples(model):
     photos = model.network.reference
     inputs = TaggerOutput(torch.rand(8, len(model.tags)), torch.rand(8, 1280))
-    songs = encode_songs(model.network, [read_lyric(lyrics) for _, lyrics in COLOURS.values()])
+    songs = encode_songs(model.network, [parse_lyric(lyrics) for _, lyrics in COLOURS.values()])
     assert len(photos) == 8
     return ChoiceExamples(lists([0, None, 1, 2, None, 1, 0, 2]), inputs, songs)
 

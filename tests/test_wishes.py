@@ -5,7 +5,7 @@ import pytest
 
 from recommender.release import load_release
 from recommender.results import EncodedLyric, PhotoView
-from recommender.wishes import read_wishes
+from recommender.wishes import parse_wishes
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from recommender.wishes import read_wishes
     ],
 )
 def test_wishes_and_refusals_are_told_apart(text, wanted, unwanted):
-    assert read_wishes(text) == (wanted, unwanted)
+    assert parse_wishes(text) == (wanted, unwanted)
 
 
 LYRICS = {

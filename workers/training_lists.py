@@ -14,7 +14,7 @@ import torch
 from recommender.evaluate.click_model import fit_examination
 from recommender.evaluate.judged import TaggerOutput
 from recommender.images import PhotoError
-from recommender.lyrics import read_lyric
+from recommender.lyrics import parse_lyric
 from recommender.model import Image2Song
 from recommender.train.from_choices import ChoiceExamples, ShownList, click_log, encode_songs
 from socialsongs.models import PhotoSubject, PostPhoto, Song
@@ -50,7 +50,7 @@ def gather(model: Image2Song, lists: Sequence[Shown]) -> Gathered:
         if (found := _as_rows(shown, [photos.get(subject.pk) for subject in by_post.get(shown.post, [])], songs))
     ]
     lyrics = [texts[pk] for pk in songs]
-    read = encode_songs(model.network, [read_lyric(text) for text in lyrics])
+    read = encode_songs(model.network, [parse_lyric(text) for text in lyrics])
     return Gathered(ChoiceExamples(usable, inputs, read), subjects, lyrics, len(lists) - len(usable))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from ..lyrics import WORD, read_lyric
+from ..lyrics import WORD, parse_lyric
 from ..model import Image2Song
 from ..rank import CatalogueSong, Scores
 from ..results import EncodedLyric, PhotoView
@@ -46,7 +46,7 @@ def rank_by_word_vectors(model: Image2Song, songs: Sequence[CatalogueSong]) -> C
         total: Scores = np.average(vectors, axis=0, weights=weights)
         return total
 
-    lyrics = [[word for line in read_lyric(song.lyrics).lines for word in line] for song in songs]
+    lyrics = [[word for line in parse_lyric(song.lyrics).lines for word in line] for song in songs]
     means = np.stack([mean(words, [1.0] * len(words)) for words in lyrics])
     means = _unit(means - means.mean(0))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..lyrics import WORD, read_lyric
+from ..lyrics import WORD, parse_lyric
 from ..model import Image2Song
 from ..rank import CatalogueSong, Scores
 from ..results import PhotoView
@@ -18,7 +18,7 @@ K1, B = 1.2, 0.75
 
 def rank_by_tags(model: Image2Song, songs: Sequence[CatalogueSong]) -> Callable[[PhotoView], Scores]:
     """Count the words of all lyrics; each tag's words count as much as its score."""
-    counts = [Counter(word for line in read_lyric(song.lyrics).lines for word in line) for song in songs]
+    counts = [Counter(word for line in parse_lyric(song.lyrics).lines for word in line) for song in songs]
     lengths = np.array([count.total() for count in counts], np.float32)
     relative = lengths / max(float(lengths.mean()), 1.0)
     found_in = Counter(word for count in counts for word in count)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..images import PhotoError, batch, load_photo
 from ..inputs import InputError, json_rows
-from ..lyrics import read_lyric
+from ..lyrics import parse_lyric
 from ..model import Image2Song
 from ..rank import CatalogueSong, Ranker, find_photos, read_catalogue
 from ..results import EncodedLyric, PhotoView, Tag
@@ -175,7 +175,7 @@ def compare(scores: Mapping[str, Array], truth: Array, resampling: Resampling) -
 
 def vocabulary_figures(model: Image2Song, songs: Sequence[CatalogueSong]) -> dict[str, float]:
     """How many of the songs' words the model was not trained with: their vectors come from character n-grams."""
-    words = [word for song in songs for line in read_lyric(song.lyrics).lines for word in line]
+    words = [word for song in songs for line in parse_lyric(song.lyrics).lines for word in line]
     known = model.network.lyrics.words.index
     unknown = sum(word not in known for word in words)
     return {"words": len(words), "vocabulary": len(known), "unknown": round(unknown / max(1, len(words)), 4)}

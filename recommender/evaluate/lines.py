@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..lyrics import WORD, read_lyric
+from ..lyrics import WORD, parse_lyric
 from ..model import SHOWN_SCORE, Image2Song
 from ..results import EncodedLyric
 from .judged import JudgedSet
@@ -23,7 +23,7 @@ DOUBLED = ("bb", "dd", "gg", "mm", "nn", "pp", "rr", "tt")  # running, but not f
 
 def line_figures(model: Image2Song, judged: JudgedSet, relevance: Array) -> dict[str, dict[str, Any]]:
     """Of the ten songs that fit each photo best, by relevances (P, S)."""
-    lyrics = [read_lyric(song.lyrics) for song in judged.songs]
+    lyrics = [parse_lyric(song.lyrics) for song in judged.songs]
     said = [[stems(line) for line in lyric.lines] for lyric in lyrics]
     encoded = dict(enumerate(model.encode([song.lyrics for song in judged.songs])))
     readable = {place: song for place, song in encoded.items() if isinstance(song, EncodedLyric)}

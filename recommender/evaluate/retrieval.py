@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..inputs import InputError
 from ..model import Image2Song
-from ..pairs import Pair, at_once, distinct, open_images, readable
+from ..pairs import Pair, distinct, encodable, image_batches, open_images
 from ..results import EncodedLyric
 from .ranking_metrics import pair_figures
 
@@ -17,11 +17,11 @@ from .ranking_metrics import pair_figures
 def evaluate_pairs(model: Image2Song, pairs: Sequence[Pair]) -> dict[str, dict[str, float]]:
     """R@1, R@5, R@10, Med r and MRR as "image2song" and as "song2image", see ``retrieval``. The catalogue is the
     distinct lyrics that the model reads, the photos are the distinct images. Raises InputError."""
-    pairs = readable(model, pairs)
+    pairs = encodable(model, pairs)
     if not pairs:
         raise InputError("No pair is left to evaluate: give pairs with English lyrics.")
     found = distinct(pairs)
-    views = [view for images in at_once(found.images) for view in model.analyse(open_images(images))]
+    views = [view for images in image_batches(found.images) for view in model.analyse(open_images(images))]
     songs = [song for song in model.encode(found.lyrics) if isinstance(song, EncodedLyric)]
     return retrieval(model, np.stack([view.embedding for view in views]), songs, found.together)
 

@@ -253,7 +253,7 @@ class HeldOutEvaluation:
         """``features``: pooled, of the held-out photos; ``looked``: at so many photos of that size in that time."""
         model.eval()
         x = features.to(self.device)
-        logits = model.tagger.read(x[:, :, None, None]).logits.cpu()
+        logits = model.tagger.classify(x[:, :, None, None]).logits.cpu()
         seen = EyesOutput(logits, model.shows(x).cpu(), model.evokes(x).cpu())
         examples, rows = self.examples, self.examples.dev
         found = eyes_figures(
@@ -318,7 +318,7 @@ def probe(
     )
     model.train()
     for rows in track(batches, "heads"):
-        seen = model.tagger.read(features[rows].to(device)[:, :, None, None])
+        seen = model.tagger.classify(features[rows].to(device)[:, :, None, None])
         optimizer_step(eyes_loss(model, seen, examples, rows, config), optimizer)
         schedule.step()
 
@@ -381,7 +381,7 @@ def fine_tuning_loss(
     with autocast(device):
         maps = model.tagger.backbone(pixels)
     maps = maps.float()
-    loss = eyes_loss(model, model.tagger.read(maps), examples, rows, config)
+    loss = eyes_loss(model, model.tagger.classify(maps), examples, rows, config)
     model.tagger.sharpness = 0.0
     remembered: Tensor = model.classes(maps).log_softmax(1)
     return loss - config.class_weight * (examples.classes[rows].to(device) * remembered).sum(1).mean()

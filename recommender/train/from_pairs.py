@@ -29,10 +29,10 @@ from ..evaluate.judged import TaggerOutput
 from ..evaluate.retrieval import retrieval
 from ..images import batch
 from ..inputs import InputError
-from ..lyrics import Lyric, read_lyric
+from ..lyrics import Lyric, parse_lyric
 from ..model import Image2Song
 from ..network import Network
-from ..pairs import Pair, at_once, distinct, open_images, read_pairs, readable
+from ..pairs import Pair, distinct, encodable, image_batches, open_images, read_pairs
 from ..release import load_release, save_release
 from ..results import EncodedLyric
 from .confidence import set_song_statistics
@@ -145,7 +145,7 @@ class PairExamples:
 
 def prepare_pair_examples(model: Image2Song, config: PairsConfig) -> PairExamples:
     every = read_pairs(config.pairs)
-    pairs = readable(model, every)
+    pairs = encodable(model, every)
     learned, checked = split_pairs(pairs, config.held_out)
     found = distinct(learned)
     if len(found.lyrics) < 2:
@@ -160,7 +160,7 @@ def prepare_pair_examples(model: Image2Song, config: PairsConfig) -> PairExample
     drawn = torch.multinomial(torch.ones(len(found.images)), count, replacement=len(found.images) < count)
     return PairExamples(
         inputs=inputs,
-        songs=[first_lines(read_lyric(text), config.longest) for text in found.lyrics],
+        songs=[first_lines(parse_lyric(text), config.longest) for text in found.lyrics],
         rows=torch.from_numpy(found.rows).to(device),
         weights=torch.tensor([pair.weight for pair in learned], device=device),
         reference=drawn.to(device),
@@ -196,7 +196,7 @@ def photo_inputs(model: Image2Song, images: Sequence[Path]) -> TaggerOutput:
     logits = torch.zeros(len(images), len(model.tags), device=model.device)
     features = torch.zeros(len(images), tagger.classifier.in_channels, device=model.device)
     rows = range(rank(), len(images), world_size())
-    parts = list(at_once([images[row] for row in rows]))
+    parts = list(image_batches([images[row] for row in rows]))
     at = 0
     for part in track(parts, "images", disable=rank() > 0):
         seen = tagger(batch(open_images(part), model.preprocessing).to(model.device))

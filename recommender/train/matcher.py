@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from ..backbones import BACKBONES, starting_input
 from ..evaluate.calibration import cross_fitted_error, fit_calibration
 from ..evaluate.judged import TaggerOutput
-from ..lyrics import CELLS, LyricEncoder, read_lyric
+from ..lyrics import CELLS, LyricEncoder, parse_lyric
 from ..model import Image2Song
 from ..network import Network
 from ..release import save_release
@@ -221,7 +221,7 @@ def run_trained_tagger(
     tagger = Tagger(len(tags), config.sharpness, config.backbone).eval().to(device)
     tagger.load_state_dict(torch.load(config.tagger / "tagger.pt", weights_only=True, map_location=device))
     features = torch.from_numpy(np.load(config.tagger / "tuned.npy")).float().to(device)
-    logits = [tagger.read(part[:, :, None, None]).logits for part in features.split(1024)]
+    logits = [tagger.classify(part[:, :, None, None]).logits for part in features.split(1024)]
     return TaggerOutput(torch.cat(logits), features), tagger.state_dict()
 
 
@@ -236,7 +236,7 @@ def captions_as_songs(
     """The captions of each training photo, as a lyric."""
     parts = space.of_captions(captions).split([len(part) for part in texts])
     told = [i for i, photo in enumerate(photos) if photo.captions and photo.split == "train"]
-    return [TrainingSong(read_lyric("\n".join(texts[i])), parts[i], parts[i]) for i in told]
+    return [TrainingSong(parse_lyric("\n".join(texts[i])), parts[i], parts[i]) for i in told]
 
 
 def word_vocabulary(examples: MatcherExamples, config: MatcherConfig) -> list[str]:
@@ -316,7 +316,7 @@ def _by_length(songs: Sequence[TrainingSong], seed: int, words: int = 6000) -> l
 def _teacher_distances(
     encoder: LyricEncoder, literal: nn.Linear, songs: Sequence[TrainingSong]
 ) -> tuple[Tensor, Tensor]:
-    read, _ = encoder.read([song.lyric for song in songs])
+    read, _ = encoder.line_vectors([song.lyric for song in songs])
     lines = 1 - nn.functional.cosine_similarity(literal(read), torch.cat([song.line_targets for song in songs]))
     encoded = encoder.pool(encoder.to_state(read), [len(song.lyric.lines) for song in songs])
     return lines.mean(), _song_distance(encoded.pooled, songs)
@@ -372,7 +372,7 @@ def train_jointly(network: Network, examples: MatcherExamples, config: MatcherCo
         reference = views[examples.train[torch.randperm(len(examples.train))[:1024]]]
         means, deviations = teacher_relevance_scale(reference, songs)
         center_photos(network, examples)
-    matcher.attention.begin(network.lyrics.line_weight)
+    matcher.attention.initialise(network.lyrics.line_weight)
     log.write("match", 0, development_figures(network, output, examples.development))
 
     rates = {"photo": config.photo_rate}

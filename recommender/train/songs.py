@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..inputs import json_rows
-from ..lyrics import Lyric, read_lyric
+from ..lyrics import Lyric, parse_lyric
 from ..matcher import pad
 from .teacher import Space, embed
 
@@ -41,14 +41,14 @@ class TrainingSong:
 
 def read_song_rows(path: Path) -> list[dict[str, Any]]:
     """The JSON objects of a file that have a word in their lyrics."""
-    return [row for _, row in json_rows(path) if read_lyric(row["lyrics"]).lines]
+    return [row for _, row in json_rows(path) if parse_lyric(row["lyrics"]).lines]
 
 
 def stanzas_of(lyrics: str) -> list[str]:
     """Stanzas, long ones cut every few lines."""
     found = []
     for part in re.split(r"\n\s*\n", lyrics):
-        lines = [line.strip() for line in part.split("\n") if read_lyric(line).lines]
+        lines = [line.strip() for line in part.split("\n") if parse_lyric(line).lines]
         found += ["\n".join(lines[start : start + STANZA_LINES]) for start in range(0, len(lines), STANZA_LINES)]
     return found
 
@@ -77,7 +77,7 @@ def songs_with_targets(
             meant = nn.functional.normalize((1 - evoked) * meant + evoked * shares @ own_captions, dim=1)
         found.append(
             TrainingSong(
-                read_lyric("\n".join(song)),
+                parse_lyric("\n".join(song)),
                 meant,
                 own_captions if len(own_captions) else own_stanzas,
                 tuple(row.get("themes", ())),

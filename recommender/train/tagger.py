@@ -242,7 +242,7 @@ def probe(
     model.train()
     for _ in track(range(config.probe_epochs), "probe"):
         for chosen in examples.train[torch.randperm(len(examples.train))].split(256):
-            seen = model.tagger.read(features[chosen].to(device)[:, :, None, None])
+            seen = model.tagger.classify(features[chosen].to(device)[:, :, None, None])
             optimizer_step(tagger_loss(model, seen.features, seen.logits, examples, chosen, config), optimizer)
             schedule.step()
 
@@ -282,7 +282,7 @@ def fine_tune(
         for pixels, rows in track(DataLoader(data, batch_sampler=batches), f"epoch {epoch + 1}/{config.epochs}"):
             with autocast(device):
                 maps = model.tagger.backbone(pixels.to(device, memory_format=torch.channels_last))
-            seen = model.tagger.read(maps.float())
+            seen = model.tagger.classify(maps.float())
             loss = tagger_loss(model, seen.features, seen.logits, examples, rows, config)
             remembered = model.classes(maps.float()).log_softmax(1)
             opinion = examples.classes[rows].to(device)
@@ -338,7 +338,7 @@ def _head_figures(
     """Mean average precision of the tags that at least 10 of the photos show, and how near the teacher's view is."""
     model.eval()
     x = features.to(device)
-    logits = model.tagger.read(x[:, :, None, None]).logits.cpu().numpy()
+    logits = model.tagger.classify(x[:, :, None, None]).logits.cpu().numpy()
     truth, known = (examples.targets[rows] >= 0.5).numpy(), (examples.weights[rows] >= 0.3).numpy()
     precisions = []
     for column in range(truth.shape[1]):

@@ -114,7 +114,7 @@ def install_points() -> None:
 
 
 def install_looks() -> None:
-    look = Image2Song.look
+    look = Image2Song.analyse_pixels
 
     def patched(self: Image2Song, photos: Sequence[Tensor]) -> list[PhotoView]:
         with (FOLDER / "looks").open("a") as file:
@@ -128,7 +128,7 @@ def install_looks() -> None:
                 raise RuntimeError("a red photo")
         return look(self, photos)
 
-    Image2Song.look = patched  # type: ignore[method-assign]
+    Image2Song.analyse_pixels = patched  # type: ignore[method-assign]
 
 
 def is_red(photo: Tensor) -> bool:

@@ -129,7 +129,7 @@ def analyse_photos(batch: PostBatch) -> None:
 
 def _analyse_together(serving: LoadedRelease, items: Sequence[BatchItem]) -> None:
     photos = [decoding.result() for item in items for decoding in item.decoding]
-    results = iter(PHOTO_PASSES.run(serving.model.look, photos))
+    results = iter(PHOTO_PASSES.run(serving.model.analyse_pixels, photos))
     for item in items:
         for view in [next(results) for _ in item.decoding]:
             if isinstance(view, Exception):

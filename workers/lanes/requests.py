@@ -109,7 +109,7 @@ def _analyse_now(serving: LoadedRelease, subject: PhotoSubject) -> PhotoView:
     decoding = decode(serving.model, subject)
     if failure := failure_of(decoding):
         raise failure
-    (view,) = PHOTO_PASSES.run(serving.model.look, [decoding.result()])
+    (view,) = PHOTO_PASSES.run(serving.model.analyse_pixels, [decoding.result()])
     if isinstance(view, Exception):
         raise view
     save_analyses(serving, [(subject, view)])

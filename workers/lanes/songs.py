@@ -14,7 +14,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Coalesce, Greatest, Now
 from pgvector import HalfVector
 
-from recommender.results import EncodedLyric, Unreadable
+from recommender.results import EncodedLyric, Refusal
 from socialsongs.models import ModelRelease, SongEmbedding
 
 from ..failures import Outage
@@ -74,7 +74,7 @@ def _apply_rate_limit(release: ModelRelease, songs: int) -> None:
         ModelRelease.objects.filter(pk=release.pk).update(encode_after=end)
 
 
-def _write_results(claimed: Claim[SongEmbedding], results: Sequence[EncodedLyric | Unreadable | Exception]) -> None:
+def _write_results(claimed: Claim[SongEmbedding], results: Sequence[EncodedLyric | Refusal | Exception]) -> None:
     """Write what was encoded or refused; delay or put back the rows that failed."""
     by_row = dict(zip(claimed.rows, results, strict=True))
     failed = [(row, result) for row, result in by_row.items() if isinstance(result, Exception)]
@@ -95,7 +95,7 @@ def _write_together(token: UUID, results: Mapping[SongEmbedding, object], rows: 
         encoded, refused = [], defaultdict(list)
         for row in held:
             match results[row]:
-                case Unreadable(reason):
+                case Refusal(reason):
                     refused[reason].append(row)
                 case EncodedLyric(states, offsets, stage_one, cell, mean_score):
                     vector = HalfVector(stage_one.tolist()).to_text()
