@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings as examples
 
+from .skips import pytest_terminal_summary  # noqa: F401  (a hook)
+
 # The same examples every time: a test that fails in one run fails in the next.
 examples.register_profile("same", derandomize=True, database=None)
 examples.load_profile("same")

@@ -26,6 +26,7 @@ from workers.lanes.songs import encode_songs
 
 from . import photos
 from .releases import card, network
+from .skips import import_or_skip
 
 pytestmark = pytest.mark.django_db
 
@@ -277,7 +278,7 @@ def test_reencode_queues_what_it_is_asked_to(folder, make_song):
 
 @pytest.fixture
 def photo():
-    skimage = pytest.importorskip("skimage")
+    skimage = import_or_skip("skimage")
     return Path(skimage.__file__).parent / "data" / "coffee.png"
 
 

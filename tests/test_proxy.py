@@ -19,11 +19,12 @@ from socialsongs.site.processes import WEB
 
 from .accounts import token_of
 from .processes import ROOT, free_port, process, wait_until
+from .skips import without
 from .test_compose import SERVICES, resolved
 
 TEMPLATE = (ROOT / "docker" / "nginx.conf.template").read_text()
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed (apt-get install nginx-light)")
+needs_nginx = pytest.mark.skipif(NGINX is None, reason=without("nginx", "nginx-light"))
 
 
 def variables(**given):

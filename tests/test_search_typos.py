@@ -15,6 +15,8 @@ from django.db import ProgrammingError, connections
 from socialsongs.models import Song
 from socialsongs.selectors.search import search_songs
 
+from .skips import without
+
 SEARCH = import_module("socialsongs.migrations.0010_search")
 ROOT = os.geteuid() == 0  # PostgreSQL refuses to run as root
 NAMES = [
@@ -37,7 +39,7 @@ def binaries():
 def server(tmp_path_factory):
     """Its folder, which holds its socket."""
     if (folder := binaries()) is None:
-        pytest.skip("there is no PostgreSQL with pg_trgm (on Debian: apt-get install postgresql)")
+        pytest.skip(without("PostgreSQL with pg_trgm", "postgresql"))
     place = Path(f"/tmp/socialsongs-trgm-{os.getpid()}")
     place.mkdir(mode=0o700)
     if ROOT:

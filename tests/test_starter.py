@@ -12,6 +12,8 @@ from recommender.release import RELEASES, load_release
 from recommender.train.data import read_tags
 from socialsongs.models import EMBEDDING_DIM
 
+from .skips import import_or_skip
+
 SAMPLE = Path(__file__).resolve().parents[1] / "socialsongs" / "sample" / "catalogue.jsonl"
 ROWS = [json.loads(line) for line in SAMPLE.read_text().splitlines()]
 
@@ -30,7 +32,7 @@ def score(starter):
 
 def sample(place):
     package, _, name = place.partition("/")
-    return load_photo(Path(pytest.importorskip(package).__file__).parent / name)
+    return load_photo(Path(import_or_skip(package).__file__).parent / name)
 
 
 def test_it_fits_the_repository_and_the_database(starter):

@@ -15,12 +15,13 @@ from socialsongs.services.posts import create_post
 from socialsongs.site.processes import BEAT, WORKER
 
 from .processes import process, wait_until
+from .skips import import_or_skip
 
 pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]
 
 
 def photo(name: str) -> bytes:
-    skimage = pytest.importorskip("skimage")
+    skimage = import_or_skip("skimage")
     return (Path(skimage.__file__).parent / "data" / name).read_bytes()
 
 

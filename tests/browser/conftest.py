@@ -13,6 +13,7 @@ from socialsongs.site.demo import answers
 from socialsongs.site.processes import WEB, WORKER
 
 from ..processes import free_port, process, wait_until
+from ..skips import import_or_skip, without
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -22,7 +23,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 BROWSER = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True, reset_sequences=True),
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
+    pytest.mark.skipif(CHROMIUM is None, reason=without("Chromium", "chromium")),
 ]
 
 
@@ -40,7 +41,7 @@ def browser():
     # Playwright runs an event loop in this thread; Django's ORM is still used from it, in turns.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     arguments = ["--disable-background-networking", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    playwright = pytest.importorskip("playwright.sync_api")
+    playwright = import_or_skip("playwright.sync_api")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield browser

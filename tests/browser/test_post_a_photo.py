@@ -7,14 +7,15 @@ import pytest
 
 from socialsongs.models import Feedback, Post, State
 
+from ..skips import import_or_skip
 from .conftest import BROWSER
 
 pytestmark = [*BROWSER, pytest.mark.worker]
-expect = pytest.importorskip("playwright.sync_api").expect
+expect = import_or_skip("playwright.sync_api").expect
 
 
 def sample(name):
-    skimage = pytest.importorskip("skimage")
+    skimage = import_or_skip("skimage")
     return str(Path(skimage.__file__).parent / "data" / name)
 
 

@@ -7,10 +7,11 @@ import pytest
 from socialsongs.models import Feedback, Post, State
 from socialsongs.services.posts import create_post
 
+from ..skips import import_or_skip
 from .conftest import BROWSER
 
 pytestmark = BROWSER
-expect = pytest.importorskip("playwright.sync_api").expect
+expect = import_or_skip("playwright.sync_api").expect
 
 
 @pytest.fixture

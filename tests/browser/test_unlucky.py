@@ -9,10 +9,11 @@ from PIL import Image
 
 from socialsongs.models import Feedback, Post, RecommendationRequest, State
 
+from ..skips import import_or_skip
 from .conftest import BROWSER
 
 pytestmark = BROWSER
-expect = pytest.importorskip("playwright.sync_api").expect
+expect = import_or_skip("playwright.sync_api").expect
 
 
 def photo():

@@ -7,6 +7,7 @@ import pytest
 from django.db.models.functions import Now
 
 from socialsongs.models import Post, State
+from tests.skips import without
 
 from .crew import COLOURS, QUICK, Stopwatch
 
@@ -15,7 +16,7 @@ LEASE = timedelta(seconds=int(QUICK["SOCIALSONGS_LEASE_SECONDS"]))
 pytestmark = [
     pytest.mark.worker,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed (Debian: apt-get install faketime)"),
+    pytest.mark.skipif(LIBRARY is None, reason=without("libfaketime", "faketime")),
 ]
 
 
