@@ -62,7 +62,7 @@ def test_it_takes_the_posts_of_an_age_and_their_choices_stay(posts, rows, capsys
     told = Feedback.objects.values_list("pk", "song", "rank", "kind").order_by("pk")
     before = list(told)
     call_command("releases", "rerank", "--newer", "20", "--older", "5")
-    assert "1 posts are queued to be answered anew" in capsys.readouterr().out
+    assert "1 posts are queued to be answered again" in capsys.readouterr().out
     waiting = RecommendationRequest.objects.get(state=State.QUEUED)
     assert (waiting.post_id, waiting.bulk) == (ten_days.pk, True)
     assert answered_by(ten_days) == ("before", "before")  # shown until the new ones are there

@@ -205,7 +205,7 @@ def test_private_posts_can_be_left_out(posts):
         ({"lists": 0}, "at least 1"),
         ({"test_share": 0.95}, "from 0.1 to 0.9"),
         ({"min_choices": 3}, "at least 10"),
-        ({"out": Path("/dev/null/folder")}, "cannot be made"),
+        ({"out": Path("/dev/null/folder")}, "cannot be created"),
     ],
 )
 @pytest.mark.usefixtures("active")

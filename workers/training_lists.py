@@ -1,4 +1,4 @@
-"""Choices of this installation as the learner wants them: photos as the tagger sees them, lyrics, lists."""
+"""The lists and choices of this site as training examples: with tagger outputs of the photos, and encoded lyrics."""
 
 from __future__ import annotations
 
@@ -27,8 +27,12 @@ PHOTOS_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Gathered:
-    """``subjects``, ``lyrics``: what the rows of the lessons stand for. ``unusable``: lists that were left out, since a
-    photo cannot be read any more or the chosen song has no lyrics that the model reads."""
+    """Training examples, and what their rows stand for.
+
+    subjects    of the photo rows
+    lyrics      of the song rows
+    unusable    number of lists left out: a photo cannot be read any more, or the model refuses the chosen song's lyrics
+    """
 
     examples: ChoiceExamples
     subjects: list[PhotoSubject]
@@ -37,24 +41,28 @@ class Gathered:
 
 
 def gather(model: Image2Song, lists: Sequence[Shown]) -> Gathered:
-    """Look at the photos again, since learning needs more of them than is stored. Raises Outage."""
-    by_post = _subjects({shown.post for shown in lists})
-    subjects, inputs = _look(model, [subject for own in by_post.values() for subject in own])
-    wanted = {song for shown in lists for song in shown.songs}
-    texts = dict(Song.objects.filter(pk__in=wanted).values_list("pk", "lyrics"))
-    songs = {pk: row for row, pk in enumerate(pk for pk, text in texts.items() if model.refusal(text) is None)}
+    """Make training examples from shown lists. Analyses the photos again: training needs more than what is stored.
+
+    Raises Outage when the storage fails.
+    """
+    by_post = _subjects_by_post({shown.post for shown in lists})
+    subjects, outputs = _analyse(model, [subject for subjects in by_post.values() for subject in subjects])
+    shown_songs = {song for shown in lists for song in shown.songs}
+    all_lyrics = dict(Song.objects.filter(pk__in=shown_songs).values_list("pk", "lyrics"))
+    songs = {pk: row for row, pk in enumerate(pk for pk, text in all_lyrics.items() if model.refusal(text) is None)}
     photos = {subject.pk: row for row, subject in enumerate(subjects)}
     usable = [
-        found
+        example
         for shown in lists
-        if (found := _as_rows(shown, [photos.get(subject.pk) for subject in by_post.get(shown.post, [])], songs))
+        if (example := _example(shown, [photos.get(subject.pk) for subject in by_post.get(shown.post, [])], songs))
     ]
-    lyrics = [texts[pk] for pk in songs]
-    read = encode_songs(model.network, [parse_lyric(text) for text in lyrics])
-    return Gathered(ChoiceExamples(usable, inputs, read), subjects, lyrics, len(lists) - len(usable))
+    lyrics = [all_lyrics[pk] for pk in songs]
+    encoded = encode_songs(model.network, [parse_lyric(text) for text in lyrics])
+    return Gathered(ChoiceExamples(usable, outputs, encoded), subjects, lyrics, len(lists) - len(usable))
 
 
-def _as_rows(shown: Shown, photos: Sequence[int | None], songs: dict[UUID, int]) -> ShownList | None:
+def _example(shown: Shown, photos: Sequence[int | None], songs: dict[UUID, int]) -> ShownList | None:
+    """Return a list in terms of rows, without the songs that have none; None when it is unusable."""
     known = [song for song in shown.songs if song in songs]
     if not photos or None in photos or not known or (shown.chosen is not None and shown.chosen not in known):
         return None
@@ -67,40 +75,42 @@ def _as_rows(shown: Shown, photos: Sequence[int | None], songs: dict[UUID, int])
     )
 
 
-def _subjects(posts: Iterable[UUID]) -> dict[UUID, list[PhotoSubject]]:
-    """The photos of each post, in order."""
-    found: dict[UUID, list[PhotoSubject]] = {}
+def _subjects_by_post(posts: Iterable[UUID]) -> dict[UUID, list[PhotoSubject]]:
+    """Return the photos of each post, in order."""
+    subjects: dict[UUID, list[PhotoSubject]] = {}
     photos = PostPhoto.objects.filter(post__in=posts).order_by("post", "position")
     for photo in photos.prefetch_related("subjects__photo"):
-        found.setdefault(photo.post_id, []).extend(photo.subjects.all())
-    return found
+        subjects.setdefault(photo.post_id, []).extend(photo.subjects.all())
+    return subjects
 
 
 @torch.no_grad()
-def _look(model: Image2Song, subjects: Sequence[PhotoSubject]) -> tuple[list[PhotoSubject], TaggerOutput]:
-    """The photos that can be read, and what the tagger sees in each."""
-    found: list[PhotoSubject] = []
+def _analyse(model: Image2Song, subjects: Sequence[PhotoSubject]) -> tuple[list[PhotoSubject], TaggerOutput]:
+    """Return the subjects whose photos can be read, and the outputs of the tagger, one row for each."""
+    analysed: list[PhotoSubject] = []
     tagger = model.network.tagger
     logits, features = [torch.zeros(0, len(model.tags))], [torch.zeros(0, tagger.classifier.in_channels)]
     for start in range(0, len(subjects), PHOTOS_AT_ONCE):
         decoding = [(subject, decode(model, subject)) for subject in subjects[start : start + PHOTOS_AT_ONCE]]
         pixels = []
-        for subject, waiting in decoding:
+        for subject, future in decoding:
             try:
-                pixels.append(waiting.result())
+                pixels.append(future.result())
             except (FileNotFoundError, PhotoError):
                 continue
-            found.append(subject)
+            analysed.append(subject)
         if pixels:
-            seen = tagger(torch.stack(pixels).to(model.device))
-            logits.append(seen.logits.cpu())
-            features.append(seen.features.cpu())
-    return found, TaggerOutput(torch.cat(logits).to(model.device), torch.cat(features).to(model.device))
+            output = tagger(torch.stack(pixels).to(model.device))
+            logits.append(output.logits.cpu())
+            features.append(output.features.cpu())
+    return analysed, TaggerOutput(torch.cat(logits).to(model.device), torch.cat(features).to(model.device))
 
 
 def write_pairs(gathered: Gathered, path: Path) -> int:
-    """The chosen songs as pairs, for ``python -m recommender train matcher --pairs``, with a copy of each photo in a
-    folder beside the file; returns how many. ``weight`` corrects for the place, and is shared by a post's photos.
+    """Write the chosen songs as pairs for ``python -m recommender train matcher --pairs``; return how many.
+
+    Copies each photo to a folder beside the file. ``weight`` of a pair corrects for the rank at which the song was
+    chosen, divided by the number of photos of the post.
     """
     examples = gathered.examples
     examination = fit_examination(click_log(examples.lists))

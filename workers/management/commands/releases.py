@@ -1,4 +1,4 @@
-"""Model releases: make known, fill, index, switch."""
+"""Manage model releases: register them, have songs encoded for them, build their indexes, activate them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from socialsongs.services import releases
 from socialsongs.services.indexes import build_indexes, cluster
 from socialsongs.services.queue import rerank
 
-WATCH_SECONDS = 0.5
+WATCH_SECONDS = 0.5  # between two updates of the progress bar
 
 
 class Command(BaseCommand):
@@ -40,40 +40,62 @@ class Command(BaseCommand):
             command.set_defaults(does=does)
             return command
 
-        add("list", self.show, "what the database knows of each release")
-        command = add("register", self.register, "check the files of releases and make them known")
-        command.add_argument("name", nargs="*", help="default: all in the releases folder")
+        add("list", self.show, "show the releases that are registered, and how many songs each has encoded")
+        command = add(
+            "register",
+            self.register,
+            "check the files of releases and write their rows; the first release becomes active",
+        )
+        command.add_argument("name", nargs="*", help="default: all releases in the folder")
 
-        command = add("stage", self.stage, "have all songs read for a release, beside the one that answers")
+        command = add(
+            "stage", self.stage, "have all songs encoded for a release while the active one goes on answering"
+        )
         command.add_argument("name")
-        command = add("encode", self.encode, "watch how the songs are read for a release; set the pace, pause, go on")
+        command = add(
+            "encode", self.encode, "watch the encoding of songs for a release; limit its rate, pause or resume it"
+        )
         command.add_argument("name")
-        command.add_argument("--rate", type=float, help="songs a second at most; 0: no limit")
-        either = command.add_mutually_exclusive_group()
-        either.add_argument("--pause", action="store_true", help="read no more songs for it until --resume")
-        either.add_argument("--resume", action="store_true")
+        command.add_argument("--rate", type=float, help="at most so many songs a second; 0: no limit")
+        pause_or_resume = command.add_mutually_exclusive_group()
+        pause_or_resume.add_argument("--pause", action="store_true", help="encode no songs for it until --resume")
+        pause_or_resume.add_argument("--resume", action="store_true", help="go on after --pause")
 
-        command = add("activate", self.activate, "answer with a release; the one before is filled on, for a rollback")
+        command = add(
+            "activate",
+            self.activate,
+            "make a release active; songs are still encoded for the one before, for a rollback",
+        )
         command.add_argument("name")
-        command.add_argument("--force", action="store_true", help="although songs are not encoded yet")
-        add("rollback", self.rollback, "answer with the release that was active before, at once")
-        command = add("retire", self.retire, "read no more songs for a release")
+        command.add_argument("--force", action="store_true", help="although not all songs are encoded yet")
+        add("rollback", self.rollback, "activate the release that was active before")
+        command = add("retire", self.retire, "stop encoding songs for a release")
         command.add_argument("name")
 
-        command = add("rerank", self.rerank, "answer anew for posts of earlier releases, beside the catalogue's work")
-        command.add_argument("--newer", type=float, metavar="DAYS", help="only posts younger than that")
-        command.add_argument("--older", type=float, metavar="DAYS", help="only posts older than that")
-        command = add("split", self.split, "try a staged release on a share of the people; 0 ends it")
-        command.add_argument("active", help="the release that answers for the others")
-        command.add_argument("staged", help="the release that is tried")
-        command.add_argument("--share", type=int, required=True, help="of a hundred people, always the same ones")
-        command = add("rates", self.rates, "how often people choose a song, by release")
-        command.add_argument("--days", type=float, help="of the lists shown in so many days")
-        command = add("index", self.index, "build or rebuild the HNSW indexes, while searches and writes go on")
+        command = add(
+            "rerank", self.rerank, "answer again, in the bulk lane, for posts that an earlier release answered for"
+        )
+        command.add_argument("--newer", type=float, metavar="DAYS", help="only posts younger than DAYS")
+        command.add_argument("--older", type=float, metavar="DAYS", help="only posts older than DAYS")
+        command = add(
+            "split", self.split, "let a staged release answer for a share of the people; a share of 0 ends the split"
+        )
+        command.add_argument("active", help="the active release, which answers for the others")
+        command.add_argument("staged", help="the staged release")
+        command.add_argument(
+            "--share", type=int, required=True, help="percentage of the people, 0 to 99; the same people each time"
+        )
+        command = add("rates", self.rates, "show the choose rate of each release")
+        command.add_argument("--days", type=float, help="count only lists shown in the last DAYS", metavar="DAYS")
+        command = add(
+            "index", self.index, "build or rebuild the HNSW indexes of a release, while searches and writes go on"
+        )
         command.add_argument("name")
-        _needs_memory(command)
-        text = "before the index: lay songs' embeddings next to their neighbours; nobody is answered meanwhile"
-        _needs_memory(add("cluster", self.cluster, text))
+        _add_memory_option(command)
+        text = (
+            "sort the embedding rows by cell, before index; locks the table, so that no request is answered meanwhile"
+        )
+        _add_memory_option(add("cluster", self.cluster, text))
 
     def handle(self, *args: Any, does: Callable[..., None], **options: Any) -> None:
         try:
@@ -95,19 +117,18 @@ class Command(BaseCommand):
         Console().print(table)
 
     def register(self, name: list[str]) -> None:
-        for one in name or shipped_releases(_folder()):
-            release = _register(one)
-            self._say(release)
+        for release_name in name or shipped_releases(_folder()):
+            self._print_state(_register(release_name))
 
     def stage(self, name: str) -> None:
         release = _register(name)
         releases.stage(release=release)
-        self._say(release)
+        self._print_state(release)
 
     def encode(self, name: str, rate: float | None, pause: bool, resume: bool) -> None:
         release = _find(name)
         if release.state == ModelRelease.State.RETIRED:
-            raise CommandError(f"{name} is retired: no songs are read for it. Stage it first.")
+            raise CommandError(f"{name} is retired: no songs are encoded for it. Stage it first.")
         if rate is not None:
             releases.limit(release=release, songs_per_second=rate or None)
         if pause or resume:
@@ -124,21 +145,21 @@ class Command(BaseCommand):
     def activate(self, name: str, force: bool) -> None:
         release = _find(name)
         releases.activate(release=release, force=force)
-        self._say(release)
+        self._print_state(release)
 
     def rollback(self) -> None:
-        self._say(releases.rollback())
+        self._print_state(releases.rollback())
 
     def retire(self, name: str) -> None:
         release = _find(name)
         releases.retire(release=release)
-        self._say(release)
+        self._print_state(release)
 
     def rerank(self, newer: float | None, older: float | None) -> None:
         now = timezone.now()
         since = now - timedelta(days=newer) if newer is not None else None
         until = now - timedelta(days=older) if older is not None else None
-        self.stdout.write(f"{rerank(since=since, until=until)} posts are queued to be answered anew")
+        self.stdout.write(f"{rerank(since=since, until=until)} posts are queued to be answered again")
 
     def index(self, name: str, memory: int) -> None:
         release = _find(name)
@@ -149,11 +170,11 @@ class Command(BaseCommand):
 
     def cluster(self, memory: int) -> None:
         cluster(memory_mib=memory)
-        self.stdout.write("embeddings lie in order")
+        self.stdout.write("The embedding rows are sorted by cell.")
 
     def split(self, active: str, staged: str, share: int) -> None:
         if _find(active).state != ModelRelease.State.ACTIVE:
-            raise CommandError(f"{active} is not active: a release is tried beside the one that answers.")
+            raise CommandError(f"{active} is not active: name the active release first, then the staged one.")
         releases.split(release=_find(staged), share=share)
         self.stdout.write(
             f"{staged} answers for {share} of a hundred people, {active} for the others"
@@ -170,7 +191,7 @@ class Command(BaseCommand):
             table.add_row(rate.release, str(rate.lists), str(rate.chosen), f"{rate.rate:.1%}", interval)
         Console().print(table)
 
-    def _say(self, release: ModelRelease) -> None:
+    def _print_state(self, release: ModelRelease) -> None:
         release.refresh_from_db()
         self.stdout.write(f"{release.name}: {release.state}")
 
@@ -186,34 +207,41 @@ def _find(name: str) -> ModelRelease:
         raise CommandError(f"No release {name!r} is registered; see `manage.py releases list`.") from None
 
 
-def _needs_memory(command: ArgumentParser) -> None:
-    command.add_argument("--memory", type=int, default=1024, metavar="MIB", help="to build indexes; 1,000 bytes a song")
+def _add_memory_option(command: ArgumentParser) -> None:
+    command.add_argument(
+        "--memory", type=int, default=1024, metavar="MIB", help="memory to build indexes with; about 1,000 bytes a song"
+    )
 
 
 def _register(name: str) -> ModelRelease:
     model = load_release(name, folder=_folder())
     if model.dim != EMBEDDING_DIM:
-        raise ReleaseError(f"Release {name!r} has vectors of {model.dim} numbers, the database {EMBEDDING_DIM}.")
+        raise ReleaseError(
+            f"The vectors of release {name!r} have {model.dim} dimensions, the database needs {EMBEDDING_DIM}."
+        )
     return releases.register(name=name, sha256=model.sha256, card=model.card)
 
 
 def _state(release: ModelRelease) -> str:
-    more = [f"share {release.share} %"] if release.share else []
-    return ", ".join([str(release.state), *more, *(["paused"] if release.paused else [])])
+    share = [f"share {release.share} %"] if release.share else []
+    paused = ["paused"] if release.paused else []
+    return ", ".join([str(release.state), *share, *paused])
 
 
 def _watch(release: ModelRelease) -> None:
-    """Until all songs are dealt with. Ctrl-C ends the watching, not the reading."""
+    """Show progress until all songs are encoded or refused. Ctrl-C ends the display, not the encoding."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         encoded, total = encoding_coverage(release=release)
         task = bar.add_task(release.name, completed=encoded, total=total)
         if encoded < total and "bulk" in queues_without_consumer():
-            bar.console.print("No worker consumes the bulk queue at this moment: start one.")
+            bar.console.print("No worker consumes the bulk queue now: start one.")
         try:
             while encoded < total:
                 time.sleep(WATCH_SECONDS)
                 encoded, total = encoding_coverage(release=release)
                 bar.update(task, completed=encoded, total=total)
         except KeyboardInterrupt:
-            bar.console.print("The workers go on; watch again with the same command, or stop them with --pause.")
+            bar.console.print(
+                "The workers go on encoding. Run the command again to watch, or with --pause to stop them."
+            )

@@ -1,4 +1,4 @@
-"""Songs for photo files, without posting them: a table, or JSON."""
+"""Suggest songs for photo files, without posting them. Prints tables, or JSON."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("photo", nargs="+", type=Path, help="JPEG, PNG, WebP or HEIC files, read as an upload is")
+        parser.add_argument(
+            "photo", nargs="+", type=Path, help="JPEG, PNG, WebP or HEIC files; they pass the same checks as uploads"
+        )
         parser.add_argument("--json", action="store_true", help="one JSON document instead of tables")
         parser.add_argument("--limit", type=int, default=5, help="songs per photo (default 5)")
 
@@ -47,25 +49,25 @@ class Command(BaseCommand):
         except ReleaseError as error:
             raise CommandError(str(error)) from error
         _encode_queued_songs(loaded)
-        found: list[dict[str, Any]] = []
-        unread = 0
+        results: list[dict[str, Any]] = []
+        refused = 0
         for path in photo:
             try:
                 with path.open("rb") as file:
-                    kept = clean_photo(File(file))
+                    cleaned = clean_photo(File(file))
             except (IntakeError, DecodersUnavailable, OSError) as error:
                 self.stderr.write(f"{path}: {error}")
-                unread += 1
+                refused += 1
                 continue
-            view = loaded.model.analyse([load_photo(BytesIO(kept.jpeg))])[0]
-            answer = suggest_songs(loaded, SongQuery([view], {"limit": limit}))
+            view = loaded.model.analyse([load_photo(BytesIO(cleaned.jpeg))])[0]
+            suggestion_list = suggest_songs(loaded, SongQuery([view], {"limit": limit}))
             if json:
-                found.append(_as_json(path, view, answer))
+                results.append(_as_json(path, view, suggestion_list))
             else:
-                _print(path, view, answer)
+                _print(path, view, suggestion_list)
         if json:
-            self.stdout.write(_dump(found))
-        if unread:
+            self.stdout.write(jsonlib.dumps(results, indent=2, ensure_ascii=False))
+        if refused:
             sys.exit(1)
 
 
@@ -76,12 +78,12 @@ def _encode_queued_songs(loaded: LoadedRelease) -> None:
             return
 
 
-def _as_json(path: Path, view: PhotoView, answer: SuggestionList) -> dict[str, Any]:
+def _as_json(path: Path, view: PhotoView, suggestion_list: SuggestionList) -> dict[str, Any]:
     return {
         "photo": str(path),
         "tags": [{"name": tag.name, "kind": tag.kind, "score": tag.score, "box": tag.box} for tag in view.tags],
-        "confident": answer.confident,
-        "notice": notice_of(answer.notice),
+        "confident": suggestion_list.confident,
+        "notice": notice_of(suggestion_list.notice),
         "suggestions": [
             {
                 "rank": suggestion.rank,
@@ -96,21 +98,17 @@ def _as_json(path: Path, view: PhotoView, answer: SuggestionList) -> dict[str, A
                 "line": suggestion.line,
                 "reasons": suggestion.reasons,
             }
-            for suggestion in answer.suggestions
+            for suggestion in suggestion_list.suggestions
         ],
     }
 
 
-def _dump(found: list[dict[str, Any]]) -> str:
-    return jsonlib.dumps(found, indent=2, ensure_ascii=False)
-
-
-def _print(path: Path, view: PhotoView, answer: SuggestionList) -> None:
+def _print(path: Path, view: PhotoView, suggestion_list: SuggestionList) -> None:
     console = Console()
-    tags = ", ".join(f"{tag.name} {tag.score:.2f}" for tag in view.tags) or "nothing it knows"
-    title = path.name if answer.confident else f"{path.name}: no confident match"
-    table = Table("", "song", "line", "because of", "fits", title=Text(title), caption=Text(f"seen: {tags}"))
-    for suggestion in answer.suggestions:
+    tags = ", ".join(f"{tag.name} {tag.score:.2f}" for tag in view.tags) or "none"
+    title = path.name if suggestion_list.confident else f"{path.name}: no song fits clearly"
+    table = Table("", "song", "line", "reasons", "confidence", title=Text(title), caption=Text(f"tags: {tags}"))
+    for suggestion in suggestion_list.suggestions:
         reasons = [reason["tag"] for reason in suggestion.reasons]
         origin = [] if suggestion.origin == Suggestion.Origin.MATCH else [f"({suggestion.origin})"]
         table.add_row(
@@ -121,5 +119,5 @@ def _print(path: Path, view: PhotoView, answer: SuggestionList) -> None:
             "" if suggestion.confidence is None else f"{suggestion.confidence:.0%}",
         )
     console.print(table)
-    if notice := notice_of(answer.notice):
+    if notice := notice_of(suggestion_list.notice):
         console.print(Text(notice["detail"]))

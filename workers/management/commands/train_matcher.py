@@ -1,8 +1,7 @@
-"""Learn from what people chose here: a new release, if it is better than the one that answers.
+"""Train a new release from the songs that people chose here, and stage it if it is better than the active one.
 
-It learns from the lists of the release that answers; what earlier ones showed, their own training has learned from.
-Photos of private posts count, too, unless --public-only says otherwise: they are looked at where they are, and only
-weights come out of it. --export copies them.
+The training uses the lists of the active release only: earlier releases were trained from their own lists. It also uses
+photos of private posts, unless --public-only is given. Photos are not copied, except by --export.
 """
 
 from __future__ import annotations
@@ -40,19 +39,34 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--from-choices", action="store_true", required=True, help="from the lists that were shown and chosen from"
+            "--from-choices",
+            action="store_true",
+            required=True,
+            help="train from the lists that people were shown, and their choices",
         )
-        parser.add_argument("--name", help="of the new release (default: choices and the time)")
-        parser.add_argument("--out", type=Path, help="write it to this folder, and do not stage it")
-        parser.add_argument("--export", type=Path, metavar="FILE", help="also write (photo, song) pairs")
+        parser.add_argument("--name", help="name of the new release (default: choices-DATE-TIME)")
+        parser.add_argument("--out", type=Path, help="write the release to this folder, and do not stage it")
+        parser.add_argument(
+            "--export",
+            type=Path,
+            metavar="FILE",
+            help="also write (photo, song) pairs to FILE, and copies of the photos beside it",
+        )
         parser.add_argument("--public-only", action="store_true", help="leave out private posts")
-        parser.add_argument("--lists", type=int, default=LISTS, help=f"the newest so many at most (default {LISTS})")
-        parser.add_argument("--min-choices", type=int, default=MIN_CHOICES, help=f"default {MIN_CHOICES}")
+        parser.add_argument(
+            "--lists", type=int, default=LISTS, help=f"use at most so many lists, the newest (default {LISTS})"
+        )
+        parser.add_argument(
+            "--min-choices",
+            type=int,
+            default=MIN_CHOICES,
+            help=f"stop if there are fewer choices (default {MIN_CHOICES})",
+        )
         parser.add_argument(
             "--test-share",
             type=float,
             default=ChoicesConfig.test_share,
-            help="share of the choices, the newest, to judge by",
+            help="share of the choices, the newest, that are held out for the comparison",
         )
         parser.add_argument("--epochs", type=int, default=ChoicesConfig.epochs)
         parser.add_argument("--seed", type=int, default=ChoicesConfig.seed)
@@ -73,52 +87,56 @@ class Command(BaseCommand):
     ) -> None:
         _check(lists=lists, min_choices=min_choices, test_share=test_share, epochs=epochs)
         folder = out or Path(config().RELEASES_DIR or RELEASES)
-        name = _free(name or f"choices-{timezone.now():%Y%m%d-%H%M%S}", folder)
+        name = _check_name(name or f"choices-{timezone.now():%Y%m%d-%H%M%S}", folder)
         release = active_release()
         if release is None:
             raise CommandError("No model release is active. Run `manage.py releases register` first.")
-        found = shown_lists(release=release, limit=lists, public_only=public_only)
-        _enough(sum(shown.chosen is not None for shown in found), min_choices, f"of songs that {release} suggested")
+        shown = shown_lists(release=release, limit=lists, public_only=public_only)
+        _check_number(sum(one.chosen is not None for one in shown), min_choices, f"of songs that {release} suggested")
         try:
             model = load_registered(release).model
         except ReleaseError as error:
             raise CommandError(str(error)) from error
-        plan = ChoicesConfig(test_share, epochs, seed=seed)
-        learned = self._learn(model, found, export, min_choices, plan)
-        self._print(learned)
-        if not learned.better:
-            self.stdout.write(f"Not better than {model.name}: {learned.why_not}. Nothing is written.")
+        training = ChoicesConfig(test_share, epochs, seed=seed)
+        result = self._train(model, shown, export, min_choices, training)
+        self._print(result)
+        if not result.better:
+            self.stdout.write(f"Not better than {model.name}: {result.why_not}. Nothing is written.")
             return
         try:
-            save_release(learned.network, made := choices_card(model, learned, plan, name), folder)
+            card = choices_card(model, result, training, name)
+            save_release(result.network, card, folder)
         except OSError as error:
             raise CommandError(f"The release cannot be written to {folder}: {error}. Choose another --out.") from error
         if out is None:
-            register(name=name, sha256=made["sha256"], card=made)
+            register(name=name, sha256=card["sha256"], card=card)
             self.stdout.write(
-                f"{name}: staged. Every worker needs {folder / name}; then `manage.py releases activate {name}`."
+                f"{name}: staged. Every worker needs {folder / name}. When its songs are encoded: "
+                f"`manage.py releases activate {name}`."
             )
         else:
             self.stdout.write(f"{name}: written to {folder}")
 
-    def _learn(
-        self, model: Image2Song, lists: list[Shown], file: Path | None, min_choices: int, plan: ChoicesConfig
+    def _train(
+        self, model: Image2Song, lists: list[Shown], export: Path | None, min_choices: int, training: ChoicesConfig
     ) -> ChoicesResult:
         try:
             gathered = gather(model, lists)
             if gathered.unusable:
-                self.stdout.write(f"{gathered.unusable} lists are left out: photo or lyrics cannot be read any more")
-            choices = sum(shown.chosen is not None for shown in gathered.examples.lists)
-            _enough(choices, min_choices, "with photos and lyrics that can be read")
-            if file is not None:
-                self.stdout.write(f"{file}: {write_pairs(gathered, file)} pairs")
+                self.stdout.write(
+                    f"{gathered.unusable} lists are left out: their photos or lyrics cannot be read any more"
+                )
+            choices = sum(one.chosen is not None for one in gathered.examples.lists)
+            _check_number(choices, min_choices, "with photos and lyrics that can be read")
+            if export is not None:
+                self.stdout.write(f"{export}: {write_pairs(gathered, export)} pairs")
         except Outage as error:
             raise CommandError(f"The photos cannot be read: {error}. Try again when the storage works.") from error
         except OSError as error:
             raise CommandError(f"{error}. Choose another file for --export.") from error
-        return train_and_compare(model.network, gathered.examples, plan)
+        return train_and_compare(model.network, gathered.examples, training)
 
-    def _print(self, learned: ChoicesResult) -> None:
+    def _print(self, result: ChoicesResult) -> None:
         table = Table(
             "",
             "R@1",
@@ -126,19 +144,19 @@ class Command(BaseCommand):
             "R@10",
             "Med r",
             "choose rate, 95 %",
-            title=f"{learned.held_out} held-out choices",
+            title=f"{result.held_out} held-out choices",
         )
-        for name, rate in learned.rates.items():
-            figures = learned.figures.get(name, {})
-            shown = [f"{figures[key]:.3f}" if figures else "" for key in ("R@1", "R@5", "R@10")]
-            middle = f"{figures['Med r']:g}" if figures else ""
-            table.add_row(name, *shown, middle, f"{rate.value:.3f} [{rate.low:.3f} {rate.high:.3f}]")
+        for name, rate in result.rates.items():
+            figures = result.figures.get(name, {})
+            recalls = [f"{figures[key]:.3f}" if figures else "" for key in ("R@1", "R@5", "R@10")]
+            median = f"{figures['Med r']:g}" if figures else ""
+            table.add_row(name, *recalls, median, f"{rate.value:.3f} [{rate.low:.3f} {rate.high:.3f}]")
         console = Console(file=self.stdout, width=100, highlight=False)  # type: ignore[arg-type]
         console.print(table)
-        seen, lead = learned.examination, learned.lead
+        examination, lead = result.examination, result.lead
         console.print(
-            f"learned from {learned.learned} choices; place r is looked at with a chance of r^-{seen.eta:.2f} "
-            f"(±{seen.error:.2f}, from {seen.choices} choices); choose rate "
+            f"learned from {result.learned} choices; people examine rank r with probability r^-{examination.eta:.2f} "
+            f"(±{examination.error:.2f}, from {examination.choices} choices); choose rate, new minus old: "
             f"{lead.value:+.4f} [{lead.low:+.4f} {lead.high:+.4f}]"
         )
 
@@ -152,7 +170,8 @@ def _check(*, lists: int, min_choices: int, test_share: float, epochs: int) -> N
         raise CommandError("--test-share: from 0.1 to 0.9.")
 
 
-def _free(name: str, folder: Path) -> str:
+def _check_name(name: str, folder: Path) -> str:
+    """Return the name if a new release can be written to the folder under it. Raises CommandError."""
     try:
         validate_slug(name)
     except ValidationError:
@@ -164,15 +183,15 @@ def _free(name: str, folder: Path) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CommandError(f"{folder} cannot be made: {error}. Choose another --out.") from error
+        raise CommandError(f"{folder} cannot be created: {error}. Choose another --out.") from error
     if not os.access(folder, os.W_OK):
-        raise CommandError(f"Nothing can be written to {folder}. Choose another --out.")
+        raise CommandError(f"{folder} is not writable. Choose another --out.")
     return name
 
 
-def _enough(choices: int, needed: int, what: str) -> None:
+def _check_number(choices: int, needed: int, what: str) -> None:
     if choices < needed:
         raise CommandError(
-            f"There are {choices} choices {what}, at least {needed} are needed (--min-choices). They count where the "
-            "owner was shown the list (which the server notes), no text steered it, and the post is still there."
+            f"There are {choices} choices {what}, at least {needed} are needed (--min-choices). A choice counts when "
+            "the server recorded that the owner was shown the list, no text steered it, and the post still exists."
         )
