@@ -1,4 +1,4 @@
-"""The second part of the model: a bidirectional recurrent network that reads a lyric and keeps a state for each line.
+"""The second part of the model: a bidirectional recurrent network that encodes each line of a lyric.
 
 lyric  h_1..h_n = BiLSTM(w_1..w_n);  r_i = learned pooling of [h_j ; w_j] over the words of line i;  g_i = W r_i
 l0     = sum_i b_i g_i, to unit length;  b_i = softmax_i(u . tanh(W_h g_i))
@@ -18,23 +18,23 @@ import torch
 from torch import Tensor, nn
 
 MAX_WORDS = 5000
-MAX_LINES = 1000  # the tag attention's memory grows with the lines
-LINE_HIDDEN = 64  # of the weight of a line, from which the tag attention starts
+MAX_LINES = 1000  # the memory of the tag attention grows with the number of lines
+LINE_HIDDEN = 64  # hidden units of the line weights; the tag attention, which starts from them, has as many
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
 @dataclass(frozen=True)
 class Lyric:
-    """Words by line, and each line's place in ``text.split("\\n")``; lines without a word are left out."""
+    """The words of each line that has one, and the line's offset: its index in ``text.split("\\n")``."""
 
     lines: list[list[str]]
     offsets: list[int]
 
 
 def parse_lyric(text: str) -> Lyric:
-    """Split a lyric in lines and words: lower case, apostrophes kept inside words.
+    """Split lyrics into lines and lower-case words; an apostrophe inside a word belongs to it.
 
-    What goes beyond MAX_WORDS words or MAX_LINES lines is left out.
+    Words after the first MAX_WORDS and lines after the first MAX_LINES are left out.
     """
     lines: list[list[str]] = []
     offsets: list[int] = []
@@ -49,9 +49,9 @@ def parse_lyric(text: str) -> Lyric:
 
 
 class WordVectors(nn.Module):
-    """A vector for every word: its own when it was met in training, else the mean of its character n-grams'.
+    """Word vectors: a learned one for each word of the vocabulary, else the mean of the vectors of its n-grams.
 
-    N-grams share ``buckets`` rows by hash (Bojanowski et al. 2017).
+    Character n-grams share ``buckets`` rows by a hash (Bojanowski et al. 2017).
     """
 
     def __init__(self, vocabulary: Sequence[str], buckets: int, dim: int) -> None:
@@ -71,13 +71,13 @@ class WordVectors(nn.Module):
         return vectors
 
     def spell(self, words: Sequence[str]) -> Tensor:
-        """Vectors from the n-grams alone: n words -> (n, D)."""
+        """Return vectors from the n-grams alone: n words -> (n, D)."""
         grams = [self._grams(word) for word in words]
         device = self.ngrams.weight.device
         starts = [0]
-        for found in grams[:-1]:
-            starts.append(starts[-1] + len(found))
-        flat = [gram for found in grams for gram in found]
+        for rows in grams[:-1]:
+            starts.append(starts[-1] + len(rows))
+        flat = [row for rows in grams for row in rows]
         vectors: Tensor = self.ngrams(torch.tensor(flat, device=device), torch.tensor(starts, device=device))
         return vectors
 
@@ -93,7 +93,7 @@ class WordVectors(nn.Module):
 class Encoded(NamedTuple):
     states: Tensor  # (sum of m, D) the line states g of all lyrics, one after the other
     lines: list[int]  # m of each lyric
-    pooled: Tensor  # (N, D) l0, the lyric without a photo
+    pooled: Tensor  # (N, D) l0, each lyric pooled without a photo
 
     def select(self, rows: Sequence[int]) -> Encoded:
         """Return some of the lyrics, in the order of ``rows``."""
@@ -106,9 +106,9 @@ CELLS: dict[str, type[nn.LSTM] | type[nn.GRU] | None] = {"lstm": nn.LSTM, "gru":
 
 
 class LyricEncoder(nn.Module):
-    """``dim`` D numbers for words and line states, ``hidden`` units H in each direction of the recurrent ``cell``.
+    """Lyrics to line states and l0. D = ``dim``; H = ``hidden`` units in each direction of the recurrent ``cell``.
 
-    Without a cell ("none") a line is the bag of its words.
+    Without a cell ("none") a line is a weighted bag of its words.
     """
 
     def __init__(
@@ -117,15 +117,15 @@ class LyricEncoder(nn.Module):
         super().__init__()
         self.words = WordVectors(vocabulary, buckets, dim)
         self.dropout = nn.Dropout(0.2)
-        made = CELLS[cell]
-        self.recurrent = made is not None
-        if made is not None:
-            # Two directions apart instead of one packed sequence, whose backward pass takes ten times as long.
-            self.onward = made(dim, hidden, batch_first=True)
-            self.homeward = made(dim, hidden, batch_first=True)
-        read = dim + 2 * hidden * self.recurrent
-        self.word_weight = nn.Sequential(nn.Linear(read, 64), nn.Tanh(), nn.Linear(64, 1))
-        self.to_state = nn.Linear(read, dim)
+        recurrent = CELLS[cell]
+        self.recurrent = recurrent is not None
+        if recurrent is not None:
+            # One network per direction: the backward pass of a packed bidirectional one takes ten times as long.
+            self.onward = recurrent(dim, hidden, batch_first=True)
+            self.homeward = recurrent(dim, hidden, batch_first=True)
+        width = dim + 2 * hidden * self.recurrent
+        self.word_weight = nn.Sequential(nn.Linear(width, 64), nn.Tanh(), nn.Linear(64, 1))
+        self.to_state = nn.Linear(width, dim)
         self.line_weight = nn.Sequential(nn.Linear(dim, LINE_HIDDEN), nn.Tanh(), nn.Linear(LINE_HIDDEN, 1))
 
     def forward(self, lyrics: Sequence[Lyric]) -> Encoded:
@@ -133,38 +133,38 @@ class LyricEncoder(nn.Module):
         return self.pool(self.to_state(self.line_vectors(lyrics)[0]), [len(lyric.lines) for lyric in lyrics])
 
     def pool(self, states: Tensor, lines: list[int]) -> Encoded:
-        """Line states (sum of m, D), of lyrics of so many lines each, and l0 of each."""
+        """Return line states (sum of m, D) together with l0 of each lyric; ``lines``: m of each lyric."""
         return Encoded(states, lines, pool_lines(self.line_weight(states).squeeze(1), states, lines))
 
     def line_vectors(self, lyrics: Sequence[Lyric]) -> tuple[Tensor, Tensor]:
-        """What is read in each line (sum of m, 2H + D), and each word's share in its line (sum of n,)."""
+        """Return r of each line, (sum of m, 2H + D), and each word's weight in its line, (sum of n,)."""
         device = self.to_state.weight.device
         flat = [word for lyric in lyrics for line in lyric.lines for word in line]
-        read = self.dropout(self.words(flat))  # (sum n, D)
+        vectors = self.dropout(self.words(flat))  # (sum of n, D)
         if self.recurrent:
             lengths = [sum(map(len, lyric.lines)) for lyric in lyrics]
-            read = torch.cat([self.hidden(read, lengths), read], 1)  # (sum n, 2H + D)
+            vectors = torch.cat([self.hidden(vectors, lengths), vectors], 1)  # (sum of n, 2H + D)
         line_sizes = [len(line) for lyric in lyrics for line in lyric.lines]
         line = torch.repeat_interleave(torch.arange(len(line_sizes)), torch.tensor(line_sizes)).to(device)
-        weights = segment_softmax(self.word_weight(read).squeeze(1), line, len(line_sizes))  # (sum n,)
-        pooled = read.new_zeros(len(line_sizes), read.shape[1]).index_add(0, line, weights[:, None] * read)
+        weights = segment_softmax(self.word_weight(vectors).squeeze(1), line, len(line_sizes))  # (sum of n,)
+        pooled = vectors.new_zeros(len(line_sizes), vectors.shape[1]).index_add(0, line, weights[:, None] * vectors)
         return pooled, weights
 
     def hidden(self, vectors: Tensor, lengths: list[int]) -> Tensor:
-        """What both directions know at each word: (sum n, D) to (sum n, 2H)."""
+        """Return the hidden states of both directions at each word: (sum of n, D) to (sum of n, 2H)."""
         padded = nn.utils.rnn.pad_sequence(list(vectors.split(lengths)), batch_first=True)  # (N, n, D)
         place = torch.arange(padded.shape[1], device=vectors.device)[None]
         length = torch.tensor(lengths, device=vectors.device)[:, None]
-        there = place < length  # (N, n)
-        turned = torch.where(there, length - 1 - place, place)[:, :, None]  # each lyric from its end
+        mask = place < length  # (N, n)
+        reversed_places = torch.where(mask, length - 1 - place, place)[:, :, None]  # each lyric from its end
         onward = self.onward(padded)[0]
-        homeward = self.homeward(padded.gather(1, turned.expand_as(padded)))[0]
-        homeward = homeward.gather(1, turned.expand_as(homeward))
-        return torch.cat([onward, homeward], 2)[there]
+        homeward = self.homeward(padded.gather(1, reversed_places.expand_as(padded)))[0]
+        homeward = homeward.gather(1, reversed_places.expand_as(homeward))
+        return torch.cat([onward, homeward], 2)[mask]
 
 
 def pool_lines(scores: Tensor, states: Tensor, lines: Sequence[int]) -> Tensor:
-    """Lyrics (N, D) to unit length: their line states (sum of m, D), weighted by a softmax of scores (sum of m,)."""
+    """Pool line states (sum of m, D) to lyrics (N, D) of unit length, weighted by a softmax of scores (sum of m,)."""
     song = torch.repeat_interleave(torch.arange(len(lines)), torch.tensor(lines)).to(states.device)
     weights = segment_softmax(scores, song, len(lines))
     pooled = states.new_zeros(len(lines), states.shape[1]).index_add(0, song, weights[:, None] * states)
@@ -172,7 +172,7 @@ def pool_lines(scores: Tensor, states: Tensor, lines: Sequence[int]) -> Tensor:
 
 
 def segment_softmax(scores: Tensor, segment: Tensor, segments: int) -> Tensor:
-    """Softmax of scores (n,) within the segments that ``segment`` (n,) names."""
+    """Return the softmax of scores (n,) within each segment; ``segment`` (n,): the segment of each score."""
     peak = scores.new_full((segments,), -torch.inf).scatter_reduce(0, segment, scores.detach(), "amax")
     exponent = (scores - peak[segment]).exp()
     return exponent / scores.new_zeros(segments).index_add(0, segment, exponent)[segment]

@@ -1,6 +1,6 @@
-"""Image2song as one release: photos and lyrics in, vectors, relevance and reasons out.
+"""A release in use: analyses photos, encodes lyrics, ranks songs for a photo and explains the ranking.
 
-All arrays are numpy, D is ``dim``. Nothing here depends on which photos or songs came before.
+Arrays in and out are numpy, D is ``dim``. Results do not depend on earlier calls.
 """
 
 from __future__ import annotations
@@ -18,63 +18,46 @@ from torch import Tensor, nn
 
 from .choose import directions
 from .english import unsupported_language
+from .explaining import attended_line, strongest_reasons
 from .images import Preprocessing
 from .lyrics import Lyric, parse_lyric
 from .network import Network
 from .packing import join, pack, unpack
-from .results import AttendedLine, EncodedLyric, Explanation, PhotoView, Reason, Refusal, Tag, Vector
+from .results import AttendedLine, EncodedLyric, Explanation, PhotoView, Refusal, Tag, Vector
 from .space import SearchSpace
 from .tagger import region_box
 from .wishes import parse_wishes
 
-# Tags below this score are not told to anybody; at most so many are.
+# A photo shows at most so many tags, none with a lower score.
 SHOWN_SCORE = 0.15
 SHOWN_TAGS = 15
-REASONS = 4
-# How much a text weighs beside a photo, which is 1 long: the photo still says what the songs are about.
+# Length of a text's vector when it is added to v, whose length is 1: the photo still decides what the songs are about.
 STEERING = 0.7
 SONGS_AT_ONCE = 512
 WORDS_AT_ONCE = 8192
-# Photos in one pass on a GPU: filled up to one of these sizes, so that few shapes are planned and allocated for.
+# On a GPU a pass is padded to one of these numbers of photos, so that kernels and memory are set up for few shapes.
 PASS_SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 
-def _reasons(tags: Sequence[Tag], agreement: Vector) -> list[Reason]:
-    """The tags that agree most, weighted by how surely they were seen, without those that say little."""
-    weighted = [float(share) * tag.score**0.5 for share, tag in zip(agreement, tags, strict=True)]
-    order = sorted(range(len(tags)), key=lambda row: -weighted[row])[:REASONS]
-    return [
-        Reason(tags[row].name, tags[row].kind, round(weighted[row], 4))
-        for row in order
-        if weighted[row] > 0.25 * weighted[order[0]] > 0
-    ]
-
-
-def _best_line(attention: Vector, offsets: Sequence[int], shown: Container[int]) -> int | None:
-    """Of lines (m,) that lie at ``offsets``, or at unknown places where there are none."""
-    rows = [row for row, offset in enumerate(offsets) if offset in shown]
-    return offsets[rows[int(attention[rows].argmax())]] if rows else None
-
-
 def fill_up(pixels: Tensor) -> Tensor:
-    """A batch (B, ...) with empty rows up to the next of PASS_SIZES."""
+    """Pad a batch (B, ...) with zeros to the next of PASS_SIZES."""
     size = next(size for size in PASS_SIZES if size >= len(pixels))
     return torch.cat([pixels, pixels.new_zeros(size - len(pixels), *pixels.shape[1:])])
 
 
-def _alike_in_length(lyrics: Mapping[int, Lyric]) -> list[list[int]]:
-    """The rows in groups of which little is padding."""
+def _batches_by_length(lyrics: Mapping[int, Lyric]) -> list[list[int]]:
+    """Group the keys of lyrics of similar length, at most WORDS_AT_ONCE words each with padding."""
     lengths = {row: sum(map(len, lyric.lines)) for row, lyric in lyrics.items()}
-    groups: list[list[int]] = []
+    batches: list[list[int]] = []
     for row in sorted(lengths, key=lengths.__getitem__):
-        if not groups or (len(groups[-1]) + 1) * lengths[row] > WORDS_AT_ONCE:
-            groups.append([])
-        groups[-1].append(row)
-    return groups
+        if not batches or (len(batches[-1]) + 1) * lengths[row] > WORDS_AT_ONCE:
+            batches.append([])
+        batches[-1].append(row)
+    return batches
 
 
 class Image2Song:
-    """A release that is ready to use on one device; made by ``recommender.release.load_release``."""
+    """A loaded release on one device; ``recommender.release.load_release`` makes it."""
 
     def __init__(self, *, network: Network, card: dict[str, Any], sha256: str, device: str) -> None:
         self.name: str = card["name"]
@@ -86,11 +69,12 @@ class Image2Song:
         self.preprocessing = Preprocessing.of(card["preprocessing"])
         self.network = network.eval().to(self.device)
         self.tag_rows = {name: row for row, (name, _) in enumerate(self.tags)}
-        every = network.matcher.photo.tag_vectors.weight.detach()
-        self.tag_directions = nn.functional.normalize(every - every.mean(0), dim=1)
+        tag_vectors = network.matcher.photo.tag_vectors.weight.detach()
+        self.tag_directions = nn.functional.normalize(tag_vectors - tag_vectors.mean(0), dim=1)
 
     @cached_property
     def space(self) -> SearchSpace:
+        """The coordinates in which this release stores stage-one vectors."""
         network = self.network
         with torch.inference_mode():
             queries = network.matcher.query(network.reference)
@@ -98,23 +82,22 @@ class Image2Song:
         return SearchSpace(*(array.float().cpu().numpy() for array in arrays))
 
     def analyse(self, photos: Sequence[Image.Image]) -> list[PhotoView]:
-        """Look at upright RGB photos (see ``images.load_photo``)."""
+        """Return the tags and v of upright RGB photos (see ``images.load_photo``)."""
         return self.analyse_pixels([self.preprocessing(photo) for photo in photos])
 
     def analyse_pixels(self, photos: Sequence[Tensor]) -> list[PhotoView]:
-        """Look at photos that went through ``preprocessing``, (3, S, S) each."""
-        most = PASS_SIZES[-1]
-        return [
-            view for start in range(0, len(photos), most) for view in self._analyse_pass(photos[start : start + most])
-        ]
+        """Return the tags and v of photos that went through ``preprocessing``, (3, S, S) each."""
+        size = PASS_SIZES[-1]
+        passes = [photos[start : start + size] for start in range(0, len(photos), size)]
+        return [view for part in passes for view in self._analyse_pass(part)]
 
     def warm_up(self, most: int) -> None:
-        """Run once what up to ``most`` photos at once will need: kernels are chosen and memory taken now, not later."""
-        empty = torch.zeros(3, self.preprocessing.size, self.preprocessing.size)
+        """Run passes of up to ``most`` photos, so that kernels are chosen and memory is allocated before real work."""
+        black = torch.zeros(3, self.preprocessing.size, self.preprocessing.size)
         sizes = PASS_SIZES if self.device.type == "cuda" else PASS_SIZES[:1]
         for size in sizes:
             if size == 1 or size < 2 * most:
-                self.analyse_pixels([empty] * size)
+                self.analyse_pixels([black] * size)
         self.encode(["warm up"])
 
     @torch.inference_mode()
@@ -145,44 +128,46 @@ class Image2Song:
 
     @torch.inference_mode()
     def encode(self, lyrics: Sequence[str]) -> list[EncodedLyric | Refusal]:
-        """Read lyrics; those without a word or in another language than English are named instead."""
-        read = [parse_lyric(text) for text in lyrics]
-        stored: dict[int, EncodedLyric | Refusal] = {
-            row: refused for row, lyric in enumerate(read) if (refused := self._refusal(lyric))
+        """Encode lyrics for storage, or return why not: there is no word in them, or they are not in English."""
+        parsed = [parse_lyric(text) for text in lyrics]
+        results: dict[int, EncodedLyric | Refusal] = {
+            row: refusal for row, lyric in enumerate(parsed) if (refusal := self._refusal(lyric))
         }
-        for rows in _alike_in_length({row: lyric for row, lyric in enumerate(read) if row not in stored}):
-            encoded = self.network.lyrics([read[row] for row in rows])
-            # All as precise as it is stored.
+        for rows in _batches_by_length({row: lyric for row, lyric in enumerate(parsed) if row not in results}):
+            encoded = self.network.lyrics([parsed[row] for row in rows])
+            # Cells and mean scores are computed from the vectors in the precision in which they are stored.
             placed = self.space.songs(encoded.pooled.float().cpu().numpy()).astype(np.float16).astype(np.float32)
             by_song, cells = encoded.states.split(encoded.lines), self.space.cells(placed).tolist()
             for row, states, stage_one, cell in zip(rows, by_song, placed, cells, strict=True):
-                kept = pack(states.float().cpu().numpy())
-                precise = torch.from_numpy(unpack(kept)).to(self.device)  # (m, D)
-                mean = round(float(self.network.relevance(self.network.reference, precise, [len(kept)]).mean()), 6)
-                stored[row] = EncodedLyric(kept, read[row].offsets, stage_one, cell, mean)
-        return [stored[row] for row in range(len(read))]
+                packed = pack(states.float().cpu().numpy())
+                stored = torch.from_numpy(unpack(packed)).to(self.device)  # (m, D)
+                mean = round(float(self.network.relevance(self.network.reference, stored, [len(packed)]).mean()), 6)
+                results[row] = EncodedLyric(packed, parsed[row].offsets, stage_one, cell, mean)
+        return [results[row] for row in range(len(parsed))]
 
     def refusal(self, lyrics: str) -> Refusal | None:
-        """Why these lyrics would not be encoded, if so."""
+        """Return why ``encode`` would refuse these lyrics, or None."""
         return self._refusal(parse_lyric(lyrics))
 
     def _refusal(self, lyric: Lyric) -> Refusal | None:
         words = [word for line in lyric.lines for word in line]
         if not words:
             return Refusal("no_lyrics")
-        met = self.network.lyrics.words.index
-        language = unsupported_language(words, known=sum(word in met for word in words) / len(words))
+        vocabulary = self.network.lyrics.words.index
+        language = unsupported_language(words, known=sum(word in vocabulary for word in words) / len(words))
         return Refusal("unsupported_language", language) if language else None
 
     @torch.inference_mode()
     def query(self, embedding: Vector) -> Vector:
-        """Stage one: v (D,) to v' as ``space`` lays it out, (D + 1,); its inner product with a song's ``stage_one``
-        estimates the relevance, but for the photo's mean."""
+        """Return the photo query of v (D,) in the coordinates of ``space``, (D + 1,).
+
+        Its inner product with a song's ``stage_one`` estimates the relevance, up to a constant of the photo.
+        """
         return self.space.query(self.network.matcher.query(self._tensor(embedding)[None])[0].cpu().numpy())
 
     @torch.inference_mode()
     def relevance(self, embedding: Vector, songs: Sequence[EncodedLyric]) -> Vector:
-        """Stage two: the relevance of each song for the photo v (D,), its mean over reference photos removed, (N,)."""
+        """Return the relevance (stage two) of each song for a photo v (D,), the song's mean score subtracted, (N,)."""
         photo = self._tensor(embedding)
         scores = np.zeros(len(songs), np.float32)
         for start in range(0, len(songs), SONGS_AT_ONCE):
@@ -191,63 +176,68 @@ class Image2Song:
         return scores - np.array([song.mean_score for song in songs], np.float32)
 
     def confidence(self, view: PhotoView, relevance: ArrayLike) -> NDArray[np.float64]:
-        """Probability that songs of these relevances fit the photo; below ``no_match`` a suggestion is a guess.
+        """Return the probability that songs of these relevances fit the photo; see ``no_match``.
 
-        Logistic in the song's standing and the photo's certainty, as fitted by the release's training; 0 where nothing
-        was recognised.
+        It is logistic in the song's standing and the photo's certainty, with the card's coefficients; 0 for a photo
+        without tags.
         """
         if not view.certainty:
             return np.zeros(np.shape(relevance))
         fitted = self.card["confidence"]
         standing = self.standing(view.embedding, relevance)
         logit = fitted["offset"] + fitted["standing"] * standing + fitted["certainty"] * view.certainty
-        likely: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(logit, -50.0, 50.0)))
-        return likely
+        probability: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(logit, -50.0, 50.0)))
+        return probability
 
     @torch.inference_mode()
     def standing(self, embedding: Vector, relevance: ArrayLike) -> NDArray[np.float64]:
-        """By how many standard deviations each relevance is above what stage one gives this photo's v (D,) and the
-        described songs of the training."""
-        query, spread = self._spread(embedding)
+        """Return how many standard deviations each relevance lies above the mean that stage one gives this photo,
+        v (D,), over the described songs of the training."""
+        query, deviation = self._query_and_deviation(embedding)
         above: NDArray[np.float64] = np.asarray(relevance, np.float64) - float(query @ self.network.song_mean)
-        return above / float(spread)
+        return above / float(deviation)
 
     @torch.inference_mode()
     def direction(self, embedding: Vector) -> Vector:
-        """From v (D,) the vector (D + 1,) whose inner product with a song's ``stage_one`` estimates its standing: by it
-        photos can be compared with each other."""
-        query, spread = self._spread(embedding)
-        return self.space.query((query / spread).cpu().numpy())
+        """Return the direction of a photo v (D,): a vector (D + 1,) whose inner product with a song's ``stage_one``
+        estimates the song's standing, which is comparable between photos."""
+        query, deviation = self._query_and_deviation(embedding)
+        return self.space.query((query / deviation).cpu().numpy())
 
     def song_directions(self, songs: Sequence[Vector]) -> Vector:
-        """Of songs' ``stage_one``, how they differ from the mean song, as ``choose`` compares them, (N, D)."""
+        """Return from songs' ``stage_one`` the unit vectors (N, D) of their differences from the mean song."""
         return directions(self.space.differences(np.asarray(songs, np.float32).reshape(-1, self.dim + 1)))
 
-    def _spread(self, embedding: Vector) -> tuple[Tensor, Tensor]:
-        """Of v (D,): its query in stage one, (D,), and the standard deviation of that query's relevances, ()."""
+    def _query_and_deviation(self, embedding: Vector) -> tuple[Tensor, Tensor]:
+        """Return the photo query of v (D,), less that of the mean reference photo, and the standard deviation of its
+        stage-one relevances, ()."""
         network = self.network
         query = network.matcher.stage_one(self._tensor(embedding) - network.reference.mean(0))
         return query, (query @ network.song_covariance @ query).clamp(min=1e-6).sqrt()
 
     @property
     def no_match(self) -> float:
+        """The confidence below which a suggestion is a guess."""
         threshold: float = self.card["confidence"]["threshold"]
         return threshold
 
     @torch.inference_mode()
     def attend(self, embedding: Vector, lyrics: str) -> list[AttendedLine]:
-        """Where in a lyric the photo v (D,) looks, line by line and word by word; both kinds of shares add up to 1."""
+        """Return the tag attention of a photo v (D,) for each line of the lyrics, and each word's weight in its line.
+
+        The weights of the lines add up to 1, and those of the words of a line.
+        """
         lyric = parse_lyric(lyrics)
         if not lyric.lines:
             return []
-        read, shares = self.network.lyrics.line_vectors([lyric])
-        states = self.network.lyrics.to_state(read)
+        vectors, word_weights = self.network.lyrics.line_vectors([lyric])
+        states = self.network.lyrics.to_state(vectors)
         attention, _ = self.network.matcher.attend(self._tensor(embedding), states, [len(states)])
-        weights = attention.softmax(0).tolist()
-        by_line = shares.split([len(line) for line in lyric.lines])
+        line_weights = attention.softmax(0).tolist()
+        by_line = word_weights.split([len(line) for line in lyric.lines])
         return [
             AttendedLine(offset, weight, list(zip(words, part.tolist(), strict=True)))
-            for offset, weight, words, part in zip(lyric.offsets, weights, lyric.lines, by_line, strict=True)
+            for offset, weight, words, part in zip(lyric.offsets, line_weights, lyric.lines, by_line, strict=True)
         ]
 
     @torch.inference_mode()
@@ -258,21 +248,21 @@ class Image2Song:
         songs: Sequence[EncodedLyric],
         shown: Sequence[Container[int]] | None = None,
     ) -> list[Explanation]:
-        """Which line of each song the photo attends to most, and which of its tags agree with what was attended to.
+        """Return for each song the line that the photo v (D,) attends to most, and the tags that support the song.
 
-        ``shown``: of each song, the places of the lines that may be shown; None: all that were encoded.
+        ``shown``: for each song the offsets of the lines that may be shown; None: every encoded line.
         """
         if not songs:
             return []
         states, lines = self._states(songs)
-        attention, lyric = self.network.matcher.attend(self._tensor(embedding), states, lines)
+        attention, attended = self.network.matcher.attend(self._tensor(embedding), states, lines)  # l(v): (N, D)
         known = [tag for tag in tags if tag.name in self.tag_rows]
         vectors = self.tag_directions[[self.tag_rows[tag.name] for tag in known]]  # (K, D)
-        agreement = (lyric @ vectors.T).clamp(min=0).cpu().numpy()  # (N, K)
-        every = shown or [song.line_offsets for song in songs]
+        agreement = (attended @ vectors.T).clamp(min=0).cpu().numpy()  # (N, K)
+        allowed = shown or [song.line_offsets for song in songs]
         return [
-            Explanation(_best_line(part.numpy(), song.line_offsets, allowed), _reasons(known, shares))
-            for song, part, shares, allowed in zip(songs, attention.cpu().split(lines), agreement, every, strict=True)
+            Explanation(attended_line(part.numpy(), song.line_offsets, offsets), strongest_reasons(known, shares))
+            for song, part, shares, offsets in zip(songs, attention.cpu().split(lines), agreement, allowed, strict=True)
         ]
 
     def _states(self, songs: Sequence[EncodedLyric]) -> tuple[Tensor, list[int]]:
@@ -281,16 +271,21 @@ class Image2Song:
         return torch.from_numpy(unpack(join(packed))).to(self.device), [len(states) for states in packed]
 
     def view_text(self, text: str) -> PhotoView:
-        """A sentence in the place of a photo, wishes and refusals (``wishes.py``). ValueError without a word."""
-        nothing: Vector = np.zeros(self.dim, np.float32)
-        return PhotoView([], self._towards(nothing, text), is_text=True)
+        """Return a text in place of a photo, with what it wishes and refuses (``wishes.py``).
+
+        Raises ValueError for a text without a word.
+        """
+        origin: Vector = np.zeros(self.dim, np.float32)
+        return PhotoView([], self._steered(origin, text), is_text=True)
 
     def steer(self, view: PhotoView, text: str) -> PhotoView:
-        """What is seen in a photo, moved towards what a text wishes and away from what it refuses; both stages see it
-        so. ValueError without a word."""
-        return replace(view, embedding=self._towards(view.embedding, text), is_text=not view.tags)
+        """Move a photo's v towards what a text wishes and away from what it refuses, for both stages.
 
-    def _towards(self, vector: Vector, text: str) -> Vector:
+        Raises ValueError for a text without a word.
+        """
+        return replace(view, embedding=self._steered(view.embedding, text), is_text=not view.tags)
+
+    def _steered(self, vector: Vector, text: str) -> Vector:
         wishes = [parse_lyric(part) for part in parse_wishes(text)]
         if not any(wish.lines for wish in wishes):
             raise ValueError("The text has no words.")
@@ -302,7 +297,7 @@ class Image2Song:
 
     @torch.inference_mode()
     def _text_vector(self, sentence: Lyric) -> Vector:
-        """l0 of a sentence, which lies in the photos' space, (D,)."""
+        """Return l0 of a sentence, (D,); it lies in the same space as v."""
         vector: Vector = self.network.lyrics([sentence]).pooled[0].float().cpu().numpy()
         return vector
 

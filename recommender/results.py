@@ -1,4 +1,4 @@
-"""What the model returns, as plain values: arrays are numpy, D is ``dim``."""
+"""What the model returns. Arrays are numpy, D is ``dim``; a line's *offset* is its index in ``lyrics.split("\\n")``."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ Vector = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Tag:
-    """``kind``: object, attribute, action or scene. ``score``: probability that somebody who describes the photo names
-    it, calibrated where the card says so. ``box``: x0, y0, x1, y1 as fractions of the photo."""
+    """A word for what a photo shows.
+
+    kind     object, attribute, action or scene
+    score    probability that a person who describes the photo uses the word, calibrated where the card says so
+    box      edges of the tag's region as fractions of the photo: x0, y0, x1, y1
+    """
 
     name: str
     kind: str
@@ -26,9 +30,9 @@ class Tag:
 
 @dataclass(frozen=True)
 class PhotoView:
-    """What the model sees in a photo: tags, best first (perhaps none), and v, (D,).
+    """The analysis of a photo: tags, highest score first (perhaps none), and the embedding v, (D,).
 
-    ``is_text``: what a text says, perhaps beside a photo that shows nothing.
+    ``is_text``: v comes from a text, alone or with a photo without tags.
     """
 
     tags: list[Tag]
@@ -37,29 +41,31 @@ class PhotoView:
 
     @property
     def certainty(self) -> float:
-        """Of what there is to see, 0 to 1."""
+        """The highest tag score; 1.0 for a text, 0.0 without tags."""
         return 1.0 if self.is_text else max((tag.score for tag in self.tags), default=0.0)
 
 
 @dataclass(frozen=True)
 class EncodedLyric:
-    """What is stored of a song: g (m, D) as ``line_states`` packs them, l0 as ``space`` lays it out, (D + 1,), and the
-    mean relevance over reference photos.
+    """What is stored of a song.
 
-    ``line_offsets``: place of each state's line in ``lyrics.split("\\n")``; empty: no longer known. ``cell``: of
-    ``space``, in which l0 lies.
+    line_states     g, (m,), as ``packing`` packs them
+    line_offsets    offset of each line; empty: no longer known, because the lyrics have changed
+    stage_one       l0 in the coordinates of ``space``, (D + 1,)
+    cell            the cell of ``space`` in which l0 lies; None: not stored
+    mean_score      mean relevance over reference photos
     """
 
     line_states: PackedStates
     line_offsets: list[int]
     stage_one: Vector
-    cell: int | None  # None: of a song that was stored without
+    cell: int | None
     mean_score: float
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A lyric that is not encoded; ``reason``: "no_lyrics" (not a word in it) or "unsupported_language"."""
+    """Why lyrics are not encoded: "no_lyrics" (they have no word) or "unsupported_language", with its code."""
 
     reason: str
     language: str = ""
@@ -67,7 +73,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class AttendedLine:
-    """A line's share of the attention, its place in ``lyrics.split("\\n")``, and each word's share of the line's."""
+    """A line's offset, its weight in the tag attention, and each word's weight in the line."""
 
     line: int
     weight: float
@@ -76,6 +82,8 @@ class AttendedLine:
 
 @dataclass(frozen=True)
 class Reason:
+    """A tag of the photo that supports a song; ``weight`` orders the reasons of one song."""
+
     tag: str
     kind: str
     weight: float
@@ -83,8 +91,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Explanation:
-    """The line that fits, as its place in ``lyrics.split("\\n")``, or None where none may be shown; and the tags that
-    speak for the song."""
+    """The offset of the attended line, None where no line may be shown; and the reasons, strongest first."""
 
     line: int | None
     reasons: list[Reason] = field(default_factory=list)

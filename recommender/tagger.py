@@ -1,6 +1,6 @@
 """The first part of the model: a CNN that tags the regions of a photo.
 
-tags  z_r = W f_r + context(f) for each region r, f the mean of all f_r;  z pools the z_r;  p = sigmoid(z)
+tags  z_r = W f_r + context(f) for each region r, f = mean of all f_r;  z = the z_r pooled;  p = sigmoid(z)
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Tagged(NamedTuple):
 
 
 class Tagger(nn.Module):
-    """A convolutional backbone, one linear tag classifier shared by all regions, and what the whole photo makes likely.
+    """A backbone, a linear tag classifier that all regions share, and a head that adds the context of the whole photo.
 
-    ``sharpness`` g pools the logits z_r as log(mean(exp(g z_r))) / g: at 0 their mean, towards infinity
-    their maximum. Noisy-or adds up the doubts of 49 regions; this does not.
+    ``sharpness`` g pools the logits z_r as log(mean(exp(g z_r))) / g: their mean at 0, their maximum towards infinity.
+    Unlike noisy-or this does not add up small probabilities of 49 regions.
     """
 
     def __init__(self, tags: int, sharpness: float = 0.0, backbone: str = "mobilenet_v2", hidden: int = 512) -> None:
@@ -45,14 +45,14 @@ class Tagger(nn.Module):
         return self.classify(self.backbone(photos))
 
     def classify(self, maps: Tensor) -> Tagged:
-        """From the backbone's last feature map, (B, F, H, W); a pooled feature is a map of one region."""
+        """Return the tags from the last feature map, (B, F, H, W); H = W = 1 for pooled features."""
         features = maps.mean((2, 3))
         regions = self.classifier(maps) + self.context(features)[:, :, None, None]  # (B, T, H, W)
         return Tagged(regions, pool(regions, self.sharpness), features)
 
 
 def pool(regions: Tensor, sharpness: float) -> Tensor:
-    """Smooth maximum over the regions: (B, T, H, W) to (B, T)."""
+    """Take the smooth maximum over the regions: (B, T, H, W) to (B, T)."""
     flat = regions.flatten(2)
     if sharpness == 0:
         return flat.mean(2)
@@ -60,12 +60,12 @@ def pool(regions: Tensor, sharpness: float) -> Tensor:
 
 
 def region_box(logits: NDArray[np.float32]) -> Box:
-    """Where a tag is: the box of the strongest region's neighbourhood in one logit map, (H, W).
+    """Return the box of a tag from its logit map (H, W): x0, y0, x1, y1 as fractions of the photo.
 
-    The map is enlarged and cut half-way between its median and its peak; the box (x0, y0, x1, y1, as
-    fractions of the photo) holds the connected part around the peak.
+    The map is enlarged and thresholded half-way between its median and its peak; the box encloses the connected part
+    that contains the peak.
     """
-    scale = 5  # odd: each region's centre is a pixel, so that no region loses its peak
+    scale = 5  # odd, so that the centre of each region is a pixel and keeps its value
     enlarged = nn.functional.interpolate(
         torch.from_numpy(np.asarray(logits, np.float32))[None, None],
         scale_factor=scale,

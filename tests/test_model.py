@@ -11,9 +11,10 @@ from PIL import Image
 from torch.nn.functional import normalize
 
 from recommender import lyrics as reading
+from recommender.explaining import REASONS
 from recommender.lyrics import parse_lyric, segment_softmax
 from recommender.matcher import pad
-from recommender.model import REASONS, SHOWN_SCORE, SONGS_AT_ONCE, fill_up
+from recommender.model import SHOWN_SCORE, SONGS_AT_ONCE, fill_up
 from recommender.packing import pack, packed_type, unpack
 from recommender.release import ReleaseError, load_release
 from recommender.results import PhotoView, Refusal, Tag

@@ -49,8 +49,8 @@ def _no_attention(model: Image2Song) -> None:
 
 
 def _cosine_only(model: Image2Song) -> None:
-    def cosine(photos: Tensor, lyric: Tensor) -> Tensor:
-        return nn.functional.cosine_similarity(photos[:, None], lyric, dim=2)
+    def cosine(photos: Tensor, lyrics: Tensor) -> Tensor:
+        return nn.functional.cosine_similarity(photos[:, None], lyrics, dim=2)
 
     model.network.matcher.relate = cosine  # type: ignore[method-assign]
 
