@@ -17,14 +17,14 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Work = Callable[[Sequence[Item]], Sequence[Result]]
 
-GOOD_PASSES = 200  # of the largest size, before larger ones are tried again
+GOOD_PASSES = 200  # of the reduced size that must succeed before twice that size is tried
 # What torch, numpy and the model raise when the input or the device is at fault.
 MODEL_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, MemoryError)
 NO_MEMORY = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
 
 
 def as_failure(error: Exception) -> Exception:
-    """Return the error itself, or OutOfMemory when it says so in the way of the library or device."""
+    """Return OutOfMemory for an error that says that memory ran out, and any other error as it is."""
     if isinstance(error, Outage):
         return error
     # On a CPU torch raises a plain RuntimeError.

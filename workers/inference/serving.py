@@ -41,8 +41,10 @@ def _percentile(text: str) -> int:
 
 
 def load_serving() -> ServingReleases | None:
-    """Load the serving releases; None when no release is active. Raises ReleaseError when the active one cannot be
-    loaded; the active one serves for a staged one that cannot."""
+    """Load the serving releases; return None when no release is active.
+
+    The active one serves instead of a staged one that cannot be loaded. Raises ReleaseError when it cannot itself.
+    """
     releases = serving_releases()
     if not releases:
         return None

@@ -58,7 +58,7 @@ def claim(queryset: QuerySet[Row], *, limit: int, fresh: bool = False) -> Claim[
     """Claim up to ``limit`` rows, oldest first, without those that other workers are claiming at this moment.
 
     The claim counts the attempt, so that it counts when the process dies. A row with earlier attempts is claimed alone:
-    if it kills its process, no other row loses an attempt with it again. ``fresh``: claim only rows without attempts.
+    if it kills its process, it costs other rows no second attempt. ``fresh``: claim only rows without attempts.
     """
     token = uuid.uuid4()
     with transaction.atomic():
@@ -118,7 +118,7 @@ def finish(rows: Sequence[Claimable], *, state: State = State.READY, reason: str
 
 
 def put_back(row: Claimable, token: uuid.UUID) -> None:
-    """Queue a row that failed again after 2, 4, 8 ... seconds; fail it when this was its last attempt."""
+    """Queue a row for its next attempt in 2, 4, 8 ... seconds; fail it when there is no attempt left."""
     ours = _rows([row], token)
     if row.attempts >= config().MAX_ATTEMPTS:
         ours.update(state=State.FAILED, reason=EXHAUSTED, finished_at=Now(), **FREE)
@@ -128,7 +128,7 @@ def put_back(row: Claimable, token: uuid.UUID) -> None:
 
 
 def delay(row: Claimable, token: uuid.UUID, *, reason: str) -> None:
-    """Queue a row again that met an outage; the attempt does not count. Fails the row after OUTAGE_SECONDS."""
+    """Queue a row that met an outage again, without counting the attempt; fail it after OUTAGE_SECONDS of outages."""
     since = Coalesce(F("delayed_since"), Now())
     over = Q(delayed_since__lt=Now() - timedelta(seconds=config().OUTAGE_SECONDS))
     waits = Least(Greatest((Now() - since) / 2, Value(DELAY[0])), Value(DELAY[1]))
@@ -159,7 +159,7 @@ def return_after_database_error(rows: Sequence[Claimable], token: uuid.UUID) -> 
 
 
 def in_halves(write: Callable[[Sequence[Item]], None], items: Sequence[Item]) -> list[tuple[Item, DatabaseError]]:
-    """Write all items in one transaction, or in halves when the database refuses it; return the refused items."""
+    """Write all items in one transaction, or in halves when the database refuses it; return each refused item."""
     if not items:
         return []
     try:

@@ -33,12 +33,12 @@ def answer_requests(releases: ServingReleases, *, limit: int, bulk: bool = False
         claimed = claim(answerable_requests(bulk=bulk).select_related("post"), limit=limit)
     if claimed.rows:
         FIGURES.batch(BULK if bulk else INTERACTIVE, len(claimed.rows))
-    for place, request in enumerate(claimed.rows):
+    for index, request in enumerate(claimed.rows):
         try:
             owner = request.post.owner_id if request.post else None
             _answer(releases.for_person(owner), request, claimed.token)
         except (OperationalError, InterfaceError):
-            return_after_database_error(claimed.rows[place:], claimed.token)
+            return_after_database_error(claimed.rows[index:], claimed.token)
             raise
     return len(claimed.rows)
 

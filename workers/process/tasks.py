@@ -46,6 +46,7 @@ def reconcile() -> None:
 
 @celeryd_after_setup.connect
 def appear(sender: str, instance: Any, **_: object) -> None:
+    """Check the pool options of an inference worker, and start the heartbeat."""
     queues = set(instance.app.amqp.queues.consume_from)
     if INFERENCE & queues:
         pool = instance.pool_cls if isinstance(instance.pool_cls, str) else instance.pool_cls.__module__.split(".")[-1]

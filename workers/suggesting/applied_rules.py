@@ -43,12 +43,12 @@ class AppliedRules:
         return {rule.song_id for rule in self._of(Rule.Action.BOOST) if rule.song_id}
 
     @property
-    def block_all(self) -> bool:
+    def blocks_all(self) -> bool:
         return any(rule.song_id is None and not rule.genre for rule in self._of(Rule.Action.BLOCK))
 
     @property
     def blocked(self) -> Q:
-        """The condition on embedding rows that are blocked; meaningless when ``block_all`` is true."""
+        """The condition on embedding rows that are blocked; meaningless when ``blocks_all`` is true."""
         blocked = Q()
         for rule in self._of(Rule.Action.BLOCK):
             blocked |= Q(song_id=rule.song_id) if rule.song_id else Q(genre=rule.genre)

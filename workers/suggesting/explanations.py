@@ -30,29 +30,31 @@ def explain(
         lyrics = [candidates.lyrics[row] for row in view_rows]
         sung = [_sung_lines(songs[candidates.ids[row]], candidates.digests[row]) for row in view_rows]
         explained = scored.loaded.model.explain(view.tags, view.embedding, lyrics, sung)
-        explanations |= {candidates.ids[row]: one for row, one in zip(view_rows, explained, strict=True)}
+        explanations |= {
+            candidates.ids[row]: explanation for row, explanation in zip(view_rows, explained, strict=True)
+        }
     return explanations
 
 
 def _sung_lines(song: Song, encoded_digest: str) -> Container[int]:
-    """Return the places of the lines that may be shown; none when the lyrics have changed since they were encoded."""
+    """Return the indices of the lines that may be shown; none when the lyrics have changed since they were encoded."""
     if song.lyrics_digest != encoded_digest:
         return ()
-    return {place for place, line in enumerate(song.lyrics.split("\n")) if words(line)}
+    return {index for index, line in enumerate(song.lyrics.split("\n")) if words(line)}
 
 
-def clip_start(song: Song, lines: Sequence[str], place: int) -> int | None:
-    """Return the millisecond at which the line at ``place`` begins; that at which the preview begins, when the line is
-    not in it; None without time stamps.
+def clip_start(song: Song, lines: Sequence[str], index: int) -> int | None:
+    """Return where the clip of a line starts, in ms; None when the lyrics have no time stamps.
 
-    ``lines``: the words of all lines of the lyrics.
+    When the song has a preview that does not contain the line, it is the start of the preview. ``lines``: the words of
+    each line of the lyrics.
     """
     synced = song.synced_lyrics or song.lyrics
     if not has_stamps(synced):
         return None
-    line_key = key(lines[place])
-    earlier = sum(key(line) == line_key for line in lines[:place])
-    start = start_of(synced, lines[place], earlier)
+    line_key = key(lines[index])
+    earlier = sum(key(line) == line_key for line in lines[:index])
+    start = start_of(synced, lines[index], earlier)
     if start is None or not song.has_preview:
         return start
     preview_start = song.preview_start_ms

@@ -100,8 +100,8 @@ def matching_songs(scored: ScoredCandidates, pins: Sequence[ListedSong]) -> list
         chosen, further[:EXPLORED], share=config().EXPLORATION, rng=Random(scored.query.seed)
     )
     return [
-        ListedSong(candidates.ids[row], Origin.EXPLORATION if place == explored else Origin.MATCH, propensity)
-        for place, (row, propensity) in enumerate(zip(rows, propensities, strict=True))
+        ListedSong(candidates.ids[row], Origin.EXPLORATION if index == explored else Origin.MATCH, propensity)
+        for index, (row, propensity) in enumerate(zip(rows, propensities, strict=True))
     ]
 
 

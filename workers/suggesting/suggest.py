@@ -38,7 +38,7 @@ class SuggestionList(NamedTuple):
 def suggest_songs(loaded: LoadedRelease, query: SongQuery) -> SuggestionList:
     """Suggest songs for one or more photos, or for a text; several photos count by the mean of their relevances."""
     rules = query.read_rules()
-    if rules.block_all:
+    if rules.blocks_all:
         return SuggestionList([], False, "blocked")
     with FIGURES.stage("search"):
         candidates = find_candidates(loaded, query, rules)
