@@ -278,7 +278,7 @@ def test_records_outlive_post_owner_and_reader_and_nobody_changes_them(browser_o
 
 def test_the_page_says_who_sees_a_private_post(browser_of, ready_post):
     url = reverse("socialsongs:post-page", args=[ready_post.pk])
-    for who, says in (("owner", "Only you see this, and moderators"), ("moderator", "Only its owner and moderators")):
+    for who, says in (("owner", "Only you and the moderators"), ("moderator", "Only the owner and the moderators")):
         page = browser_of(who).get(url).content.decode()
         assert says in page
         assert "recorded" in page

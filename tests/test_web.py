@@ -92,7 +92,7 @@ def test_nothing_found_has_its_own_words(mine, ready_post):
     ready_post.requests.get().suggestions.all().delete()
     page = mine.get(url("post-page", ready_post.pk)).content.decode()
     assert "No song to suggest" in page
-    assert "No object or scene was recognised" in page
+    assert "Nothing was recognised in this photo" in page
 
 
 def test_choose_and_take_back(mine, ready_post):
@@ -213,7 +213,7 @@ def test_when_nothing_fits_it_says_what_is_offered_instead(mine, ready_post, ori
     for rank, origin in enumerate(origins, start=1):
         Suggestion.objects.filter(rank=rank).update(origin=origin)
     page = mine.get(url("post-page", ready_post.pk)).content.decode()
-    assert "No song fits this photo clearly" in page
+    assert "No song clearly fits this photo" in page
     assert says in page
 
 
@@ -292,13 +292,13 @@ def test_steering_and_uploads_are_as_often_as_in_the_api(mine, alice, api_of, re
     api.post(f"/api/v1/posts/{ready_post.pk}/recommendations", {}, format="json", headers={"Prefer": "respond-async"})
     refused = mine.post(url("post-page-steer", ready_post.pk), {"text": "upbeat"})
     assert (refused.status_code, ready_post.requests.count()) == (429, 2)
-    assert "That was too often" in refused.content.decode()
+    assert "Too many requests. Try again in" in refused.content.decode()
     assert 'value="upbeat"' in refused.content.decode()
     api.post("/api/v1/posts", {"photos": upload()})
     for headers in ({}, {"HX-Request": "true"}):
         refused = mine.post("/", {"photos": upload(), "caption": "Sea"}, headers=headers)
         assert (refused.status_code, Post.objects.count()) == (429, 2)
-        assert "That was too often" in refused.content.decode()
+        assert "Too many requests. Try again in" in refused.content.decode()
 
 
 def test_words_that_could_not_be_used_say_why(mine, ready_post):
@@ -344,7 +344,7 @@ def test_a_script_that_waits_for_a_post_that_is_gone_is_told_so(mine, ready_post
     assert mine.get(address).status_code == 404
     told = mine.get(address, headers={"HX-Request": "true"})
     assert told.status_code == 410
-    assert "This is not there any more" in told.content.decode()
+    assert "This no longer exists" in told.content.decode()
 
 
 def test_a_moderator_is_not_told_that_the_song_is_theirs(client, staff, ready_post):

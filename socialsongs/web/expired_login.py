@@ -1,4 +1,4 @@
-"""Whoever is not logged in goes to the login, and from there back to the page they were on."""
+"""Send whoever is not logged in to the login, which leads back to the page they were on."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ def is_htmx(request: HttpRequest) -> bool:
 
 
 def login_needed(view: View) -> View:
-    """Like Django's ``login_required``, also for requests of the page's script and for forms.
+    """Like Django's ``login_required``, and for requests of htmx and forms, too.
 
-    A script is answered 401 with the address of the login: after a redirect it would take the login for its answer.
-    After a form the login leads to the form's page, since the address that it was sent to cannot be looked at.
+    htmx is answered 401 with the address of the login: it would follow a redirect and insert the login into the page.
+    After a form the login leads to the page with the form, since the form's own address answers POST alone.
     """
 
     @wraps(view)
     def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         return view(request, *args, **kwargs) if request.user.is_authenticated else to_login(request, **kwargs)
 
-    inner.login_required = False  # type: ignore[attr-defined]  # a host's LoginRequiredMiddleware leaves it to us
+    inner.login_required = False  # type: ignore[attr-defined]  # tells a host's LoginRequiredMiddleware to leave this view alone
     return inner
 
 
 def to_login(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    back = _page(request, **kwargs)
+    back = _page_path(request, **kwargs)
     host = urlsplit(resolve_url(settings.LOGIN_URL)).netloc
     if host and host != request.get_host():
         back = request.build_absolute_uri(back)
@@ -48,8 +48,8 @@ def to_login(request: HttpRequest, **kwargs: Any) -> HttpResponse:
     return HttpResponse(status=401, headers={"HX-Redirect": login.url})
 
 
-def _page(request: HttpRequest, **kwargs: Any) -> str:
-    """Path of the page that was looked at."""
+def _page_path(request: HttpRequest, **kwargs: Any) -> str:
+    """Return the path of the page on which the person was."""
     if not is_htmx(request) and request.method in ("GET", "HEAD"):
         return request.get_full_path()
     shown = request.headers.get("HX-Current-URL" if is_htmx(request) else "Referer", "")

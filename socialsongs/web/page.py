@@ -1,4 +1,4 @@
-"""What every page needs, whatever middleware the host has: limits on what is read, and an answer to each failure."""
+"""What every page needs, whatever middleware the host has: limits on bodies, and an answer to each failure."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ View = Callable[..., HttpResponseBase]
 
 
 def page(view: View) -> View:
-    """Looks at the head of a request before the check against forgery, which may be the first to read the body.
+    """Wrap a view so that the size of a body is checked before the CSRF check, which may be the first to read it.
 
-    Without the host's ATOMIC_REQUESTS, as in the API: what goes wrong with a transaction is answered here.
+    The host's ATOMIC_REQUESTS does not apply, as in the API: errors of a transaction are answered here.
     """
     protected = csrf_protect(view)
 
@@ -38,26 +38,26 @@ def page(view: View) -> View:
         try:
             check_size(request)
             response = protected(request, *args, **kwargs)
-            if "Cache-Control" not in response:  # what a page holds is one person's
+            if "Cache-Control" not in response:  # a page is about one person
                 add_never_cache_headers(response)
             return response
         except BodyRefused as error:
             if isinstance(error, BodyTooLarge) and is_htmx(request) and not request.user.is_authenticated:
-                return to_login(request, **kwargs)  # photos of somebody whose login has ended, unread
+                return to_login(request, **kwargs)  # the person's login has ended; their photos are not read
             return refused(request, error)
         except READING_ERRORS as error:
             return refused(request, named(error))
         except Error as error:
             if not is_outage(error):
                 raise
-            logger.error("The database does not serve a page: %s", error)
+            logger.error("A page was answered 503, since the database does not work: %s", error)
             return refused(request, unavailable())
 
     return guarded
 
 
 def check_size(request: HttpRequest) -> None:
-    """As ``check_body``: whoever has not logged in has no photos to send."""
+    """Raise BodyRefused for a body that is too large; only who is logged in may send photos."""
     try:
         check_body(request, most=STRANGER_BYTES)
     except BodyTooLarge:
@@ -65,7 +65,7 @@ def check_size(request: HttpRequest) -> None:
 
 
 def refused(request: HttpRequest, error: SocialSongsError) -> HttpResponse:
-    """A page, or for htmx a part of one, which does not look for the person: it might be that nobody can."""
+    """Render an error as a page, or for htmx as a part of one, without a query: the database may be what failed."""
     status = status_of(error)
     template = "_error" if is_htmx(request) else "refused"
     context = {"title": TITLES[status], "error": str(error)}

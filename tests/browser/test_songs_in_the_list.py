@@ -104,7 +104,7 @@ def test_songs_that_come_are_told_in_a_few_words(page, site, ready_post):
     expect(status).to_have_count(1)
     page.evaluate("window.told = document.getElementById('status')")  # the same element from before to after
     Post.objects.update(state=State.ANALYSING)
-    expect(status).to_have_text("Looking at your photo and reading lyrics…")
+    expect(status).to_have_text("Analysing your photo and finding songs…")
     Post.objects.update(state=State.READY)
     expect(status).to_have_text("3 songs for your photo.")
     assert page.evaluate("window.told.isConnected")
@@ -129,7 +129,7 @@ def test_nothing_is_cut_off(page, site, alice, width):
     alice.save()
     page.set_viewport_size({"width": width, "height": 800})
     page.goto(site)
-    select = page.get_by_label("Who sees it")
+    select = page.get_by_label("Who can see it")
     assert page.evaluate(NATURAL) <= select.bounding_box()["width"]
     navigation = page.get_by_role("navigation", name="Account")
     heights = [one.bounding_box()["height"] for one in navigation.locator("a, button").all()]

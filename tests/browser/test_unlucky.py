@@ -89,7 +89,7 @@ def test_polling_goes_on_by_itself(waiting):
 @pytest.mark.parametrize(
     ("found", "says"),
     [
-        ((200, "<!doctype html><html><body>Log in to the hotel's network</body></html>"), "Something else answered"),
+        ((200, "<!doctype html><html><body>Log in to the hotel's network</body></html>"), "The answer did not come"),
         ("connectionrefused", "The server could not be reached"),
     ],
 )
@@ -105,8 +105,8 @@ def test_polling_survives_any_answer_of_others(waiting, found, says):
 
 def test_polling_ends_when_the_post_was_deleted_elsewhere(waiting):
     Post.objects.all().delete()
-    expect(waiting.get_by_role("heading", name="This is not there any more")).to_be_visible()
-    expect(waiting.get_by_role("status")).to_have_text("This is not there any more.")
+    expect(waiting.get_by_role("heading", name="This no longer exists")).to_be_visible()
+    expect(waiting.get_by_role("status")).to_have_text("This no longer exists.")
     expect(waiting.locator("[data-poll]")).to_have_count(0)
     waiting.get_by_role("link", name="Back to your posts").click()
     expect(waiting.get_by_role("heading", name="Which song goes with your photo?")).to_be_visible()
@@ -134,13 +134,13 @@ def test_a_session_that_ends_while_a_page_waits_leads_to_the_login_and_back(wait
 def test_a_session_that_ends_before_an_upload_keeps_what_was_typed(page):
     page.locator("input[type=file]").set_input_files(photo())
     page.get_by_label("Caption").fill("A day at the sea")
-    page.get_by_label("Who sees it").select_option("public")
+    page.get_by_label("Who can see it").select_option("public")
     forget_logins()
     page.get_by_role("button", name="Find songs").click()
     expect(page).to_have_url(re.compile(r"/accounts/login/\?next=/$"))
     log_in(page)
     expect(page.get_by_label("Caption")).to_have_value("A day at the sea")
-    expect(page.get_by_label("Who sees it")).to_have_value("public")
+    expect(page.get_by_label("Who can see it")).to_have_value("public")
     expect(page.get_by_role("alert")).to_contain_text("Choose the photo again")
     page.locator("input[type=file]").set_input_files(photo())
     page.get_by_role("button", name="Find songs").click()
@@ -220,7 +220,7 @@ def test_what_fails_offline_says_so_where_it_was_clicked(songs):
 def test_a_song_that_is_gone_says_so(songs):
     Post.objects.get().requests.get().suggestions.get(rank=2).song.delete()
     songs.get_by_role("button", name="Choose Song 2").click()
-    expect(songs.get_by_role("alert")).to_contain_text("not there any more")
+    expect(songs.get_by_role("alert")).to_contain_text("no longer exists")
     songs.get_by_role("link", name="Reload the page").click()
     expect(songs.locator(".songs .card")).to_have_count(2)
 

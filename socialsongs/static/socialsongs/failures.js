@@ -9,9 +9,9 @@ function tellFailure(event) {
   if (status && status < 400) {
     page.complain(element, page.reason(event), { reload: true });
   } else if (status === 403) {
-    page.complain(element, "This page is out of date, perhaps because you logged in again elsewhere. What you typed is kept.", { reload: true });
+    page.complain(element, "This page is out of date, perhaps because you logged in again in another tab. What you typed is kept.", { reload: true });
   } else if (status === 404) {
-    page.complain(element, "This is not there any more.", { reload: true });
+    page.complain(element, "This no longer exists.", { reload: true });
   } else {
     const when = navigator.onLine ? "in a moment" : "when you are back";
     page.complain(element, `${page.reason(event)} Nothing is lost: try again ${when}.`);

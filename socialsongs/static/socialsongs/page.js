@@ -35,7 +35,7 @@ const page = {
     if (!navigator.onLine) return "You are offline.";
     if (event.type === "htmx:timeout") return "The server takes too long to answer.";
     const status = event.detail.xhr ? event.detail.xhr.status : 0;
-    if (status && status < 400) return "Something else answered in place of this page; perhaps you were logged out.";
+    if (status && status < 400) return "The answer did not come from this page; perhaps you were logged out.";
     return status ? `The server answered ${status}.` : "The server could not be reached.";
   },
 };
