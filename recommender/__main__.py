@@ -1,4 +1,4 @@
-"""``python -m recommender rank | bm25 | evaluate | train``: everything that needs no database."""
+"""``python -m recommender rank | bm25 | evaluate | train``: rank, measure and train without a database."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .release import ReleaseError, load_release
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 done but for photos that could not be read (named on stderr), 2 wrong input."""
+    """Run a command. Returns the exit code: 0 done, 1 some photos are unreadable (named on stderr), 2 wrong input."""
     release = argparse.ArgumentParser(add_help=False)
     release.add_argument("--release", help="name of a release (default: the one that ships)")
     release.add_argument("--releases", type=Path, help="folder with releases (default: those that ship)")
-    release.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... or auto")
+    release.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... or auto (a GPU if there is one)")
     parser = argparse.ArgumentParser(prog="python -m recommender", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (
-        ("rank", "rank a JSONL catalogue for every photo of a folder"),
-        ("bm25", "the same with the photo's tags as a BM25 query over the lyrics: the baseline"),
+        ("rank", "rank a JSON Lines catalogue for every photo of a folder"),
+        ("bm25", "the same by a baseline: BM25 over the lyrics with the photo's tags as the query"),
     ):
         command = commands.add_parser(name, help=text, parents=[release])
         command.add_argument("--photos", type=Path, required=True, help="folder with jpg, jpeg, png, webp")
@@ -30,13 +30,13 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("--out", type=Path, required=True, help="run file to write, one JSON line per photo")
     command = commands.add_parser(
         "evaluate",
-        help="the model beside its baselines and without its parts",
+        help="measure the model, its baselines and ablations",
         parents=[release],
         description=evaluation.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     evaluation.add_arguments(command)
-    commands.add_parser("train", help="train a part: tagger or matcher (see docs/model.md)", add_help=False)
+    commands.add_parser("train", help="train a part: eyes, tagger or matcher (see docs/model.md)", add_help=False)
 
     given, rest = parser.parse_known_args(arguments)
     if rest and given.command != "train":
@@ -52,13 +52,13 @@ def main(arguments: list[str] | None = None) -> int:
         if given.command == "bm25":
             from .evaluate.bm25 import rank_by_tags
 
-            unread = write_ranking(given.photos, given.songs, given.out, model, ranker=rank_by_tags)
+            unreadable = write_ranking(given.photos, given.songs, given.out, model, ranker=rank_by_tags)
         else:
-            unread = write_ranking(given.photos, given.songs, given.out, model)
+            unreadable = write_ranking(given.photos, given.songs, given.out, model)
     except (InputError, ReleaseError) as error:
         print(error, file=sys.stderr)
         return 2
-    return 1 if unread else 0
+    return 1 if unreadable else 0
 
 
 if __name__ == "__main__":

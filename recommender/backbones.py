@@ -1,7 +1,7 @@
-"""Convolutional backbones, cut in two: feature maps, and the classifier of their ImageNet training.
+"""Convolutional backbones, each split into feature maps and the classifier of its ImageNet training.
 
-Those of torchvision, and EfficientNet-Lite (Google, 2020: EfficientNet by Tan and Le 2019 with ReLU6 and without
-squeeze-excitation). No weights are downloaded: whoever has a file with a backbone's weights gives its path.
+Backbones of torchvision, and EfficientNet-Lite (Google, 2020: EfficientNet by Tan and Le 2019 with ReLU6 and without
+squeeze-excitation). Nothing downloads weights: the caller gives the path of a file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torchvision.models import get_model
 
 from .images import Preprocessing
 
-# Channels of the last feature map.
+# Channels F of the last feature map.
 BACKBONES = {
     "mobilenet_v2": 1280,
     "resnet50": 2048,
@@ -28,13 +28,13 @@ BACKBONES = {
     "efficientnet_lite1": 1280,
     "efficientnet_lite2": 1280,
 }
-# Width and depth of EfficientNet-Lite beside those of its smallest, and the side of its training photos in pixels.
+# EfficientNet-Lite: width and depth as multiples of Lite0's, and the side of its training photos in pixels.
 LITE = {
     "efficientnet_lite0": (1.0, 1.0, 224),
     "efficientnet_lite1": (1.0, 1.1, 240),
     "efficientnet_lite2": (1.1, 1.2, 260),
 }
-# Of its smallest: blocks, kernel, stride, expansion, channels. The first and the last stage have one block in all.
+# Stages of Lite0: blocks, kernel, stride, expansion, channels. Depth does not scale the first and the last stage.
 LITE_STAGES = [
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -47,15 +47,15 @@ LITE_STAGES = [
 
 
 def starting_input(name: str) -> Preprocessing:
-    """The photos as the backbone saw them in its ImageNet training."""
+    """Return the preprocessing of the backbone's ImageNet training."""
     if name in LITE:
-        middle, deviation = 127 / 255, 128 / 255
-        return Preprocessing(LITE[name][2], (middle,) * 3, (deviation,) * 3)
+        mean, std = 127 / 255, 128 / 255
+        return Preprocessing(LITE[name][2], (mean,) * 3, (std,) * 3)
     return Preprocessing()
 
 
 def whole_network(name: str) -> nn.Module:
-    """Photos (B, 3, S, S) to ImageNet logits (B, 1000), with weights yet to be loaded."""
+    """Return a network from photos (B, 3, S, S) to ImageNet logits (B, 1000), with random weights."""
     if name in LITE:
         width, depth, _ = LITE[name]
         return EfficientNetLite(width, depth)
@@ -64,12 +64,12 @@ def whole_network(name: str) -> nn.Module:
 
 
 def feature_maps(name: str) -> nn.Module:
-    """Photos (B, 3, S, S) to maps (B, F, H, W), with weights yet to be loaded."""
+    """Return a network from photos (B, 3, S, S) to feature maps (B, F, H, W), with random weights."""
     return halves(name, whole_network(name))[0]
 
 
 def halves(name: str, network: nn.Module) -> tuple[nn.Module, nn.Module]:
-    """The feature maps of a network, and what makes class logits (B, 1000) of them."""
+    """Split a network into the part up to the feature maps and the classifier from them to logits (B, 1000)."""
     part = dict(network.named_children())
     if name == "resnet50":
         stages = ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"]
@@ -84,10 +84,10 @@ def halves(name: str, network: nn.Module) -> tuple[nn.Module, nn.Module]:
 
 
 def load_backbone(name: str, path: Path) -> tuple[nn.Module, nn.Module]:
-    """Both halves with the weights of a file, .safetensors, or .pth without code in it: in torchvision's layout, or,
-    for EfficientNet-Lite, in that of efficientnet-lite-pytorch.
+    """Return both halves with the weights of a .safetensors or .pth file (loaded as weights only).
 
-    Raises OSError if the file cannot be read, RuntimeError if it holds another network.
+    The file has torchvision's layout or, for EfficientNet-Lite, that of efficientnet-lite-pytorch. Raises OSError when
+    the file cannot be read, RuntimeError when it holds another network.
     """
     network = whole_network(name)
     state: dict[str, Tensor]
@@ -104,19 +104,19 @@ def load_backbone(name: str, path: Path) -> tuple[nn.Module, nn.Module]:
 
 
 class EfficientNetLite(nn.Module):
-    """In torchvision's manner: ``features`` (stem, blocks, head) and ``classifier``. Stem and head keep their width."""
+    """``features`` (stem, blocks, head) and ``classifier``, as in torchvision. Width does not scale stem and head."""
 
     def __init__(self, width: float, depth: float) -> None:
         super().__init__()
-        layers: list[nn.Module] = [_convolved(3, 32, 3, stride=2)]
+        layers: list[nn.Module] = [_conv_norm_activation(3, 32, 3, stride=2)]
         channels = 32
-        for place, (count, kernel, stride, expansion, wide) in enumerate(LITE_STAGES):
-            grows = 0 < place < len(LITE_STAGES) - 1
-            for block in range(math.ceil(depth * count) if grows else count):
-                outgoing = _rounded(width * wide)
+        for stage, (count, kernel, stride, expansion, base) in enumerate(LITE_STAGES):
+            scaled = 0 < stage < len(LITE_STAGES) - 1
+            for block in range(math.ceil(depth * count) if scaled else count):
+                outgoing = _rounded(width * base)
                 layers.append(InvertedResidual(channels, outgoing, kernel, 1 if block else stride, expansion))
                 channels = outgoing
-        layers.append(_convolved(channels, 1280, 1))
+        layers.append(_conv_norm_activation(channels, 1280, 1))
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(1280, 1000))
 
@@ -125,7 +125,7 @@ class EfficientNetLite(nn.Module):
         return logits
 
     def own_name(self, published: str) -> str:
-        """Of a weight that efficientnet-lite-pytorch names otherwise."""
+        """Translate the name of a weight in efficientnet-lite-pytorch to its name here."""
         parts = {"_expand_conv": "expand.0", "_bn0": "expand.1", "_depthwise_conv": "depthwise.0"}
         parts |= {"_bn1": "depthwise.1", "_project_conv": "project.0", "_bn2": "project.1"}
         last = len(self.features) - 1
@@ -138,14 +138,14 @@ class EfficientNetLite(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """More channels, a depthwise convolution, fewer channels; and what came in, where it has the same shape."""
+    """Expansion, depthwise convolution, projection; and a residual connection where the shapes are equal."""
 
     def __init__(self, channels: int, outgoing: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
-        wide = expansion * channels
-        self.expand = _convolved(channels, wide, 1) if expansion > 1 else nn.Identity()
-        self.depthwise = _convolved(wide, wide, kernel, stride, groups=wide)
-        self.project = _convolved(wide, outgoing, 1)[:2]  # without an activation
+        expanded = expansion * channels
+        self.expand = _conv_norm_activation(channels, expanded, 1) if expansion > 1 else nn.Identity()
+        self.depthwise = _conv_norm_activation(expanded, expanded, kernel, stride, groups=expanded)
+        self.project = _conv_norm_activation(expanded, outgoing, 1)[:2]  # without an activation
         self.adds = stride == 1 and channels == outgoing
 
     def forward(self, x: Tensor) -> Tensor:
@@ -154,22 +154,25 @@ class InvertedResidual(nn.Module):
 
 
 class SameConv2d(nn.Conv2d):
-    """Padded as TensorFlow's SAME: so that ceil(size / stride) come out, an odd pixel at the right and the bottom."""
+    """Convolution with TensorFlow's SAME padding: the output has ceil(size / stride) rows and columns.
+
+    Where the padding is odd, the right and the bottom get one pixel more.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         if self.stride[0] == 1:  # as much on each side: the convolution's own padding
             side = self.kernel_size[0] // 2
             return nn.functional.conv2d(x, self.weight, self.bias, 1, side, 1, self.groups)
-        tall, broad = (self._missing(size) for size in x.shape[2:])
-        x = nn.functional.pad(x, [broad // 2, broad - broad // 2, tall // 2, tall - tall // 2])
+        rows, columns = (self._padding(size) for size in x.shape[2:])
+        x = nn.functional.pad(x, [columns // 2, columns - columns // 2, rows // 2, rows - rows // 2])
         return nn.functional.conv2d(x, self.weight, self.bias, self.stride, 0, 1, self.groups)
 
-    def _missing(self, size: int) -> int:
+    def _padding(self, size: int) -> int:
         kernel, stride = self.kernel_size[0], self.stride[0]
         return max(0, (math.ceil(size / stride) - 1) * stride + kernel - size)
 
 
-def _convolved(channels: int, outgoing: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+def _conv_norm_activation(channels: int, outgoing: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
     return nn.Sequential(
         SameConv2d(channels, outgoing, kernel, stride, groups=groups, bias=False),
         nn.BatchNorm2d(outgoing, eps=1e-3, momentum=0.01),
@@ -178,6 +181,6 @@ def _convolved(channels: int, outgoing: int, kernel: int, stride: int = 1, group
 
 
 def _rounded(channels: float) -> int:
-    """To a multiple of 8, not more than a tenth below."""
+    """Round to the nearest multiple of 8 that is at most a tenth smaller."""
     nearest = max(8, int(channels + 4) // 8 * 8)
     return nearest if nearest >= 0.9 * channels else nearest + 8

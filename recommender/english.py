@@ -1,4 +1,4 @@
-"""Which language a lyric is in, by py3langid: the model reads English alone."""
+"""Recognise lyrics that are not in English, which the model cannot encode; by py3langid and the known words."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from functools import cache
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-ENGLISH = ("en", "pcm")  # pcm: Nigerian Pidgin, which other English creoles are taken for
-FEWEST_WORDS = 8  # shorter texts are named wrongly too often
-SURE = 0.5  # sung syllables ("shoop shoobedoo") are named with less than .4, two lines of a language with more than .6
+ENGLISH = ("en", "pcm")  # pcm: Nigerian Pidgin; py3langid takes other English creoles for it
+FEWEST_WORDS = 8  # py3langid is wrong too often on shorter texts
+# Least probability. Sung syllables ("shoop shoobedoo") get less than .4, two lines in a language more than .6.
+SURE = 0.5
 
 
 @cache
@@ -20,11 +21,11 @@ def _identifier() -> LanguageIdentifier:
 
 
 def unsupported_language(words: list[str], known: float) -> str | None:
-    """The code (ISO 639, or "und") of an unsupported language, None for English; ``known``: share of words the
-    release has met.
+    """Return the code (ISO 639, or "und") of an unsupported language, None for English.
 
-    Both must speak against English: names, slang and dialect fool the one or the other. Measured on lyrics: English
-    has a known share above .9, other languages in Latin letters below .6.
+    ``known``: share of the words that are in the release's vocabulary. py3langid and ``known`` must both speak against
+    English, because names, slang and dialect mislead one or the other. Measured on lyrics: English has a known share
+    above .9, other languages in Latin letters below .6.
     """
     letters = {letter: count for letter, count in Counter("".join(words)).items() if letter.isalpha()}
     latin = sum(count for letter, count in letters.items() if unicodedata.name(letter, "").startswith("LATIN"))
@@ -36,6 +37,6 @@ def unsupported_language(words: list[str], known: float) -> str | None:
 
 
 def _identify(words: list[str]) -> str | None:
-    """None for English, and when in doubt."""
+    """Return the language of the words; None for English, and when the probability is low."""
     code, probability = _identifier().classify(" ".join(words))
     return None if code in ENGLISH or probability < SURE else str(code)

@@ -1,4 +1,4 @@
-"""A photo file as the tensor the tagger was trained on; the choices are recorded in the release's card."""
+"""From a photo file to the tensor that the tagger takes; the release's card records the preprocessing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from PIL import ExifTags, Image
 from torch import Tensor
 from torchvision.transforms.functional import normalize, pil_to_tensor
 
-# How a photo is turned that was taken with the camera held otherwise, by the orientation in its Exif.
+# What makes a photo upright, by the orientation in its Exif. Not ImageOps.exif_transpose: it writes all the other
+# Exif entries again, and raises errors when one of them is invalid.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -26,12 +27,12 @@ UPRIGHT = {
 
 
 class PhotoError(Exception):
-    """The file is no photo that can be read; trying again will not help."""
+    """The file is not a readable photo; trying again will not help."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """``size``: pixels of each side; the photo is squashed to a square. ``mean`` and ``std`` per channel, RGB 0..1."""
+    """Squash a photo to a square of ``size`` pixels a side; normalise each channel, RGB from 0 to 1."""
 
     size: int = 224
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
@@ -39,7 +40,7 @@ class Preprocessing:
 
     @classmethod
     def of(cls, card: Mapping[str, Any]) -> Preprocessing:
-        """From the card's entry, which may say more."""
+        """Take the fields from the card's entry, which may have others."""
         return cls(**{name: card[name] for name in ("size", "mean", "std") if name in card})
 
     def __call__(self, photo: Image.Image) -> Tensor:
@@ -49,13 +50,17 @@ class Preprocessing:
 
 
 def load_photo(source: Path | IO[bytes]) -> Image.Image:
-    """Decode a photo, upright, in RGB, from a path or an open file. Raises PhotoError."""
+    """Decode a photo, upright, in RGB, from a path or an open file. Raises PhotoError.
+
+    Stored photos are clean JPEG files. Transparency and 16 bits occur in the files of those who rank, train and
+    evaluate without the site.
+    """
     try:
         with Image.open(source) as image:
             turn = UPRIGHT.get(_orientation(image))
             image.load()
             upright: Image.Image = image if turn is None else image.transpose(turn)
-            if upright.mode.startswith("I;16"):  # Pillow would cut off everything above 255
+            if upright.mode.startswith("I;16"):  # Pillow's convert clips values above 255
                 upright = upright.point(lambda value: value / 256).convert("L")
             if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
                 rgba = upright.convert("RGBA")
@@ -68,14 +73,14 @@ def load_photo(source: Path | IO[bytes]) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """As in Exif; 1 where its metadata are too odd to be read."""
+    """Return the orientation in Exif; 1 (upright) when Exif is absent or invalid."""
     try:
-        found = image.getexif().get(ExifTags.Base.Orientation)
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
     except (AttributeError, KeyError, OSError, SyntaxError, TypeError, ValueError, struct.error):
         return 1
-    return found if isinstance(found, int) else 1
+    return orientation if isinstance(orientation, int) else 1
 
 
 def batch(photos: list[Image.Image], preprocessing: Preprocessing) -> Tensor:
-    """Stack photos as (B, 3, S, S)."""
+    """Return photos as one tensor (B, 3, S, S)."""
     return torch.stack([preprocessing(photo) for photo in photos])

@@ -1,4 +1,4 @@
-"""Files that people give: JSON Lines, UTF-8 with or without a byte order mark."""
+"""Read input files: JSON Lines and text, UTF-8 with or without a byte order mark."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 
 class InputError(Exception):
-    """A file or a folder cannot be used; the text names it, and the line."""
+    """A file or a folder cannot be used; the message names it, and the line."""
 
 
 def json_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """What each line of a JSON Lines file holds, and where it is. Raises InputError."""
+    """Yield for each line of a JSON Lines file its file and number, and its value. Raises InputError."""
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         where = f"{path}, line {number}"
         if not line.strip():
@@ -26,7 +26,7 @@ def json_rows(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def read_text(path: Path) -> str:
-    """Raises InputError."""
+    """Return the content of a text file. Raises InputError."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

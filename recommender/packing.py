@@ -1,6 +1,6 @@
-"""Line states in a quarter of their bytes: whole numbers of a byte, and one scale for each line.
+"""Line states quantised to int8, with one scale for each line: a quarter of the bytes of float32.
 
-Against half precision, which takes twice the bytes, one in two hundred of a photo's best ten songs differs.
+Of a photo's ten best songs, one in two hundred differs from those with float16, which takes twice the bytes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ PackedStates = NDArray[np.void]
 
 
 def packed_type(dim: int) -> np.dtype[np.void]:
-    """Of one packed line state: ``dim`` whole numbers of a byte, and what they are to be multiplied by."""
+    """Return the type of one packed line state: ``dim`` int8 values and the scale that multiplies them."""
     return np.dtype([("values", "i1", (dim,)), ("scale", "<f2")])
 
 
 def pack(states: NDArray[np.float32]) -> PackedStates:
-    """Line states (m, D) in a quarter of their bytes, each scaled by its own largest number, (m,)."""
+    """Quantise line states (m, D) to (m,) records, each scaled by its largest absolute value."""
     packed = np.empty(len(states), packed_type(states.shape[1]))
     packed["scale"] = np.maximum(np.abs(states).max(1, initial=0.0) / 127, 1e-6)
     packed["values"] = np.clip(np.rint(states / packed["scale"].astype(np.float32)[:, None]), -127, 127)
@@ -27,11 +27,14 @@ def pack(states: NDArray[np.float32]) -> PackedStates:
 
 
 def join(lyrics: Sequence[PackedStates]) -> PackedStates:
-    """Those of several lyrics, at least one, one after the other: numpy would take each record's fields apart."""
+    """Concatenate the packed states of one or more lyrics.
+
+    Byte by byte, because numpy.concatenate copies structured arrays field by field.
+    """
     return np.frombuffer(b"".join(lyric.data for lyric in lyrics), lyrics[0].dtype)
 
 
 def unpack(packed: PackedStates) -> NDArray[np.float32]:
-    """The line states (m, D) that were packed, (m,); each number within half of its line's scale."""
+    """Return line states (m, D) from (m,) records; each value is off by at most half of its line's scale."""
     states: NDArray[np.float32] = packed["values"] * packed["scale"].astype(np.float32)[:, None]
     return states

@@ -1,7 +1,7 @@
 """(image, song) pairs, from a JSON Lines file or from a folder in the layout of Shuttersong.
 
-A JSON Lines file has one pair a line, {"image": file, "lyrics": text} or {"image": file, "song": file with the text},
-and perhaps "weight" (a number above 0) and "split" (train, dev or test). Files are named from the folder it lies in.
+A JSON Lines file has one pair a line, {"image": file, "lyrics": text} or {"image": file, "song": file with lyrics}, and
+optionally "weight" (a number above 0) and "split" (train, dev or test). Paths are relative to the file's folder.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ IMAGES_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Pair:
-    """``weight``: how much it counts in training. ``split``: train, dev, test, or None where nothing is said."""
+    """An image and the lyrics of a song that fit. ``weight``: in training. ``split``: train, dev, test or not given."""
 
     image: Path
     lyrics: str
@@ -40,7 +40,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Distinct:
-    """The images and the lyrics of pairs, each once, and the rows of both that each pair joins, (N, 2)."""
+    """The images and the lyrics of N pairs, each once; ``rows`` (N, 2): image and lyrics of each pair."""
 
     images: list[Path]
     lyrics: list[str]
@@ -48,13 +48,14 @@ class Distinct:
 
     @property
     def together(self) -> NDArray[np.bool_]:
-        """Whether a pair joins them, (images, lyrics)."""
+        """Whether an image and lyrics are a pair, (images, lyrics)."""
         table = np.zeros((len(self.images), len(self.lyrics)), np.bool_)
         table[tuple(self.rows.T)] = True
         return table
 
 
 def distinct(pairs: Sequence[Pair]) -> Distinct:
+    """Return each image and each lyrics of the pairs once."""
     images = {image: row for row, image in enumerate(dict.fromkeys(pair.image for pair in pairs))}
     lyrics = {text: row for row, text in enumerate(dict.fromkeys(pair.lyrics for pair in pairs))}
     rows = np.array([(images[pair.image], lyrics[pair.lyrics]) for pair in pairs], np.int64).reshape(-1, 2)
@@ -62,16 +63,16 @@ def distinct(pairs: Sequence[Pair]) -> Distinct:
 
 
 def encodable(model: Image2Song, pairs: Sequence[Pair]) -> list[Pair]:
-    """The pairs whose lyrics the model reads; stderr has how many others there are."""
-    read = {text for text in distinct(pairs).lyrics if model.refusal(text) is None}
-    kept = [pair for pair in pairs if pair.lyrics in read]
+    """Return the pairs whose lyrics the model can encode; print the number of the others to stderr."""
+    accepted = {text for text in distinct(pairs).lyrics if model.refusal(text) is None}
+    kept = [pair for pair in pairs if pair.lyrics in accepted]
     if len(kept) < len(pairs):
         print(f"{len(pairs) - len(kept)} pairs left out: lyrics without a word or not in English", file=sys.stderr)
     return kept
 
 
 def open_images(paths: Sequence[Path]) -> list[Image.Image]:
-    """Upright, in RGB. Raises InputError for a file that is no photo."""
+    """Return images, upright, in RGB. Raises InputError for a file that is not a photo."""
     images = []
     for path in paths:
         try:
@@ -82,6 +83,7 @@ def open_images(paths: Sequence[Path]) -> list[Image.Image]:
 
 
 def image_batches(images: Sequence[Path]) -> Iterator[Sequence[Path]]:
+    """Yield the paths in batches of IMAGES_AT_ONCE."""
     for start in range(0, len(images), IMAGES_AT_ONCE):
         yield images[start : start + IMAGES_AT_ONCE]
 
@@ -90,7 +92,7 @@ def image_batches(images: Sequence[Path]) -> Iterator[Sequence[Path]]:
 
 
 def read_pairs(path: Path) -> list[Pair]:
-    """Pairs of a JSON Lines file or of a folder in the style of Shuttersong. Raises InputError."""
+    """Return the pairs of a JSON Lines file or of a folder in the layout of Shuttersong. Raises InputError."""
     if path.is_dir():
         return read_shuttersong(path)
     pairs = [make_pair(row, where=where, folder=path.parent) for where, row in json_rows(path)]
@@ -100,16 +102,16 @@ def read_pairs(path: Path) -> list[Pair]:
 
 
 def make_pair(row: object, *, where: str, folder: Path) -> Pair:
-    """A pair from the object of a line; ``where`` names the line in errors. Raises InputError."""
+    """Return the pair of one line's JSON object; ``where`` names the line in errors. Raises InputError."""
     if not isinstance(row, dict):
         raise InputError(f'{where}: a pair must be a JSON object, as {{"image": "a.jpg", "lyrics": "..."}}')
     if "image" not in row:
         raise InputError(f"{where}: 'image' is missing; name the image file")
     if ("lyrics" in row) == ("song" in row):
-        raise InputError(f"{where}: give either 'lyrics', a text, or 'song', the file that has it")
+        raise InputError(f"{where}: give either 'lyrics', a string, or 'song', the file that has them")
     for key in ("image", "lyrics", "song"):
         if not isinstance(row.get(key, ""), str):
-            raise InputError(f"{where}: {key!r} must be a text")
+            raise InputError(f"{where}: {key!r} must be a string")
     weight, split = row.get("weight", 1.0), row.get("split")
     if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 < weight < math.inf:
         raise InputError(f"{where}: 'weight' is {weight!r}; give a number above 0, or leave it out")
@@ -128,19 +130,20 @@ def _file(name: str, key: str, where: str, folder: Path) -> Path:
 
 
 def read_shuttersong(folder: Path) -> list[Pair]:
-    """The pairs that the manifest of a folder in the layout of Shuttersong names. Raises InputError."""
-    found = [folder / name for name in MANIFESTS if (folder / name).is_file()]
-    if len(found) != 1:
-        raise InputError(f"{folder}: has {len(found)} manifests; give one of {', '.join(MANIFESTS)}")
-    rows = json_rows(found[0]) if found[0].suffix == ".jsonl" else _table_rows(found[0])
+    """Return the pairs in the manifest of a folder in the layout of Shuttersong. Raises InputError."""
+    manifests = [folder / name for name in MANIFESTS if (folder / name).is_file()]
+    if len(manifests) != 1:
+        raise InputError(f"{folder}: has {len(manifests)} manifests; give one of {', '.join(MANIFESTS)}")
+    (manifest,) = manifests
+    rows = json_rows(manifest) if manifest.suffix == ".jsonl" else _table_rows(manifest)
     pairs = [make_pair(_located(row, where, folder), where=where, folder=folder) for where, row in rows]
     if not pairs:
-        raise InputError(f"{found[0]}: there are no pairs; give one a line, with image and lyrics")
+        raise InputError(f"{manifest}: there are no pairs; give one a line, with image and lyrics")
     return pairs
 
 
 def _table_rows(path: Path) -> Iterator[tuple[str, object]]:
-    """The rows of a CSV or TSV file; cells are texts but for the weight, empty ones are left out."""
+    """Yield the rows of a CSV or TSV file without their empty cells; only the weight becomes a number."""
     table = csv.DictReader(io.StringIO(read_text(path)), delimiter="\t" if path.suffix == ".tsv" else ",")
     try:
         for row in table:
@@ -160,7 +163,7 @@ def _number(text: str) -> float | str:
 
 
 def _located(row: object, where: str, folder: Path) -> object:
-    """A manifest's row as ``make_pair`` takes it: files from ``folder``."""
+    """Return a row of a manifest as ``make_pair`` takes it, with paths relative to ``folder``."""
     if not isinstance(row, dict):
         return row
     files = {}

@@ -1,7 +1,7 @@
-"""A release: weights (safetensors; half precision, word tables int8), card.json with the rest, and a SHA-256.
+"""Releases on disk: a folder of weights and a card, which has the SHA-256 of the weights.
 
-releases/<name>/model.safetensors
-releases/<name>/card.json      name, sha256, architecture, preprocessing, tags, how it was trained, figures
+releases/<name>/model.safetensors    float16; word tables int8 with a scale for each row; the vocabulary
+releases/<name>/card.json            name, sha256, architecture, preprocessing, tags, how it was trained, figures
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ RELEASES = Path(__file__).parent / "releases"
 DEFAULT = "starter"
 WEIGHTS, CARD = "model.safetensors", "card.json"
 REQUIRED = ("name", "sha256", "architecture", "preprocessing", "confidence", "tags")
-# Looked up row by row: kept as int8 with a scale for each row.
+# Tables whose rows are looked up: stored as int8 with a scale for each row.
 TABLES = ("lyrics.words.known.weight", "lyrics.words.ngrams.weight")
 SCALE = ".scale"
 
 
 class ReleaseError(Exception):
-    """The release is not there, not complete, or not what its card says."""
+    """The release is missing, incomplete, or does not match its card."""
 
 
 def shipped_releases(folder: Path | None = None) -> list[str]:
-    """Names of the releases in a folder (None: those that ship)."""
+    """Return the names of the releases in a folder (None: the folder of this package)."""
     root = folder or RELEASES
     return sorted(path.parent.name for path in root.glob(f"*/{CARD}"))
 
 
 def read_card(name: str, folder: Path | None = None) -> dict[str, Any]:
-    """The card of a release. Raises ReleaseError."""
+    """Return the card of a release. Raises ReleaseError."""
     path = (folder or RELEASES) / name / CARD
     try:
         card: Any = json.loads(path.read_text())
@@ -87,21 +87,21 @@ def load_release(name: str | None = None, *, folder: Path | None = None, device:
 
 
 def find_device(name: str) -> str:
-    """A device that is there. Raises ReleaseError, before anything is loaded."""
+    """Return the device of that name; "auto": a GPU if there is one, else cpu. Raises ReleaseError if it is missing."""
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         return "cuda" if gpus else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ReleaseError(f"{name!r} is no device: say cpu, cuda, cuda:1 ..., or auto.") from None
+        raise ReleaseError(f"{name!r} is no device: give cpu, cuda, cuda:1 ..., or auto.") from None
     if device.type == "cuda" and (device.index or 0) >= gpus:
-        raise ReleaseError(f"There is no device {name!r}: torch sees {gpus} GPUs. Say cpu, another GPU, or auto.")
+        raise ReleaseError(f"There is no device {name!r}: torch sees {gpus} GPUs. Give cpu, another GPU, or auto.")
     return name
 
 
 def save_release(network: Network, card: dict[str, Any], folder: Path) -> Path:
-    """Write weights in half precision and the card with their SHA-256 to ``folder / card["name"]``."""
+    """Write the weights and the card with their SHA-256 to ``folder / card["name"]``; return that folder."""
     target: Path = folder / card["name"]
     target.mkdir(parents=True, exist_ok=True)
     tensors = {

@@ -1,11 +1,11 @@
-"""What somebody writes beside a photo, or in its place: "upbeat summer, no heartbreak"."""
+"""The text of a person who steers a list: what it wishes and what it refuses ("upbeat summer, no heartbreak")."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
-# What follows one of these, up to the end of the clause, is not wanted.
+# The words after one of these, up to the end of the clause, are refused.
 REFUSAL = re.compile(
     r"\b(?:no|not|never|without|except|avoid|don't want|nothing|less)\b(?:\s+(?:any|too|about|a|the|more)\b)*\s*",
     re.IGNORECASE,
@@ -14,14 +14,14 @@ END = re.compile(r"[,.;:!?\n]+|\b(?:but|and|or|please)\b", re.IGNORECASE)
 
 
 class Wishes(NamedTuple):
-    """Either may be empty."""
+    """The wanted and the unwanted words of a text; either may be empty."""
 
     wanted: str
     unwanted: str
 
 
 def parse_wishes(text: str) -> Wishes:
-    """Split a text in what it asks for and what it refuses; "no rain and snow", "no rain, snow or ice" refuse all."""
+    """Split a text into wanted and unwanted words; "no rain and snow" and "no rain, snow or ice" refuse all of them."""
     wanted: list[str] = []
     unwanted: list[str] = []
     refused = False

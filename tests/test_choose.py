@@ -35,9 +35,9 @@ def test_a_song_like_those_of_the_list_waits():
 
 def test_songs_that_stand_in_the_list_already_count():
     utility = np.array([2.0, 1.5, 1.4])
-    assert choose(utility, NEAR, ["a", "b", "c"], limit=1, strength=0, above=[0], artists_above=["a"]) == [1]
-    assert choose(utility, NEAR, ["a", "b", "c"], limit=1, strength=0.6, above=[0], artists_above=["a"]) == [2]
-    assert choose(utility, NEAR, ["a", "b", "c"], limit=1, strength=0, artists_above=["a", "b"]) == [2]
+    assert choose(utility, NEAR, ["a", "b", "c"], limit=1, strength=0, listed=[0], listed_artists=["a"]) == [1]
+    assert choose(utility, NEAR, ["a", "b", "c"], limit=1, strength=0.6, listed=[0], listed_artists=["a"]) == [2]
+    assert choose(utility, NEAR, ["a", "b", "c"], limit=1, strength=0, listed_artists=["a", "b"]) == [2]
     assert choose(utility, NEAR, ["a", "b", "c"], limit=-1, strength=0) == []
 
 

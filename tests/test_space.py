@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recommender.space import HALVED, SearchSpace
+from recommender.space import HALVINGS, SearchSpace
 
 DIM = 16
 
@@ -61,7 +61,7 @@ def test_songs_in_the_order_of_their_cells_lie_next_to_their_neighbours(space, s
 
     assert apart(ordered) < 0.85 * apart(placed)
     assert np.unique(cells).size > 0.9 * len(songs)
-    halves = np.bincount(cells >> (HALVED - 2))  # of normally spread songs, as many in each
+    halves = np.bincount(cells >> (HALVINGS - 2))  # of normally spread songs, as many in each
     assert len(halves) == 4
     assert halves.min() > 0.7 * len(songs) / 4
 
@@ -71,4 +71,4 @@ def test_a_release_that_knows_nothing_of_photos_or_songs_has_a_space(songs):
     assert np.isfinite(nothing.songs(songs)).all()
     assert np.isfinite(nothing.query(songs[0])).all()
     cells = nothing.cells(nothing.songs(songs))
-    assert 0 <= cells.min() <= cells.max() < 2**HALVED
+    assert 0 <= cells.min() <= cells.max() < 2**HALVINGS

@@ -84,8 +84,8 @@ def matching_songs(scored: ScoredCandidates, pins: Sequence[ListedSong]) -> list
         limit=scored.query.limit - len(pins),
         strength=config().DIVERSITY,
         per_artist=config().SONGS_PER_ARTIST,
-        above=pinned_rows,
-        artists_above=pinned_artists,
+        listed=pinned_rows,
+        listed_artists=pinned_artists,
     )
     if not scored.confident:
         return [ListedSong(candidates.ids[row], Origin.NEAREST) for row in chosen]
