@@ -45,6 +45,7 @@ def test_a_row_that_was_tried_before_is_taken_alone(posts):
     """Its process may have died of it."""
     killed = claim(Post.objects.all(), limit=3)
     Post.objects.update(lease_expires_at=Now() - timedelta(seconds=1))
+    assert len(killed.rows) == 3
     for row in killed.rows:
         again = claim(Post.objects.all(), limit=3)
         assert [(one.pk, one.attempts) for one in again.rows] == [(row.pk, 2)]

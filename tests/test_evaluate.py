@@ -182,7 +182,9 @@ def test_an_ablation_changes_its_part_alone(judged, releases):
     model = load_release("small", folder=releases)
     found = read_judged(model, **paths(judged))
     before = found.relevance(model)
-    for name, without in ablations(model, found):
+    parts = dict(ablations(model, found))
+    assert len(parts) > 3
+    for name, without in parts.items():
         assert np.abs(without - before).max() > 1e-4, name
     assert (found.relevance(model) == before).all()
 

@@ -188,8 +188,9 @@ def test_descriptions_say_what_is_not_there_and_labels_do_not(data, examples):
 def test_the_same_photos_are_held_out_whatever_else_is_given(data):
     every = photos_of(data)
     assert "kept apart.jpg" not in {photo.path.name for photo in every}
-    for photo in every:
-        name = photo.path.relative_to(data).as_posix()
+    names = [photo.path.relative_to(data).as_posix() for photo in every]
+    assert {"labels", "others"} <= {name.partition("/")[0] for name in names}
+    for photo, name in zip(every, names, strict=True):
         if name.startswith("labels"):
             assert photo.split == split_by_name(name.removeprefix("labels/"))
         if name.startswith("others"):

@@ -113,7 +113,9 @@ def test_what_is_no_text_but_means_one_is_taken(run):
 def test_what_is_null_or_empty_counts_as_absent(run):
     absent = ["album", "lyrics", "year", "musicbrainz_id", "popularity", "moods", "markets", "language", "explicit"]
     run(row("Tide", **dict.fromkeys(absent, "")), row("Ebb", **dict.fromkeys(absent)))
-    for song in Song.objects.all():
+    songs = Song.objects.all()
+    assert len(songs) == 2
+    for song in songs:
         assert (song.album, song.lyrics, song.year, song.musicbrainz_id) == ("", "", None, None)
         assert (song.popularity, song.moods, song.markets, song.language, song.explicit) == (0.0, [], [], "en", False)
 
@@ -230,7 +232,9 @@ def test_synced_lyrics_of_the_sample_hold_the_lines_in_order(release):
     from socialsongs.lrc import parse
 
     call_command("import_songs", sample=True)
-    for song in Song.objects.exclude(synced_lyrics=""):
+    songs = Song.objects.exclude(synced_lyrics="")
+    assert songs
+    for song in songs:
         assert [line for _, line in parse(song.synced_lyrics)] == [
             line.strip() for line in song.lyrics.split("\n") if line.strip()
         ], song

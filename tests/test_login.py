@@ -128,7 +128,9 @@ def test_failures_are_in_the_log_with_name_and_address_and_without_the_password(
     assert "Login refused after too many failures: 'alice' from 192.0.2.77" in caplog.text
     assert "secret" not in caplog.text
     assert "\nERROR forged" not in caplog.text
-    for attempt in AccessAttempt.objects.all():
+    attempts = AccessAttempt.objects.all()
+    assert attempts
+    for attempt in attempts:
         assert "secret" not in attempt.post_data + attempt.get_data
 
 

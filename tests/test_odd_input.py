@@ -85,6 +85,7 @@ def test_an_odd_photo_is_seen_like_any_other(model, content, size):
     (view,) = model.analyse([photo])
     assert np.isfinite(view.embedding).all()
     assert np.linalg.norm(view.embedding) == pytest.approx(1, abs=1e-5)
+    assert view.tags
     for tag in view.tags:
         assert 0 <= tag.score <= 1
         assert 0 <= tag.box[0] < tag.box[2] <= 1

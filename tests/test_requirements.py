@@ -20,6 +20,7 @@ def pinned(text):
     """Requirement by name; -r lines and comments left out."""
     lines = [line.split("#")[0].split(" --hash")[0].rstrip(" \\") for line in text.splitlines()]
     found = [Requirement(line) for line in lines if line and line[0] not in " -"]
+    assert found
     return {(canonicalize_name(one.name), str(one.specifier)): one for one in found}
 
 

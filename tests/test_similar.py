@@ -181,7 +181,9 @@ def test_a_page_of_posts_asks_a_fixed_number_of_queries(encoded, seen, django_as
     for _ in range(4):
         seen((1, 0))
     with django_assert_max_num_queries(8):
-        for post in posts_for_song(song=song, limit=4):
+        posts = posts_for_song(song=song, limit=4)
+        assert len(posts) == 4
+        for post in posts:
             assert len(post.photos.all()) == 1
             assert post.chosen_song is None
 

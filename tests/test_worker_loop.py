@@ -49,6 +49,7 @@ def test_photo_in_songs_out(catalogue, alice, upload, tmp_path):
     assert analyses.count() == 2
     for analysis in analyses:
         assert len(analysis.embedding) == 128
+        assert analysis.tags
         for tag in analysis.tags:
             x0, y0, x1, y1 = tag["box"]
             assert 0 <= x0 < x1 <= 1
