@@ -102,7 +102,7 @@ def test_two_hundred_slow_connections_hold_nobody_up(site, alice, photo_bytes):
 
 
 def test_what_arrives_too_slowly_is_closed():
-    request = server.Request(SimpleAdjustments())
+    request = server.RequestParser(SimpleAdjustments())
     request.received(b"POST / HTTP/1.1\r\n")
     assert not request.is_late
     request.started -= server.HEADER_SECONDS + 1

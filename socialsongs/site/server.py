@@ -75,7 +75,7 @@ class Nowhere:
     def close(self) -> None: ...
 
 
-class Request(HTTPRequestParser):  # type: ignore[misc]
+class RequestParser(HTTPRequestParser):  # type: ignore[misc]
     error: Any
     body_rcv: Any
     expect_continue: bool
@@ -170,7 +170,7 @@ class Logged(Task):  # type: ignore[misc]
             self.channel.server.worker.log.access(answer, request.headers, environ, took)
 
 
-class Answer(Logged, WSGITask):  # type: ignore[misc]
+class AnswerTask(Logged, WSGITask):  # type: ignore[misc]
     def get_environment(self) -> dict[str, Any]:
         known = self.environ is not None
         environ: dict[str, Any] = super().get_environment()
@@ -183,7 +183,7 @@ class Answer(Logged, WSGITask):  # type: ignore[misc]
         return environ
 
 
-class Refusal(Logged, ErrorTask): ...  # type: ignore[misc]
+class RefusalTask(Logged, ErrorTask): ...  # type: ignore[misc]
 
 
 def without_body(application: Application) -> Application:
@@ -233,9 +233,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     """A connection. waitress itself takes all requests that have come, and a thread waits for the client to read the
     answers to those before."""
 
-    parser_class = Request
-    task_class = Answer
-    error_task_class = Refusal
+    parser_class = RequestParser
+    task_class = AnswerTask
+    error_task_class = RefusalTask
     request: Any
     sent_continue: bool
 
