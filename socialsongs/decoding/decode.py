@@ -1,5 +1,8 @@
 """From a photo's bytes to a JPEG without metadata: small enough, upright, in sRGB, on white.
 
+The model reads these files. ``recommender/images.py`` makes raw files upright and white as well, for those who rank and
+train without the site; this package must not import it.
+
 Whatever is larger than what is kept goes through in bands of rows, so that no second picture of its size is made.
 """
 
