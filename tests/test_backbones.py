@@ -49,7 +49,7 @@ def test_it_has_the_published_number_of_weights_and_size_of_photos(name, weights
     assert square.std == pytest.approx((0.502, 0.502, 0.502), abs=1e-3)
 
 
-def test_torchvisions_backbones_see_photos_as_before():
+def test_torchvisions_backbones_keep_their_preprocessing():
     square = starting_input("mobilenet_v2")
     assert (square.size, square.mean, square.std) == (224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -68,13 +68,13 @@ def test_the_odd_pixel_of_padding_is_at_the_right_and_the_bottom(kernel, size, b
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [(9, 12), (16, 7)])
 def test_photos_that_are_not_square_keep_their_shape(stride, size):
-    seen = SameConv2d(2, 2, 5, stride=stride, groups=2, bias=False)(torch.rand(1, 2, *size))
-    assert seen.shape[2:] == tuple(-(-side // stride) for side in size)
+    output = SameConv2d(2, 2, 5, stride=stride, groups=2, bias=False)(torch.rand(1, 2, *size))
+    assert output.shape[2:] == tuple(-(-side // stride) for side in size)
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite2"])
-def test_published_weights_are_read_without_a_change(tmp_path, name, suffix):
+def test_published_weights_are_loaded_without_a_change(tmp_path, name, suffix):
     torch.manual_seed(3)
     network = whole_network(name).eval()
     for layer in network.modules():
@@ -92,7 +92,7 @@ def test_published_weights_are_read_without_a_change(tmp_path, name, suffix):
         torch.testing.assert_close(classifier.eval()(maps(pixels)), network(pixels))
 
 
-def test_its_own_layout_is_read_too(tmp_path):
+def test_its_own_layout_is_loaded_too(tmp_path):
     network = whole_network("efficientnet_lite1").eval()
     torch.save(network.state_dict(), tmp_path / "own.pth")
     maps, classifier = load_backbone("efficientnet_lite1", tmp_path / "own.pth")
@@ -121,14 +121,14 @@ def test_a_block_adds_what_came_in_only_where_the_shape_stays():
     ]  # fmt: skip
 
 
-def test_a_release_says_its_backbone_and_how_it_sees_photos(tmp_path):
+def test_a_release_says_its_backbone_and_its_preprocessing(tmp_path):
     square = starting_input("efficientnet_lite0")
-    told = card("lite")
-    told["architecture"]["backbone"] = "efficientnet_lite0"
-    told["preprocessing"] = {"size": 96, "mean": square.mean, "std": square.std}
+    its_card = card("lite")
+    its_card["architecture"]["backbone"] = "efficientnet_lite0"
+    its_card["preprocessing"] = {"size": 96, "mean": square.mean, "std": square.std}
     torch.manual_seed(5)
-    network = Network(tags=len(TAGS), vocabulary=WORDS, references=8, architecture=told["architecture"]).eval()
-    save_release(network, told, tmp_path)
+    network = Network(tags=len(TAGS), vocabulary=WORDS, references=8, architecture=its_card["architecture"]).eval()
+    save_release(network, its_card, tmp_path)
     model = load_release("lite", folder=tmp_path)
     grey = model.preprocessing(Image.new("RGB", (40, 30), (127, 127, 127)))
     assert grey.shape == (3, 96, 96)

@@ -92,13 +92,13 @@ def test_in_a_share_of_the_lists_one_place_but_the_first_goes_to_another_song():
 @pytest.mark.parametrize(
     ("chosen", "rest", "share"), [([1], [2], 1.0), ([1, 2], [], 1.0), ([1, 2], [3], 0.0), ([], [], 1)]
 )
-def test_nothing_is_tried_where_there_is_no_place_or_no_song(chosen, rest, share):
+def test_nothing_is_explored_without_a_position_or_a_song(chosen, rest, share):
     listed, propensities, place = explore(chosen, rest, share=share, rng=Random(0))
     assert (listed, place) == (chosen, None)
     assert propensities == [1.0] * len(chosen)
 
 
-def test_the_same_lot_gives_the_same_list():
+def test_the_same_seed_gives_the_same_list():
     assert explore([1, 2, 3], [4, 5], share=0.9, rng=Random("a")) == explore(
         [1, 2, 3], [4, 5], share=0.9, rng=Random("a")
     )

@@ -48,10 +48,10 @@ def words(model):
     return model.network.lyrics.words
 
 
-def test_a_lyric_is_read_by_line_and_blank_lines_count_for_the_offsets():
-    read = parse_lyric("\nThe gulls go HOME\n\n?!\n  the tide\r\n")
-    assert read.lines == [["the", "gulls", "go", "home"], ["the", "tide"]]
-    assert read.offsets == [1, 4]
+def test_lyrics_are_parsed_by_line_and_blank_lines_count_for_the_offsets():
+    parsed = parse_lyric("\nThe gulls go HOME\n\n?!\n  the tide\r\n")
+    assert parsed.lines == [["the", "gulls", "go", "home"], ["the", "tide"]]
+    assert parsed.offsets == [1, 4]
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,11 @@ def test_a_text_without_words_has_no_lines(text):
     assert parse_lyric(text).lines == []
 
 
-def test_no_more_than_max_words_are_read(monkeypatch):
+def test_no_more_than_max_words_are_parsed(monkeypatch):
     monkeypatch.setattr(reading, "MAX_WORDS", 5)
-    read = parse_lyric("one two\n\nthree four\nfive six seven\neight")
-    assert read.lines == [["one", "two"], ["three", "four"], ["five"]]
-    assert read.offsets == [0, 2, 3]
+    parsed = parse_lyric("one two\n\nthree four\nfive six seven\neight")
+    assert parsed.lines == [["one", "two"], ["three", "four"], ["five"]]
+    assert parsed.offsets == [0, 2, 3]
 
 
 @torch.inference_mode()
@@ -104,11 +104,11 @@ def test_a_word_has_the_same_vector_in_any_company(words):
 
 @torch.inference_mode()
 def test_a_lyric_has_the_same_states_alone_and_in_a_batch(model):
-    read = [parse_lyric(text) for text in LYRICS]
-    together = model.network.lyrics(read)
+    parsed = [parse_lyric(text) for text in LYRICS]
+    together = model.network.lyrics(parsed)
     assert together.lines == [4, 1, 2, 2, 1]
     assert together.states.shape == (10, 128)
-    for lyric, states, pooled in zip(read, together.states.split(together.lines), together.pooled, strict=True):
+    for lyric, states, pooled in zip(parsed, together.states.split(together.lines), together.pooled, strict=True):
         alone = model.network.lyrics([lyric])
         torch.testing.assert_close(alone.states, states, rtol=0, atol=1e-5)
         torch.testing.assert_close(alone.pooled[0], pooled, rtol=0, atol=1e-5)
@@ -116,22 +116,22 @@ def test_a_lyric_has_the_same_states_alone_and_in_a_batch(model):
 
 
 @torch.inference_mode()
-def test_the_words_of_a_line_share_one(model):
-    read, shares = model.network.lyrics.line_vectors([parse_lyric(text) for text in LYRICS[:2]])
-    torch.testing.assert_close(torch.stack([part.sum() for part in shares.split([4, 4, 4, 4, 4])]), torch.ones(5))
-    assert len(read) == 5
+def test_the_word_weights_of_a_line_add_up_to_one(model):
+    vectors, weights = model.network.lyrics.line_vectors([parse_lyric(text) for text in LYRICS[:2]])
+    torch.testing.assert_close(torch.stack([part.sum() for part in weights.split([4, 4, 4, 4, 4])]), torch.ones(5))
+    assert len(vectors) == 5
 
 
 @torch.inference_mode()
-def test_attention_begins_as_the_lyrics_own_pooling_where_the_photo_says_nothing(releases):
+def test_attention_starts_as_the_pooling_without_a_photo(releases):
     model = load_release("small", folder=releases)
     lyrics, attention = model.network.lyrics, model.network.matcher.attention
     attention.initialise(lyrics.line_weight)
     attention.bilinear.weight.zero_()
     encoded = lyrics([parse_lyric(LYRICS[0])])
     weights = attention(torch.randn(3, 128), *pad([encoded.states]))
-    read = normalize(weights[:, 0] @ encoded.states, dim=1)
-    torch.testing.assert_close(read, encoded.pooled.expand(3, -1))
+    attended = normalize(weights[:, 0] @ encoded.states, dim=1)
+    torch.testing.assert_close(attended, encoded.pooled.expand(3, -1))
 
 
 def test_segment_softmax_is_a_softmax_within_each_segment():
@@ -253,7 +253,7 @@ def test_a_photo_gives_tags_best_first_with_boxes_and_a_vector_of_length_one(vie
         assert np.linalg.norm(view.embedding) == pytest.approx(1, abs=1e-5)
 
 
-def test_a_photo_looks_the_same_alone_and_in_a_batch(model, views):
+def test_a_photo_has_the_same_analysis_alone_and_in_a_batch(model, views):
     slope = Image.linear_gradient("L").convert("RGB")
     (alone,) = model.analyse([slope])
     np.testing.assert_allclose(alone.embedding, views[1].embedding, atol=1e-5)
@@ -261,19 +261,19 @@ def test_a_photo_looks_the_same_alone_and_in_a_batch(model, views):
     assert model.analyse([]) == []
 
 
-def test_a_batch_is_filled_up_to_few_sizes():
+def test_a_batch_is_padded_to_few_sizes():
     sizes = {len(fill_up(torch.ones(count, 3, 2, 2))) for count in range(1, 65)}
     assert sizes == {1, 2, 4, 8, 16, 32, 64}
     filled = fill_up(torch.ones(5, 3, 2, 2))
     assert (filled[:5].min(), filled[5:].max()) == (1, 0)
 
 
-def test_more_photos_than_one_pass_holds_are_seen_in_order(model):
+def test_more_photos_than_one_pass_holds_are_analysed_in_order(model):
     shades = [Image.new("RGB", (8, 8), (shade, 0, 255 - shade)) for shade in range(0, 130, 2)]  # 65
-    seen = model.analyse(shades)
+    analysed = model.analyse(shades)
     (last,) = model.analyse(shades[-1:])
-    assert len(seen) == 65
-    np.testing.assert_allclose(seen[-1].embedding, last.embedding, atol=1e-5)
+    assert len(analysed) == 65
+    np.testing.assert_allclose(analysed[-1].embedding, last.embedding, atol=1e-5)
 
 
 @pytest.mark.parametrize("device", ["cuda:64", "gpu", *([] if torch.cuda.is_available() else ["cuda"])])
@@ -293,19 +293,21 @@ def test_a_photo_with_nothing_certain_has_no_tags_and_yet_a_vector(releases):
     assert model.explain(view.tags, view.embedding, model.encode(LYRICS[:1]))[0].reasons == []
 
 
-def test_an_explanation_names_a_line_that_exists_and_tags_that_were_seen(model, views, encoded):
-    found = 0
+def test_an_explanation_has_a_line_that_exists_and_tags_of_the_photo(model, views, encoded):
+    count = 0
     for view in views:
         for text, song in zip(LYRICS, encoded, strict=True):
-            (told,) = model.explain(view.tags[:6], view.embedding, [song])
-            assert parse_lyric(text.split("\n")[told.line]).lines
-            assert {(reason.tag, reason.kind) for reason in told.reasons} <= {(t.name, t.kind) for t in view.tags[:6]}
-            weights = [reason.weight for reason in told.reasons]
+            (explanation,) = model.explain(view.tags[:6], view.embedding, [song])
+            assert parse_lyric(text.split("\n")[explanation.line]).lines
+            assert {(reason.tag, reason.kind) for reason in explanation.reasons} <= {
+                (t.name, t.kind) for t in view.tags[:6]
+            }
+            weights = [reason.weight for reason in explanation.reasons]
             assert weights == sorted(weights, reverse=True)
             assert all(weight > 0 for weight in weights)
             assert len(weights) <= REASONS
-            found += len(weights)
-    assert found
+            count += len(weights)
+    assert count
 
 
 def test_a_tag_that_the_release_does_not_know_explains_nothing(model, views, encoded):
@@ -327,8 +329,8 @@ def test_the_attention_comes_back_by_line_and_word(model, views):
     assert [word for word, _ in lines[0].words] == ["the", "gulls", "go", "home"]
     for line in lines:
         assert sum(share for _, share in line.words) == pytest.approx(1, abs=1e-5)
-    (told,) = model.explain([], views[0].embedding, model.encode(LYRICS[:1]))
-    assert told.line == max(lines, key=lambda line: line.weight).line
+    (explanation,) = model.explain([], views[0].embedding, model.encode(LYRICS[:1]))
+    assert explanation.line == max(lines, key=lambda line: line.weight).line
     assert model.attend(views[0].embedding, "?!") == []
 
 
@@ -387,7 +389,7 @@ def test_scores_are_calibrated_and_the_vector_is_not(releases, views):
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "none"])
 @torch.inference_mode()
-def test_a_line_is_read_in_its_song_unless_words_are_a_bag(cell):
+def test_a_line_is_encoded_in_the_context_of_its_song_unless_it_is_a_bag_of_words(cell):
     torch.manual_seed(1)
     encoder = reading.LyricEncoder(WORDS, buckets=64, dim=16, hidden=8, cell=cell).eval()
     alone = encoder([parse_lyric("the sea")]).states[0]

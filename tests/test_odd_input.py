@@ -79,7 +79,7 @@ PHOTOS = {
 
 
 @pytest.mark.parametrize(("content", "size"), PHOTOS.values(), ids=PHOTOS)
-def test_an_odd_photo_is_seen_like_any_other(model, content, size):
+def test_an_odd_photo_is_analysed_like_any_other(model, content, size):
     photo = load_photo(BytesIO(content))
     assert (photo.size, photo.mode) == (size, "RGB")
     (view,) = model.analyse([photo])
@@ -132,7 +132,7 @@ def test_odd_metadata_leave_a_photo_readable_and_upright(odd):
     ],
     ids=["cut JPEG", "cut PNG", "cut WebP", "empty", "text", "zeros"],
 )
-def test_what_is_no_photo_is_named(tmp_path, content):
+def test_a_file_that_is_no_photo_is_refused(tmp_path, content):
     file = tmp_path / "photo.jpg"
     file.write_bytes(content)
     with pytest.raises(PhotoError, match="not a readable photo"):
@@ -143,7 +143,7 @@ def test_what_is_no_photo_is_named(tmp_path, content):
 
 SHORT = ["Snow on the road", "The tide comes in"]
 MANY_WORDS = WORDS * (50_000 // len(WORDS) + 1)
-READ = {
+ENCODED = {
     "one word": "Snow",
     "50,000 words": "\n".join(" ".join(MANY_WORDS[start : start + 8]) for start in range(0, 50_000, 8)),
     "5,000 lines of one word": "\n".join(MANY_WORDS[:5000]),
@@ -166,8 +166,8 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("lyrics", READ.values(), ids=READ)
-def test_an_odd_lyric_is_read(model, lyrics):
+@pytest.mark.parametrize("lyrics", ENCODED.values(), ids=ENCODED)
+def test_odd_lyrics_are_encoded(model, lyrics):
     began = time.monotonic()
     (song,) = model.encode([lyrics])
     assert time.monotonic() - began < SECONDS
@@ -181,7 +181,7 @@ def test_an_odd_lyric_is_read(model, lyrics):
 
 
 @pytest.mark.parametrize(("lyrics", "reason"), REFUSED.values(), ids=REFUSED)
-def test_an_unreadable_lyric_has_a_reason(model, lyrics, reason):
+def test_refused_lyrics_have_a_reason(model, lyrics, reason):
     (refused,) = model.encode([lyrics])
     assert isinstance(refused, Refusal)
     assert refused.reason == reason
@@ -189,15 +189,15 @@ def test_an_unreadable_lyric_has_a_reason(model, lyrics, reason):
 
 
 @pytest.mark.parametrize("name", ["50,000 words", "5,000 lines of one word", "one line of 50,000 words"])
-def test_a_long_lyric_is_read_up_to_a_limit(name):
-    read = parse_lyric(READ[name])
-    assert len(read.lines) == MAX_LINES or sum(map(len, read.lines)) == MAX_WORDS
-    assert len(read.lines) <= MAX_LINES
-    assert sum(map(len, read.lines)) <= MAX_WORDS
+def test_long_lyrics_are_parsed_up_to_a_limit(name):
+    parsed = parse_lyric(ENCODED[name])
+    assert len(parsed.lines) == MAX_LINES or sum(map(len, parsed.lines)) == MAX_WORDS
+    assert len(parsed.lines) <= MAX_LINES
+    assert sum(map(len, parsed.lines)) <= MAX_WORDS
 
 
-def test_songs_that_cannot_be_read_come_last(model):
-    lyrics = [*(text for text, _ in REFUSED.values()), *SHORT, READ["control characters"], READ["one word"]]
+def test_songs_that_cannot_be_encoded_come_last(model):
+    lyrics = [*(text for text, _ in REFUSED.values()), *SHORT, ENCODED["control characters"], ENCODED["one word"]]
     score = rank_by_relevance(model, [CatalogueSong(str(i), "Tide", "Ferry", text) for i, text in enumerate(lyrics)])
     scores = score(model.analyse([slope("RGB")])[0])
     assert (scores[: len(REFUSED)] == -np.inf).all()

@@ -40,15 +40,15 @@ def test_songs_are_one_long(space, songs):
     assert np.mean(np.abs(lengths - 1) < 1e-4) > 0.95
 
 
-def test_songs_are_far_apart_when_queries_tell_them_apart(space, queries, songs):
+def test_songs_are_far_apart_where_their_relevances_differ(space, queries, songs):
     placed = space.songs(songs)[:, :-1]
     apart = np.square(placed[1:] - placed[:-1]).sum(1)
-    told = np.square((songs[1:] - songs[:-1]) @ queries.T).mean(1)
-    assert np.corrcoef(apart, told)[0, 1] > 0.95
-    assert np.corrcoef(np.square(songs[1:] - songs[:-1]).sum(1), told)[0, 1] < 0.7
+    differences = np.square((songs[1:] - songs[:-1]) @ queries.T).mean(1)
+    assert np.corrcoef(apart, differences)[0, 1] > 0.95
+    assert np.corrcoef(np.square(songs[1:] - songs[:-1]).sum(1), differences)[0, 1] < 0.7
 
 
-def test_how_a_song_differs_from_the_mean_is_found_again(space, songs):
+def test_the_difference_from_the_mean_song_is_restored(space, songs):
     np.testing.assert_allclose(space.differences(space.songs(songs)), songs - songs.mean(0), atol=1e-4)
 
 

@@ -79,6 +79,6 @@ def test_the_workers_answer_is_the_ranking_in_memory(db, settings, candidates):
     for vector in model.network.reference[::40].cpu().numpy():
         view = PhotoView([], vector)
         places, scores = rank(view, candidates)
-        found = suggest_songs(loaded, SongQuery([view], {"limit": 10, "explicit": True})).suggestions
-        assert [one.song_id for one in found] == [catalogue[place].pk for place in places[:10]]
-        assert [one.score for one in found] == pytest.approx(scores[:10], abs=1e-3)
+        suggestions = suggest_songs(loaded, SongQuery([view], {"limit": 10, "explicit": True})).suggestions
+        assert [suggestion.song_id for suggestion in suggestions] == [catalogue[place].pk for place in places[:10]]
+        assert [suggestion.score for suggestion in suggestions] == pytest.approx(scores[:10], abs=1e-3)

@@ -65,12 +65,12 @@ def test_stage_one_follows_the_text_as_stage_two_does(starter):
     assert after > before
 
 
-def test_a_text_alone_is_looked_for_as_a_photo_is(starter):
+def test_a_text_alone_ranks_songs_as_a_photo_does(starter):
     view = starter.view_text("waves of the ocean, no snow")
-    found = relevance(starter, view)
+    scores = relevance(starter, view)
     assert view.certainty == 1
-    assert max(found, key=found.get) == "sea"
-    assert min(found, key=found.get) == "snow"
+    assert max(scores, key=scores.get) == "sea"
+    assert min(scores, key=scores.get) == "snow"
 
 
 @pytest.mark.parametrize("text", ["", "?!", "no", "\U0001f600"])
