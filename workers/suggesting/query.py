@@ -21,7 +21,7 @@ from .applied_rules import AppliedRules
 
 @dataclass(frozen=True)
 class SongQuery:
-    """Photos or a text as the model sees them, and what the request says beside them.
+    """The views of photos or of a text, and what the request says beside them.
 
     views         one for each photo; for a text alone, that of the text
     parameters    of the request, without those that have their defaults

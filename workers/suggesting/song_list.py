@@ -8,6 +8,7 @@ from random import Random
 from uuid import UUID
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recommender.choose import artist_key, choose, explore
 from socialsongs.conf import config
@@ -64,17 +65,14 @@ def pinned_songs(scored: ScoredCandidates) -> list[ListedSong]:
 
 def matching_songs(scored: ScoredCandidates, pins: Sequence[ListedSong]) -> list[ListedSong]:
     """Fill the positions that pins leave, by utility, diversity and artist; a confident list may explore in one."""
-    candidates, model = scored.candidates, scored.loaded.model
+    candidates = scored.candidates
     if not candidates.ids:
         return []
-    directions = model.song_directions([lyric.stage_one for lyric in candidates.lyrics])
+    directions = scored.loaded.model.song_directions([lyric.stage_one for lyric in candidates.lyrics])
     adjustments = np.array(
         [scored.rules.adjustment(*song) for song in zip(candidates.ids, candidates.genres, strict=True)]
     )
-    standing = model.standing(scored.query.combined_view.embedding, scored.relevances)
-    utility = standing + config().POPULARITY * candidates.popularity + adjustments
-    if scored.query.user is not None and config().TASTE:
-        utility += config().TASTE * taste_scores(scored.loaded, user=scored.query.user, directions=directions)
+    utility = _utility(scored, directions, adjustments)
     pinned_rows = [candidates.rows[pin.song] for pin in pins if pin.song in candidates.rows]
     pinned_artists = [pin.artist for pin in pins]
     chosen = choose(
@@ -103,6 +101,17 @@ def matching_songs(scored: ScoredCandidates, pins: Sequence[ListedSong]) -> list
         ListedSong(candidates.ids[row], Origin.EXPLORATION if index == explored else Origin.MATCH, propensity)
         for index, (row, propensity) in enumerate(zip(rows, propensities, strict=True))
     ]
+
+
+def _utility(
+    scored: ScoredCandidates, directions: NDArray[np.float32], adjustments: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return standing plus popularity, rules and taste, in standard deviations, (N,)."""
+    standing = scored.loaded.model.standing(scored.query.combined_view.embedding, scored.relevances)
+    utility = standing + config().POPULARITY * scored.candidates.popularity + adjustments
+    if scored.query.user is not None and config().TASTE:
+        utility += config().TASTE * taste_scores(scored.loaded, user=scored.query.user, directions=directions)
+    return utility
 
 
 def offered_songs(scored: ScoredCandidates) -> list[ListedSong]:
