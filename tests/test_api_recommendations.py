@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from socialsongs.api import posts as views
+from socialsongs.api import feedback, recommendations
 from socialsongs.dispatch import DRAIN_INTERACTIVE, KEY_PREFIX, QUEUES
 from socialsongs.models import Feedback, Post, RecommendationRequest, State, Suggestion, Worker
 from socialsongs.services import recommendation_requests as requests
@@ -396,17 +396,17 @@ class TestWait:
         self, api_of, alice, ready_post, monkeypatch
     ):
         """Whoever deletes it has the row locked until after the commit."""
-        song, read = Suggestion.objects.first().song_id, views.find_own
+        song, read = Suggestion.objects.first().song_id, recommendations.find_own
 
         def read_and_lose(*args):
             post = read(*args)
             delete_post(post=post)
             return post
 
-        monkeypatch.setattr(views, "find_own", read_and_lose)
+        monkeypatch.setattr(recommendations, "find_own", read_and_lose)
         url, event = f"/api/v1/posts/{ready_post.pk}", {"song": str(song), "kind": "play"}
         problem(ask(api_of(alice), ready_post), 404, "unknown_post")
-        monkeypatch.setattr(views, "find_own", lambda *args: ready_post)
+        monkeypatch.setattr(feedback, "find_own", lambda *args: ready_post)
         problem(api_of(alice).post(f"{url}/choice", {"song": str(song)}, format="json"), 404, "unknown_post")
         problem(api_of(alice).post(f"{url}/feedback", {"events": [event]}, format="json"), 404, "unknown_post")
 

@@ -1,4 +1,4 @@
-"""How drf-spectacular writes the contract, whatever the host has set; kept apart for settings files to import."""
+"""Settings of drf-spectacular for our schema, in a module that settings files can import."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ SPECTACULAR: dict[str, Any] = {
     "OAS_VERSION": "3.1.0",  # in 3.0 a reference cannot be null
     "SCHEMA_PATH_PREFIX": ".*/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
-    "COMPONENT_SPLIT_PATCH": False,  # what is required in a PATCH is required
+    "COMPONENT_SPLIT_PATCH": False,  # a PATCH may have required fields
 }

@@ -58,15 +58,15 @@ TITLES = {
 
 
 class BadPhotoSerializer(serializers.Serializer[Any]):
-    place = serializers.IntegerField(help_text="From 1, in the order in which the photos were sent.")
-    name = serializers.CharField(help_text="As the client calls the file, without what cannot be printed.")
+    place = serializers.IntegerField(help_text="Position of the photo in the request, from 1.")
+    name = serializers.CharField(help_text="File name that the client sent, without characters that cannot be printed.")
 
 
-# The shape that handle() writes, for the schema.
+# What handle() answers, for the schema.
 class ProblemSerializer(serializers.Serializer[Any]):
     """What went wrong, as in RFC 9457."""
 
-    type = serializers.CharField(help_text="Always about:blank; test `code` instead.")
+    type = serializers.CharField(help_text="Always about:blank; use `code` instead.")
     title = serializers.CharField()
     status = serializers.IntegerField()
     code = serializers.CharField(help_text="Stable name of the error.")
@@ -74,21 +74,21 @@ class ProblemSerializer(serializers.Serializer[Any]):
     errors = serializers.DictField(  # type: ignore[assignment]  # shadows a property that only is_valid() fills
         child=serializers.ListField(child=serializers.CharField()), required=False, help_text="By field."
     )
-    photo = BadPhotoSerializer(required=False, help_text="Which of the photos is refused.")
+    photo = BadPhotoSerializer(required=False, help_text="The photo that was refused.")
 
 
 def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
-    """What a view declares beside its answers; api/schema.py adds what all have in common."""
+    """Return the problems that a view declares for the schema; api/schema.py adds those that all views share."""
     return {(status, CONTENT_TYPE): OpenApiResponse(ProblemSerializer, TITLES[status]) for status in statuses}
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's exception handler for our views; None leaves an unforeseen error to Django."""
+    """Answer an error as a problem; DRF's exception handler of our views. None leaves an unexpected error to Django."""
     headers: dict[str, str] = {}
     if isinstance(error, READING_ERRORS):
         error = named(error)
     elif is_outage(error):
-        logger.error("The database does not serve a request: %s", error)
+        logger.error("A request was answered 503, since the database does not work: %s", error)
         error = unavailable()
     if isinstance(error, errors.SocialSongsError):
         status = status_of(error)
@@ -97,7 +97,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
             headers["Retry-After"] = str(error.retry_after)
     else:
         if isinstance(error, Http404):
-            error = exceptions.NotFound("There is no such thing, or it is not yours to see.")
+            error = exceptions.NotFound("There is no such object, or you may not see it.")
         elif isinstance(error, PermissionDenied):
             error = exceptions.PermissionDenied()
         if not isinstance(error, exceptions.APIException):
@@ -112,7 +112,9 @@ def status_of(error: errors.SocialSongsError) -> int:
 
 
 def unavailable() -> errors.Unavailable:
-    return errors.Unavailable("The site cannot do this at the moment. Nothing is lost that was taken: try again soon.")
+    return errors.Unavailable(
+        "The site cannot do this at the moment. Nothing that was accepted is lost. Try again soon."
+    )
 
 
 def problem(status: int, **body: Any) -> dict[str, Any]:
@@ -129,7 +131,7 @@ def _body(error: exceptions.APIException) -> dict[str, Any]:
 
 
 def _text(said: Any) -> str:
-    """Messages repeat what was sent, and half of a surrogate pair can be in JSON but not in UTF-8."""
+    """Return the text in valid UTF-8: messages repeat what was sent, and JSON can hold half of a surrogate pair."""
     return str(said).encode(errors="replace").decode()
 
 

@@ -1,4 +1,4 @@
-"""A part of a file for a player that starts in the middle of it: Range and If-Range of RFC 9110."""
+"""Parts of a file, for players that start in the middle: Range and If-Range of RFC 9110."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.utils.http import http_date, parse_http_date_safe
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-# One range; several at once are answered with the whole, as a server may.
+# One range; a request for several is answered with the whole file, as RFC 9110 allows.
 RANGE = re.compile(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*", re.IGNORECASE)
 
 
@@ -23,12 +23,12 @@ class RangeNotSatisfiable(APIException):
     default_code = "range_not_satisfiable"
 
     def __init__(self, size: int) -> None:
-        super().__init__(f"The file has {size} bytes, and none of those that are asked for.")
+        super().__init__(f"The file has {size} bytes, and the requested range begins after them.")
         self.size = size
 
 
 class Part:
-    """The next ``size`` bytes of a file, which is closed by the response that has it whole."""
+    """A file object over the next ``size`` bytes of a file, which the response closes."""
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self.file, self.left = file, size
@@ -42,12 +42,12 @@ class Part:
 def in_ranges(
     request: Request, response: FileResponse, *, file: IO[bytes], storage: Storage, name: str
 ) -> FileResponse:
-    """The response, which has the whole stored file, cut to the part that is asked for. Raises RangeNotSatisfiable."""
+    """Cut a response with a whole stored file to the requested range. Raises RangeNotSatisfiable."""
     if not file.seekable():
         return response
     size = storage.size(name)
     modified: datetime | None = None
-    with suppress(NotImplementedError):  # not every storage knows
+    with suppress(NotImplementedError):  # some storages do not know it
         modified = storage.get_modified_time(name)
     tag = f'"{hashlib.sha256(f"{name} {size} {modified}".encode()).hexdigest()[:32]}"'
     response["Accept-Ranges"] = "bytes"
@@ -73,7 +73,7 @@ def in_ranges(
 
 
 def _is_valid(condition: str, tag: str, modified: datetime | None) -> bool:
-    """What the client has is from the file as it is now. A weak tag never says so."""
+    """Whether the client's copy is of the present file, by strong ETag or date."""
     if not condition or condition == tag:
         return True
     date = parse_http_date_safe(condition)
@@ -81,12 +81,12 @@ def _is_valid(condition: str, tag: str, modified: datetime | None) -> bool:
 
 
 def _asked(text: str, size: int) -> tuple[int, int] | None:
-    """First and last byte; None: the whole file. What is no range is none, and no error."""
+    """Return the first and last byte of a range; None means the whole file, also where the header is malformed."""
     found = RANGE.fullmatch(text.strip())
     if found is None or found.groups() == ("", ""):
         return None
     first, last = (int(number) if number else None for number in found.groups())
-    if first is None:  # the last so many
+    if first is None:  # "-N": the last N bytes
         assert last is not None
         if not last or not size:
             raise RangeNotSatisfiable(size)

@@ -1,7 +1,7 @@
-"""The OpenAPI schema of the contract: what every operation has in common, said once.
+"""The OpenAPI schema: what all operations share.
 
-A view names what it answers when all goes well, and the problems of its own with ``problems()``. The rest is added
-here. That this schema is true is tested: every answer that a test gets is held against it.
+A view declares its successful answers, and its own problems with ``problems()``; this module adds the rest. The tests
+validate every answer that they get against this schema.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from .problem import ProblemSerializer, problems
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
-# A body that is no text. OpenAPI 3.1 has no schema for it: the media type says what it is.
+# The content of a binary file: OpenAPI 3.1 describes it by the media type alone.
 BYTES = {"description": "The bytes of the file."}
 
-# Any operation: who asks, how often, for what type, with what body, and whether the database takes writes.
+# Problems of any operation: body, login, permission, type of the answer, size, rate, database.
 ALWAYS = (400, 401, 403, 406, 411, 413, 415, 429, 503)
 
 # Headers of a problem, by status.
@@ -30,7 +30,7 @@ LATER = {
     "Retry-After": {
         "schema": {"type": "integer", "minimum": 1},
         "required": True,
-        "description": "Ask again after so many seconds.",
+        "description": "Seconds after which to send the request again.",
     }
 }
 CHALLENGE = {"WWW-Authenticate": {"schema": {"type": "string"}, "required": True, "description": "How to log in."}}
@@ -54,18 +54,18 @@ def retry_after(*statuses: int, required: bool = False) -> OpenApiParameter:
         {"type": "integer", "minimum": 1},
         OpenApiParameter.HEADER,
         required=required,
-        description="While work is under way: ask again after so many seconds.",
+        description="Seconds after which to poll again, while the work goes on.",
         response=list(statuses),
     )
 
 
 class ContractSchema(AutoSchema):
     def shared_problems(self) -> tuple[int, ...]:
-        """The statuses that this operation shares with its like; a cursor, too, can name what is not there."""
+        """Return the statuses that this operation shares with others; an unknown cursor is a 404, too."""
         return (*ALWAYS, 404) if "{" in self.path or self._is_list_view() else ALWAYS
 
     def _get_response_bodies(self, direction: Direction = "response") -> dict[str, Any]:
-        """DRF-spectacular documents what a view declares; here come the problems that any such operation can have."""
+        """Add the shared problems to the answers that the view declares."""
         declared: dict[str, Any] = super()._get_response_bodies(direction)
         for (status, *media_types), problem in problems(*self.shared_problems()).items():
             code = str(status)
@@ -79,10 +79,10 @@ class ContractSchema(AutoSchema):
         return {**headers, **PROBLEM_HEADERS.get(status_code, {})}
 
     def _map_basic_serializer(self, serializer: Any, direction: Direction) -> dict[str, Any]:
-        """What an answer can hold it always holds, null or empty perhaps; only a problem leaves ``errors`` out."""
+        """Mark the fields of an answer as required: they are always there, perhaps null; those of a problem are not."""
         schema: dict[str, Any] = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]
         for name, field in serializer.fields.items():
-            if direction == "request" and isinstance(field, ListSerializer):  # drf-spectacular leaves its bounds out
+            if direction == "request" and isinstance(field, ListSerializer):  # drf-spectacular omits its bounds
                 schema["properties"][name] |= _bounds(field)
         if direction == "response" and not isinstance(serializer, ProblemSerializer):
             schema["required"] = sorted(schema["properties"])
@@ -90,13 +90,13 @@ class ContractSchema(AutoSchema):
 
 
 def _bounds(field: Any) -> dict[str, int]:
-    """Of a list of objects: how many there may be."""
+    """Return the bounds on the length of a list."""
     bounds = {"minItems": field.min_length if field.allow_empty else 1, "maxItems": field.max_length}
     return {name: bound for name, bound in bounds.items() if bound is not None}
 
 
 def operation(**said: Any) -> Callable[[Method], Method]:
-    """extend_schema on our class: drf-spectacular would build on the one that the host has set for its own views."""
+    """Apply ``extend_schema`` to our schema class; drf-spectacular would take the class that the host has set."""
 
     def describe(method: Method) -> Method:
         method.kwargs = {"schema": ContractSchema}  # type: ignore[attr-defined]  # where extend_schema looks for it
@@ -108,7 +108,7 @@ def operation(**said: Any) -> Callable[[Method], Method]:
 
 class OwnEndpoints(EndpointEnumerator):
     def should_include_endpoint(self, path: str, callback: Any) -> bool:
-        """Ours alone: how a host documents its views is its own affair."""
+        """Whether the endpoint is ours: a host documents its own views."""
         return super().should_include_endpoint(path, callback) and isinstance(callback.cls.schema, ContractSchema)
 
 

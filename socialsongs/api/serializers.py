@@ -1,4 +1,4 @@
-"""The shapes of the contract."""
+"""What the API takes and answers."""
 
 from __future__ import annotations
 
@@ -32,15 +32,14 @@ class ReasonSerializer(serializers.Serializer[Any]):
     tag = serializers.CharField(help_text="A tag of the photo, or the name of a rule.")
     kind = serializers.ChoiceField(
         choices=[*TAG_KINDS, Rule.Action.PIN, Rule.Action.BOOST, Rule.Action.BURY],
-        help_text="The tag's (object, attribute, action, scene), or what a rule of the site's staff did with the song: "
-        "pin, boost, bury.",
+        help_text="Of a tag: object, attribute, action or scene. Of a rule of the site's staff: pin, boost or bury.",
     )
     weight = serializers.FloatField()
 
 
 class SongSerializer(serializers.ModelSerializer[Song]):
-    artwork_url = serializers.CharField(help_text="A picture's address, or empty.")
-    preview_url = serializers.SerializerMethodField(help_text="A clip to play, or null.")
+    artwork_url = serializers.CharField(help_text="Address of a picture, or empty.")
+    preview_url = serializers.SerializerMethodField(help_text="Address of a clip to play, or null.")
 
     class Meta:
         model = Song
@@ -74,9 +73,9 @@ class SimilarSongSerializer(SongSerializer):
 
 class LineSerializer(serializers.Serializer[Any]):
     text = serializers.CharField()
-    place = serializers.IntegerField(help_text="Its place among the lyric's lines, blank ones counted, from 0.")
-    before = serializers.ListField(child=serializers.CharField(), help_text="Up to two lines sung before it.")
-    after = serializers.ListField(child=serializers.CharField(), help_text="Up to two lines sung after it.")
+    place = serializers.IntegerField(help_text="Index of the line in the lyrics, from 0; blank lines count.")
+    before = serializers.ListField(child=serializers.CharField(), help_text="Up to two sung lines before it.")
+    after = serializers.ListField(child=serializers.CharField(), help_text="Up to two sung lines after it.")
 
 
 class SuggestionSerializer(serializers.ModelSerializer[Suggestion]):
@@ -88,11 +87,11 @@ class SuggestionSerializer(serializers.ModelSerializer[Suggestion]):
     )
     origin = serializers.ChoiceField(
         choices=Suggestion.Origin.choices,
-        help_text="How the song came into the list. `match`: it fits. `exploration`: from further down, to learn "
-        "from. `pin`: the site's staff put it there. When nothing fits clearly: `editorial`, picked by staff for such "
-        "photos, `popular`, and `nearest`, the least far from the photo: last, or first where a text was given.",
+        help_text="How the song came into the list. `match`: by its relevance. `exploration`: from further down, so "
+        "that the site can learn. `pin`: the site's staff put it there. When no song clearly fits: `editorial` (picked "
+        "by staff for such photos), `popular`, and `nearest` (highest relevance): last, or first with a text.",
     )
-    release = serializers.CharField(source="release.name", help_text="The model release that suggested it.")
+    release = serializers.CharField(source="release.name", help_text="Name of the release that suggested it.")
 
     class Meta:
         model = Suggestion
@@ -107,7 +106,7 @@ class SuggestionSerializer(serializers.ModelSerializer[Suggestion]):
 class PhotoSerializer(serializers.ModelSerializer[PostPhoto]):
     url = serializers.SerializerMethodField()
     tags = serializers.SerializerMethodField(
-        help_text="Best first. Empty: looked at, nothing found. Null: not looked at yet, or not yours to see."
+        help_text="Best first. Empty: analysed, nothing recognised. Null: not analysed yet, or you may not see them."
     )
 
     class Meta:
@@ -133,13 +132,13 @@ class FailureSerializer(serializers.Serializer[Any]):
 
 class NoticeSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
-    detail = serializers.CharField(help_text="What was the case and what to do.")
+    detail = serializers.CharField(help_text="What happened and what to do.")
 
 
 class PostSummarySerializer(serializers.ModelSerializer[Post]):
     url = serializers.SerializerMethodField()
     state = serializers.ChoiceField(choices=State.choices)
-    failure = serializers.SerializerMethodField(help_text="Why it failed, or null.")
+    failure = serializers.SerializerMethodField(help_text="Why the work failed, or null.")
     chosen_song = SongSerializer(allow_null=True)
     visibility = serializers.ChoiceField(choices=Post.Visibility.choices)
 
@@ -157,26 +156,26 @@ class PostSummarySerializer(serializers.ModelSerializer[Post]):
 
 
 CONFIDENT = (
-    "False: no song fits clearly, and the suggestions are a guess: songs that staff picked for such photos, popular "
-    "ones, and the nearest ones, which come first where a text was given; see their `origin`. Null as suggestions are."
+    "False: no song clearly fits, and the suggestions are a guess: songs that staff picked for such photos, popular "
+    "ones, and the nearest ones, which come first with a text; see `origin`. Null where `suggestions` is null."
 )
 NOTICE = (
-    "Null, or why there are few songs or none: `no_songs` (no published song matches what was asked for), "
-    "`fewer_songs` (fewer match than were asked for), `blocked` (the rules of the site's staff leave none)."
+    "Null, or why there are few songs or none: `no_songs` (no published song passes the filters), `fewer_songs` "
+    "(fewer songs pass than `limit`), `blocked` (rules of the site's staff leave none)."
 )
 
 
-# In the context, of a post that is ready, for who manages it, else None: ``asked``, its default request, and
-# ``shown``, what was suggested.
+# Context: ``asked``, the default request, and ``shown``, its suggestions; None unless the post is ready and the person
+# manages it.
 class PostSerializer(PostSummarySerializer):
     photos = PhotoSerializer(many=True)
     request = serializers.SerializerMethodField(
-        help_text="Id of the post's own list, by which a choice can name it. Null as suggestions are."
+        help_text="Id of the post's default request; a choice can name it. Null where `suggestions` is null."
     )
     confident = serializers.SerializerMethodField(help_text=CONFIDENT)
     notice = serializers.SerializerMethodField(help_text=NOTICE)
     suggestions = serializers.SerializerMethodField(
-        help_text="Best first. Null until the post is ready, and for anyone but its owner and who may view all posts."
+        help_text="Best first. Null until the post is ready; only its owner and people who may view all posts see them."
     )
 
     class Meta(PostSummarySerializer.Meta):
@@ -202,7 +201,7 @@ class PostSerializer(PostSummarySerializer):
         return _suggestions(self)
 
 
-# Refuses keys that it does not know: one with a typo must not be left out unseen.
+# Refuses unknown keys, so that a mistyped key is an error and not ignored.
 class Strict(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
@@ -213,7 +212,7 @@ class Strict(serializers.Serializer[Any]):
 
 class IdField(serializers.UUIDField):
     def to_internal_value(self, data: Any) -> Any:
-        """DRF takes numbers, too."""
+        """Refuse numbers, which DRF takes."""
         if not isinstance(data, str):
             self.fail("invalid")
         return super().to_internal_value(data)
@@ -223,7 +222,7 @@ class SongIds(serializers.ListField):
     child = IdField()
 
     def to_internal_value(self, data: Any) -> list[Any]:
-        """The length first: too many ids are one error, not one each."""
+        """Check the length first: too many ids are one error, not one for each id."""
         if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
             self.fail("max_length", max_length=self.max_length)
         return super().to_internal_value(data)
@@ -237,12 +236,12 @@ def known_code(code_of: Callable[[str], str], text: str) -> str:
 
 
 class RecommendationParametersSerializer(Strict):
-    """What to suggest; everything is optional. What an answer holds can be sent again."""
+    """Parameters of a request, all optional. The parameters of an answer can be sent again."""
 
     limit = serializers.IntegerField(
         required=False,
         min_value=1,
-        help_text="At most so many songs. The site sets how many without it, and how many at all.",
+        help_text="Most songs of the answer. The site sets the default and the maximum.",
     )
     exclude = SongIds(required=False, max_length=1000, help_text="Ids of songs to leave out.")
     market = serializers.RegexField(
@@ -250,7 +249,7 @@ class RecommendationParametersSerializer(Strict):
         required=False,
         allow_null=True,
         error_messages={"invalid": "A country code of ISO 3166, e.g. DE."},
-        help_text="Only songs that may be shown in this country, ISO 3166, e.g. DE. Null: as the site has set, or any.",
+        help_text="Only songs that may be shown in this country, ISO 3166, e.g. DE. Null: the site's default.",
     )
     language = serializers.RegexField(
         LANGUAGE_FORM,
@@ -260,7 +259,7 @@ class RecommendationParametersSerializer(Strict):
         error_messages={"invalid": "A language tag of BCP 47, e.g. en or pt-BR."},
         help_text="Only songs in this language, BCP 47, e.g. en or pt-BR. Null: any.",
     )
-    explicit = serializers.BooleanField(required=False, help_text="May songs be explicit? False unless asked for.")
+    explicit = serializers.BooleanField(required=False, help_text="Whether songs may be explicit; false by default.")
     genre = serializers.CharField(
         required=False, allow_null=True, max_length=60, help_text="Only songs of this genre. Null: any."
     )
@@ -287,16 +286,16 @@ class RecommendationParametersSerializer(Strict):
 
     def validate_text(self, text: str) -> str:
         if text and not any(map(str.isalnum, text)):
-            raise serializers.ValidationError("Say it in words: there is no letter or digit in this text.")
+            raise serializers.ValidationError("Write words: this text has no letter or digit.")
         return text
 
 
-# ``shown`` in the context: what was suggested, or None until it is ready.
+# Context: ``shown``, the suggestions, or None until the request is ready.
 class RecommendationsSerializer(serializers.ModelSerializer[RecommendationRequest]):
     url = serializers.SerializerMethodField()
     state = serializers.SerializerMethodField()
-    failure = serializers.SerializerMethodField(help_text="Why it failed, or null.")
-    parameters = serializers.SerializerMethodField(help_text="As asked; what was not asked has its default.")
+    failure = serializers.SerializerMethodField(help_text="Why the work failed, or null.")
+    parameters = serializers.SerializerMethodField(help_text="As requested, with defaults for the others.")
     confident = serializers.SerializerMethodField(help_text=CONFIDENT)
     notice = serializers.SerializerMethodField(help_text=NOTICE)
     suggestions = serializers.SerializerMethodField(help_text="Best first. Null until ready.")
@@ -334,7 +333,7 @@ class RecommendationsSerializer(serializers.ModelSerializer[RecommendationReques
         return _suggestions(self)
 
 
-# None at all is refused by the service, as 422 ``no_photo``.
+# The service refuses a post without photos: 422 ``no_photo``.
 @extend_schema_field({"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1})
 class Photos(serializers.ListField):
     pass
@@ -343,7 +342,7 @@ class Photos(serializers.ListField):
 class NewPostSerializer(serializers.Serializer[Any]):
     photos = Photos(
         child=serializers.FileField(allow_empty_file=True),
-        help_text="JPEG, PNG, WebP or HEIC; one file, or as many as the site allows.",
+        help_text="JPEG, PNG, WebP or HEIC; one or more files, as many as the site allows.",
     )
     caption = serializers.CharField(required=False, allow_blank=True, default="", max_length=2200)
     visibility = serializers.ChoiceField(
@@ -356,11 +355,11 @@ class SongQuerySerializer(serializers.Serializer[Any]):
         default="",
         allow_blank=True,
         max_length=500,
-        help_text="Of title, artist, album or lyrics: words, or beginnings of words. Best first.",
+        help_text="Words, or beginnings of words, in title, artist, album or lyrics. Best first.",
     )
-    language = serializers.CharField(default="", allow_blank=True, help_text="BCP 47, as in the song, e.g. en")
+    language = serializers.CharField(default="", allow_blank=True, help_text="Language of the song, BCP 47, e.g. en")
     genre = serializers.CharField(default="", allow_blank=True)
-    explicit = serializers.BooleanField(default=True, help_text="false leaves explicit songs out.")
+    explicit = serializers.BooleanField(default=True, help_text="Whether explicit songs are listed.")
 
     def validate_language(self, language: str) -> str:
         return language and known_code(language_code, language)
@@ -370,9 +369,7 @@ class HowManySerializer(serializers.Serializer[Any]):
     limit = serializers.IntegerField(min_value=1, max_value=50, default=10)
 
 
-SONG_NOTICE = (
-    "Null, or `not_encoded`: the lyrics of this song have not been read, so that nothing can be found by them."
-)
+SONG_NOTICE = "Null, or `not_encoded`: this song is not encoded yet, so that nothing can be found by its lyrics."
 
 
 class SimilarSongsSerializer(serializers.Serializer[Any]):
@@ -386,9 +383,9 @@ class FittingPostsSerializer(serializers.Serializer[Any]):
 
 
 class TasteSerializer(serializers.Serializer[Any]):
-    offered = serializers.BooleanField(help_text="Does this site adapt suggestions to you?")
-    enabled = serializers.BooleanField(help_text="False: you have turned it off, or it is not offered.")
-    since = serializers.DateTimeField(allow_null=True, help_text="What you did before does not count.")
+    offered = serializers.BooleanField(help_text="Whether this site adapts suggestions to your taste.")
+    enabled = serializers.BooleanField(help_text="False: you turned it off, or the site does not offer it.")
+    since = serializers.DateTimeField(allow_null=True, help_text="Choices and skips before this time do not count.")
     chosen = SongSerializer(many=True, help_text="Songs that you chose, newest first.")
     skipped = SongSerializer(many=True, help_text="Songs that you skipped or hid, newest first.")
 
@@ -397,14 +394,14 @@ class TasteSwitchSerializer(Strict):
     enabled = serializers.BooleanField()
 
 
-# ``post`` in the context: whose requests may be named.
+# Context: ``post``, whose requests may be named.
 class RequestField(serializers.PrimaryKeyRelatedField[RecommendationRequest]):
     def __init__(self) -> None:
         super().__init__(
             pk_field=IdField(),
             required=False,
-            help_text="The request in whose list the song was. Without it: the newest list with the song, of those "
-            "that you were shown if there are any.",
+            help_text="The request whose list has the song. Default: the newest list with the song, first of those "
+            "that you were shown.",
         )
 
     def get_queryset(self) -> QuerySet[RecommendationRequest]:
@@ -421,7 +418,7 @@ class EventSerializer(serializers.Serializer[Any]):
     song = IdField()
     kind = serializers.ChoiceField(
         choices=[Feedback.Kind.PLAY, Feedback.Kind.SKIP, Feedback.Kind.HIDE],
-        help_text="A choice is made with /choice; what you are shown is noted by itself.",
+        help_text="Choose a song with /choice. The server records impressions itself.",
     )
     request = RequestField()
 
@@ -431,8 +428,8 @@ class FeedbackSerializer(serializers.Serializer[Any]):
 
 
 class RecordedSerializer(serializers.Serializer[Any]):
-    recorded = serializers.IntegerField(help_text="New events")
-    known = serializers.IntegerField(help_text="Events that were told before; they count once.")
+    recorded = serializers.IntegerField(help_text="Events that are new.")
+    known = serializers.IntegerField(help_text="Events that were recorded before; they count once.")
 
 
 def _absolute(serializer: serializers.BaseSerializer[Any], path: str) -> str:

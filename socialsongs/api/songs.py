@@ -1,4 +1,4 @@
-"""The published catalogue, and what is near a song."""
+"""The published catalogue, and songs and posts that are like a song."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from ..selectors.catalogue import published_songs
 from ..selectors.permissions import permitted
 from ..selectors.search import search_songs
 from ..selectors.similar import posts_for_song, similar_songs
-from .base import ApiView, ByRank, ByTitle, ReadThrottle, media
+from .base import ApiView, media
+from .pagination import ByRank, ByTitle
 from .problem import problems
 from .ranges import in_ranges
 from .schema import BYTES, operation
@@ -32,6 +33,7 @@ from .serializers import (
     SongQuerySerializer,
     SongSerializer,
 )
+from .throttles import ReadThrottle
 
 
 class Songs(ApiView):
@@ -44,7 +46,7 @@ class Songs(ApiView):
         responses={200: SongSerializer(many=True)},
     )
     def get(self, request: Request) -> Response:
-        """Published songs: all of them by title, or those that match, best first."""
+        """Published songs, by title; with `q`, those that match, best first."""
         query = SongQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         asked = query.validated_data
@@ -80,7 +82,7 @@ class SongDetail(ApiView):
 
 
 def find_with_limit(request: Request, song_id: uuid.UUID) -> tuple[Song, int]:
-    """A published song, or 404, and how many are asked for."""
+    """Return a published song, or raise 404, and the requested limit."""
     song = get_object_or_404(published_songs(), pk=song_id)
     query = HowManySerializer(data=request.query_params)
     query.is_valid(raise_exception=True)
@@ -96,12 +98,12 @@ class SimilarSongs(ApiView):
         responses={200: SimilarSongsSerializer},
     )
     def get(self, request: Request, song_id: uuid.UUID) -> Response:
-        """Published songs with lyrics like those of a song, most alike first."""
+        """Published songs whose lyrics are like those of a song, most similar first."""
         song, limit = find_with_limit(request, song_id)
         try:
             found = similar_songs(song=song, limit=limit)
         except NotEncoded as error:
-            return nothing(error)
+            return not_encoded(error)
         context = {"request": request, "similarity": {similar.pk: similarity for similar, similarity in found}}
         songs = [similar for similar, _ in found]
         return Response({"results": SimilarSongSerializer(songs, many=True, context=context).data, "notice": None})
@@ -116,17 +118,17 @@ class FittingPosts(ApiView):
         responses={200: FittingPostsSerializer},
     )
     def get(self, request: Request, song_id: uuid.UUID) -> Response:
-        """Public posts whose photos a song fits, best first."""
+        """Public posts whose photos the song fits, best first."""
         song, limit = find_with_limit(request, song_id)
         try:
             posts = posts_for_song(song=song, limit=limit)
         except NotEncoded as error:
-            return nothing(error)
+            return not_encoded(error)
         data = PostSummarySerializer(posts, many=True, context={"request": request}).data
         return Response({"results": data, "notice": None})
 
 
-def nothing(error: NotEncoded) -> Response:
+def not_encoded(error: NotEncoded) -> Response:
     return Response({"results": [], "notice": {"code": error.code, "detail": str(error)}})
 
 
@@ -136,14 +138,16 @@ class SongPreview(ApiView):
     @operation(
         operation_id="playPreview",
         parameters=[
-            OpenApiParameter("Range", str, OpenApiParameter.HEADER, description="One range of bytes, to start in it."),
-            OpenApiParameter("If-Range", str, OpenApiParameter.HEADER, description="ETag or date of what is there."),
+            OpenApiParameter("Range", str, OpenApiParameter.HEADER, description="One range of bytes."),
+            OpenApiParameter(
+                "If-Range", str, OpenApiParameter.HEADER, description="ETag or date of the part that the client has."
+            ),
             OpenApiParameter("Content-Range", str, OpenApiParameter.HEADER, required=True, response=[206, 416]),
         ],
         responses={(200, "audio/*"): BYTES, (206, "audio/*"): BYTES, **problems(416)},
     )
     def get(self, request: Request, song_id: uuid.UUID) -> FileResponse:
-        """The preview clip of a published song; who may view or change songs hears drafts, too."""
+        """The preview clip of a published song; people who may view or change songs get those of drafts, too."""
         song = get_object_or_404(Song.objects.exclude(preview_file=""), pk=song_id)
         if song.status != Song.Status.PUBLISHED and not (
             permitted(user=request.user, permission="view_song")

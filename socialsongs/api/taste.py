@@ -1,4 +1,4 @@
-"""Whether somebody's own choices count in what is suggested to them: see it, turn it off, forget it."""
+"""A person's taste: read it, turn it on or off, forget it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from rest_framework.response import Response
 
 from ..selectors.taste import taste_of, taste_songs
 from ..services.taste import reset, set_enabled
-from .base import ApiView, ReadThrottle, person
+from .base import ApiView, person
 from .problem import problems
 from .schema import operation
 from .serializers import TasteSerializer, TasteSwitchSerializer
+from .throttles import ReadThrottle
 
 
 class TasteProfile(ApiView):
@@ -18,7 +19,7 @@ class TasteProfile(ApiView):
 
     @operation(operation_id="readTaste", responses={200: TasteSerializer})
     def get(self, request: Request) -> Response:
-        """What is known of your taste: the songs that you chose and skipped."""
+        """Your taste: the songs that you chose and skipped."""
         taste = taste_of(user=person(request))
         chosen, skipped = taste_songs(user=person(request))
         profile = {
@@ -36,7 +37,7 @@ class TasteProfile(ApiView):
         responses={200: TasteSerializer, **problems(409)},
     )
     def patch(self, request: Request) -> Response:
-        """Turn off that your choices count in what is suggested to you, or on again."""
+        """Turn your taste off, so that your choices do not count in your suggestions, or on again."""
         form = TasteSwitchSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         set_enabled(user=person(request), enabled=form.validated_data["enabled"])
@@ -44,6 +45,6 @@ class TasteProfile(ApiView):
 
     @operation(operation_id="forgetTaste", responses={204: None})
     def delete(self, request: Request) -> Response:
-        """Start anew: nothing counts any more that you chose or skipped up to now."""
+        """Forget your taste: nothing that you chose or skipped before counts any more."""
         reset(user=person(request))
         return Response(status=204)

@@ -3,22 +3,14 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from .base import Unknown
 from .contract import SPECTACULAR
-from .posts import (
-    HiddenSong,
-    PostChoice,
-    PostDetail,
-    PostFeedback,
-    PostPhotoFile,
-    PostRecommendation,
-    PostRecommendations,
-    PostRetry,
-    Posts,
-)
+from .feedback import HiddenSong, PostChoice, PostFeedback
+from .posts import PostDetail, PostPhotoFile, PostRetry, Posts
+from .recommendations import PostRecommendation, PostRecommendations
 from .schema import ContractGenerator
 from .songs import FittingPosts, SimilarSongs, SongDetail, SongPreview, Songs
 from .taste import TasteProfile
 
-# The views of the schema are in nobody's: the host's own may be made by another generator.
+# The views of the schema are in no schema: the host may use another generator for its own.
 urlpatterns = [
     path("v1/posts", Posts.as_view(), name="posts"),
     path("v1/posts/<uuid:post_id>", PostDetail.as_view(), name="post"),

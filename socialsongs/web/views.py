@@ -16,9 +16,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django_htmx.http import HttpResponseClientRedirect
 
 from .. import reasons
-from ..api.base import PerUser, RequestThrottle, UploadThrottle
 from ..api.problem import status_of
 from ..api.serializers import RecommendationParametersSerializer
+from ..api.throttles import PerUser, RequestThrottle, UploadThrottle
 from ..conf import MIB, config
 from ..errors import NotRetryable, NotSuggested, PostFailed, SocialSongsError, UnknownPost, UnknownSong
 from ..models import Feedback, Post, PostAccess, RecommendationRequest, Rule, Song, State, Suggestion
