@@ -123,7 +123,7 @@ def time_ranking(model: Image2Song, songs: Sequence[EncodedLyric], clock: Clock)
 
 
 def some_photos(model: Image2Song, photos: int) -> Tensor:
-    """Pixels, in the memory format the model looks at photos in."""
+    """Pixels, in the memory format in which the model analyses photos."""
     size = model.preprocessing.size
     pixels = torch.randn(photos, 3, size, size, generator=torch.Generator().manual_seed(0))
     return pixels.to(model.device, memory_format=torch.channels_last)
