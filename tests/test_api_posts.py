@@ -25,7 +25,7 @@ def problem(response, status, code):
     return body
 
 
-class TestCreate:
+class TestCreatePost:
     def test_it_works(self, api_of, alice, upload):
         response = api_of(alice).post(URL, {"photos": upload(), "caption": "Hello"})
         assert response.status_code == 202
@@ -140,7 +140,7 @@ class TestCreate:
         assert api_of(alice).post(URL, {"photos": upload()}).status_code == 202
 
 
-class TestRead:
+class TestReadPost:
     def test_it_works(self, api_of, alice, ready_post):
         body = api_of(alice).get(f"{URL}/{ready_post.pk}").json()
         assert body["state"] == "ready"
@@ -157,7 +157,7 @@ class TestRead:
         assert first["reasons"][0]["tag"] == "harbor"
         assert first["release"] == "written-down"
 
-    def test_an_answer_says_how_its_songs_came_there_and_why_they_are_few(self, api_of, alice, ready_post):
+    def test_an_answer_gives_the_origin_of_each_song_and_a_notice(self, api_of, alice, ready_post):
         asked = ready_post.requests.filter(is_default=True)
         url = f"{URL}/{ready_post.pk}"
         before = api_of(alice).get(url).json()
@@ -169,7 +169,7 @@ class TestRead:
         assert after["notice"]["detail"]
         assert [entry["origin"] for entry in after["suggestions"]] == ["editorial", "match", "match"]
 
-    def test_what_the_owner_is_shown_counts_as_shown_once(self, api_of, alice, bob, staff, ready_post):
+    def test_reading_as_the_owner_records_impressions_once(self, api_of, alice, bob, staff, ready_post):
         Post.objects.update(visibility="public")
         for user in (bob, staff):
             api_of(user).get(f"{URL}/{ready_post.pk}")
@@ -186,17 +186,17 @@ class TestRead:
         assert api_of(alice).post(f"{URL}/{ready_post.pk}/choice", chosen, format="json").status_code == 200
         assert Feedback.objects.get(kind="choose").request == ready_post.requests.get()
 
-    def test_who_asks_by_head_is_shown_nothing(self, api_of, alice, ready_post):
+    def test_a_head_request_records_no_impressions(self, api_of, alice, ready_post):
         assert api_of(alice).head(f"{URL}/{ready_post.pk}").status_code == 200
         assert not Feedback.objects.exists()
 
-    def test_nothing_found_is_not_the_same_as_not_looked_at(self, api_of, alice, ready_post, upload):
+    def test_a_photo_without_tags_is_told_from_a_photo_that_waits(self, api_of, alice, ready_post, upload):
         PhotoAnalysis.objects.update(tags=[])
         assert api_of(alice).get(f"{URL}/{ready_post.pk}").json()["photos"][0]["tags"] == []
         waiting, _ = create_post(owner=alice, uploads=[upload()])
         assert api_of(alice).get(f"{URL}/{waiting.pk}").json()["photos"][0]["tags"] is None
 
-    def test_staff_see_it_all(self, api_of, staff, ready_post):
+    def test_staff_see_tags_and_suggestions_of_everybodys_posts(self, api_of, staff, ready_post):
         assert api_of(staff).get(f"{URL}/{ready_post.pk}").json()["suggestions"]
 
     def test_a_private_post_does_not_exist_for_others(self, api_of, bob, ready_post):
@@ -299,7 +299,7 @@ def test_retry_queues_a_failed_post_and_no_other(api_of, alice, ready_post):
     assert Post.objects.get().attempts == 0
 
 
-class TestChoice:
+class TestChooseSong:
     def test_it_works_and_counts_once(self, api_of, alice, ready_post):
         song = ready_post.requests.get().suggestions.get(rank=2).song
         for _ in range(2):
@@ -341,7 +341,7 @@ class TestChoice:
         problem(api_of(alice).post(url, "{", content_type="application/json"), 400, "parse_error")
 
 
-class TestFeedback:
+class TestGiveFeedback:
     def send(self, api, post, *events):
         return api.post(f"{URL}/{post.pk}/feedback", {"events": list(events)}, format="json")
 

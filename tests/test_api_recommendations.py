@@ -44,7 +44,7 @@ def finish(request, release, songs, **values):
     RecommendationRequest.objects.filter(pk=request.pk).update(**values)
 
 
-class TestAsk:
+class TestRequestRecommendations:
     def test_it_queues_a_request_that_says_what_differs_from_the_defaults(self, api_of, alice, ready_post, settings):
         song = str(uuid.uuid4())
         body = {
@@ -94,7 +94,7 @@ class TestAsk:
         first = ask(api_of(alice), ready_post, {"genre": "folk", "limit": 3}).json()["parameters"]
         assert ask(api_of(alice), ready_post, first).json()["parameters"] == first
 
-    def test_a_worker_is_told(self, api_of, alice, ready_post, django_capture_on_commit_callbacks):
+    def test_a_request_wakes_a_worker(self, api_of, alice, ready_post, django_capture_on_commit_callbacks):
         import redis
         from django.conf import settings
 
@@ -102,7 +102,7 @@ class TestAsk:
             ask(api_of(alice), ready_post)
         assert redis.from_url(settings.REDIS_URL).llen(KEY_PREFIX + QUEUES[DRAIN_INTERACTIVE]) == 1
 
-    def test_others_and_staff_cannot_ask_for_it(self, api_of, bob, staff, ready_post):
+    def test_others_and_staff_cannot_request_songs_for_a_post(self, api_of, bob, staff, ready_post):
         Post.objects.update(visibility="public")
         for user in (bob, staff):
             problem(ask(api_of(user), ready_post), 404, "not_found")
@@ -150,7 +150,7 @@ WRONG = [
 ]
 
 
-class TestBadInput:
+class TestBadParameters:
     @pytest.fixture
     def post(self, alice):
         return Post.objects.create(owner=alice, state=State.READY)
@@ -195,7 +195,7 @@ class TestBadInput:
         problem(response, 415, "unsupported_media_type")
 
     @pytest.mark.parametrize("body", [{"market": "aq"}, {"language": "tlh-Latn"}, {"genre": "🎷"}, {"text": "שלום 5"}])
-    def test_what_no_song_has_may_be_asked_for(self, api_of, alice, post, body):
+    def test_values_that_no_song_has_are_accepted(self, api_of, alice, post, body):
         assert ask(api_of(alice), post, body).status_code == 202
 
     @hypothesis_settings(
@@ -218,7 +218,7 @@ class TestBadInput:
             assert set(problem(response, 400, "invalid")["errors"]) <= set(body)
 
 
-class TestRead:
+class TestReadRecommendations:
     @pytest.fixture
     def answered(self, ready_post, release, make_song):
         asked = RecommendationRequest.objects.create(post=ready_post, text="calm")
@@ -257,7 +257,7 @@ class TestRead:
         problem(api_of(alice).get(f"{url_of(other)}/{answered.pk}"), 404, "not_found")
         problem(api_of(alice).get(f"{url_of(other)}/{uuid.uuid4()}"), 404, "not_found")
 
-    def test_what_the_owner_is_shown_counts_as_shown_once(self, api_of, alice, staff, ready_post, answered):
+    def test_reading_as_the_owner_records_impressions_once(self, api_of, alice, staff, ready_post, answered):
         url = f"{url_of(ready_post)}/{answered.pk}"
         api_of(staff).get(url)
         assert not Feedback.objects.exists()
@@ -266,7 +266,7 @@ class TestRead:
         shown = Feedback.objects.filter(kind="impression", user=alice).values_list("request", "song__title", "rank")
         assert sorted(shown) == [(answered.pk, "Calm", 1), (answered.pk, "Calmer", 2)]
 
-    def test_its_songs_can_be_chosen_and_told_about(self, api_of, alice, ready_post, answered):
+    def test_its_songs_take_choices_and_feedback(self, api_of, alice, ready_post, answered):
         song = str(answered.suggestions.get(rank=2).song_id)
         post = f"/api/v1/posts/{ready_post.pk}"
         assert api_of(alice).post(f"{post}/choice", {"song": song}, format="json").status_code == 200
@@ -285,7 +285,7 @@ class TestRead:
 
 
 @pytest.mark.django_db(transaction=True)
-class TestWait:
+class TestWaitForRecommendations:
     """A thread stands for the worker, with a connection of its own."""
 
     @pytest.fixture
@@ -329,7 +329,7 @@ class TestWait:
         Worker.objects.update(state="refusing")
         assert ask(api_of(alice), ready_post, Prefer="").status_code == 202
 
-    def test_who_waits_already_does_not_wait_twice(
+    def test_a_person_waits_in_one_request_at_a_time(
         self, api_of, alice, bob, ready_post, release, while_it_waits, upload
     ):
         answers = []
@@ -370,7 +370,7 @@ class TestWait:
         assert [entry["song"]["title"] for entry in body["suggestions"]] == ["In time"]
         assert Feedback.objects.get(kind="impression").song == song
 
-    def test_the_row_is_committed_before_the_wait_whatever_the_host_says(
+    def test_the_row_is_committed_before_the_wait_also_with_atomic_requests(
         self, api_of, alice, ready_post, release, while_it_waits, monkeypatch
     ):
         monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
@@ -415,7 +415,9 @@ class TestWait:
         assert ask(api_of(alice), ready_post, Prefer="wait=999999999999").status_code == 202
 
     @pytest.mark.parametrize("prefer", ["wait=0", "respond-async", "respond-async;q=1, return=minimal"])
-    def test_who_does_not_wait_has_an_address_to_ask_at(self, api_of, alice, ready_post, release, make_song, prefer):
+    def test_without_a_wait_the_answer_has_an_address_to_poll(
+        self, api_of, alice, ready_post, release, make_song, prefer
+    ):
         first = ask(api_of(alice), ready_post, Prefer=prefer)
         assert first.status_code == 202
         assert api_of(alice).get(first["Location"])["Retry-After"] == "1"

@@ -59,14 +59,14 @@ def test_public_posts_that_a_song_fits_are_found_and_private_ones_are_not(api_of
 
 
 @BOTH
-def test_a_song_that_was_not_read_has_nothing_near_it_and_says_so(api_of, alice, make_song, what):
+def test_a_song_that_is_not_encoded_has_no_similar_songs_and_a_notice(api_of, alice, make_song, what):
     body = api_of(alice).get(url_of(make_song(), what))
     assert (body.status_code, body.json()["results"], body.json()["notice"]["code"]) == (200, [], "not_encoded")
     assert body.json()["notice"]["detail"]
 
 
 @BOTH
-def test_without_an_active_release_it_is_the_same(api_of, alice, encoded, release, what):
+def test_without_an_active_release_there_is_a_notice(api_of, alice, encoded, release, what):
     song = encoded("Sea", 0)
     release.state = "retired"
     release.save()

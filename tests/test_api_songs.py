@@ -90,5 +90,5 @@ def test_a_language_has_one_code(api_of, alice, make_song, language):
     assert titles(api_of(alice).get(URL, {"language": language})) == ["Clean"]
 
 
-def test_a_language_that_there_is_not_is_named(api_of, alice):
+def test_an_unknown_language_is_named_in_the_error(api_of, alice):
     assert "xx" in problem(api_of(alice).get(URL, {"language": "xx"}), 400, "invalid")["errors"]["language"][0]

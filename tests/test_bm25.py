@@ -38,7 +38,7 @@ def test_tags_count_by_their_scores_and_add_up(scores):
 
 
 @pytest.mark.parametrize("tag", ["traffic light", "traffic-light"])
-def test_each_word_of_a_tag_is_looked_for(scores, tag):
+def test_each_word_of_a_tag_is_a_query_word(scores, tag):
     lyrics = ["Red light", "Traffic jam", "My dog"]
     one = log(1 + 2.5 / 1.5)
     assert scores(lyrics, **{tag: 1.0}) == pytest.approx([one, one, 0])

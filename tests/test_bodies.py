@@ -118,7 +118,7 @@ class Spooled(threading.Thread):
 
 
 @pytest.mark.parametrize("path", ["/accounts/login/", "/", "/admin/login/"])
-def test_a_stranger_sends_no_files_to_a_page(site, path):
+def test_files_of_an_unknown_client_are_refused_by_pages(site, path):
     body, headers = multipart(bytes(20 * MIB))
     headers |= {"Cookie": f"csrftoken={'a' * 32}"}  # without it there is no look into the body
     with Spooled(site.spool) as spooled:
@@ -129,14 +129,14 @@ def test_a_stranger_sends_no_files_to_a_page(site, path):
 
 
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Token wrong"}, {"Cookie": "sessionid=wrong"}])
-def test_a_stranger_sends_no_photos_to_the_api(site, header):
+def test_photos_of_an_unknown_client_are_refused_by_the_api(site, header):
     body, headers = multipart(bytes(20 * MIB))
     with Spooled(site.spool) as spooled:
         assert site.problem("POST", "/api/v1/posts", body, headers | header)[0] == (401 if header else 413)
     assert spooled.most < MIB
 
 
-def test_whoever_is_known_sends_large_photos(site, token, photo_bytes):
+def test_known_clients_may_send_large_photos(site, token, photo_bytes):
     content = photo_bytes() + bytes(10 * MIB)  # after its end a JPEG may hold anything
     body, headers = multipart(content)
     with Spooled(site.spool) as spooled:
@@ -156,7 +156,7 @@ def test_a_large_json_is_refused(site, token):
 # In what form
 
 
-def test_chunks_are_not_taken_for_nothing(site, token):
+def test_a_chunked_body_is_not_read_as_empty(site, token):
     """The server puts them together. One that does not: 411."""
     headers = {"Content-Length": None, "Transfer-Encoding": "chunked", "Content-Type": "application/json"} | token
     found = site.problem("PATCH", "/api/v1/taste", b'11\r\n{"enabled": true}\r\n0\r\n\r\n', headers)
@@ -169,14 +169,14 @@ def test_a_compressed_body_is_refused(site, token):
 
 
 @pytest.mark.parametrize("charset", ["hex", "idna", "undefined", "rot13", "klingon"])
-def test_a_charset_of_no_text(site, token, charset):
+def test_a_charset_that_is_no_text_encoding_is_refused(site, token, charset):
     headers = {"Content-Type": f"multipart/form-data; boundary=edge; charset={charset}"} | token
     assert site.problem("POST", "/api/v1/posts?a=b", b"--edge--\r\n", headers) == (415, "unsupported_encoding")
     assert site.send("GET", "/api/v1/songs?q=a", b"", headers)[0] == 200
 
 
 @pytest.mark.parametrize("charset", ["hex", "idna", "klingon"])
-def test_a_charset_of_no_text_for_pages(site, charset):
+def test_pages_refuse_a_charset_that_is_no_text_encoding(site, charset):
     headers = {"Content-Type": f"text/plain; charset={charset}"}
     for path, status in {"/accounts/login/?next=/": 200, "/?page=2": 302, "/admin/login/?next=/": 200}.items():
         assert site.send("POST", path, b"x", headers)[0] == 415

@@ -32,7 +32,7 @@ def test_a_walk_covers_the_catalogue_slice_by_slice_and_begins_again(songs, monk
     assert (after, with_rows()) == (None, set(keys))
 
 
-def test_a_song_may_go_where_the_walk_stands(songs, monkeypatch):
+def test_the_walk_goes_on_when_the_song_at_its_position_is_deleted(songs, monkeypatch):
     monkeypatch.setattr(catalogue, "SLICE", 2)
     after = sync_slice(after=None)
     Song.objects.filter(pk=after).delete()
@@ -60,7 +60,7 @@ def test_a_small_catalogue_is_repaired_in_one_turn(songs):
     assert SongEmbedding.objects.get(state="queued").song_id == songs[0].pk
 
 
-def test_only_the_chosen_songs_are_looked_at(songs):
+def test_only_the_given_songs_are_repaired(songs):
     assert sync_embeddings(songs=Song.objects.filter(title="Song 3")) == 1
     assert SongEmbedding.objects.get().song.title == "Song 3"
     assert sync_embeddings(songs=Song.objects.none()) == 0
@@ -68,5 +68,5 @@ def test_only_the_chosen_songs_are_looked_at(songs):
     assert sync_embeddings() == 0
 
 
-def test_no_songs_to_publish_is_no_error(songs):
+def test_publishing_no_songs_is_no_error(songs):
     assert set_status(songs=[], status="published") == 0

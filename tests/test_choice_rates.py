@@ -45,13 +45,13 @@ def lists_by_score(count, eta, seed, slope=1.0, appeal=0.008):
 
 @pytest.mark.parametrize("slope", [0.0, 1.0])
 @pytest.mark.parametrize("eta", [0.3, 0.6, 1.0])
-def test_how_far_down_people_look_is_found_whatever_relevance_does(eta, slope):
+def test_the_examination_by_rank_is_estimated_also_where_relevance_falls_with_rank(eta, slope):
     found = fit_examination(lists_by_score(20_000, eta, seed=1, slope=slope))
     assert found.error < 0.15
     assert abs(found.eta - eta) < 4 * found.error
 
 
-def test_with_little_data_it_stays_near_what_is_usual():
+def test_with_little_data_the_estimate_stays_near_the_prior():
     nothing = fit_examination(lists_by_score(20, 1.0, seed=2, appeal=0.0))
     assert nothing == Examination(ETA, pytest.approx(ETA_DEVIATION), 0)
     few = fit_examination(lists_by_score(12, 1.0, seed=3, appeal=0.05))
@@ -103,14 +103,14 @@ def test_the_choose_rate_of_another_order_is_what_it_turns_out_to_be():
     assert leads["worse"].high < 0
 
 
-def test_an_order_by_lot_is_not_told_to_be_better():
+def test_a_random_order_is_not_reported_as_better():
     log, appeal, rng = logs(4000, 0.6, seed=5)
     orders = {"shown": log.ranks, "lot": reordered(rng.random(appeal.shape), log.ranks)}
     _, leads = estimate_rates(log, orders, Examination(0.6, 0.1, 9), beside="shown")
     assert leads["lot"].low < 0 < leads["lot"].high
 
 
-def test_what_the_bound_cuts_off_is_made_up_for():
+def test_the_estimate_is_corrected_for_clipped_weights():
     """A song is moved from the last place to the first in every list; without the bound it counts 100^1."""
     ranks = np.tile([1, 100], (1000, 1))
     chosen = np.zeros(ranks.shape, bool)
@@ -125,7 +125,7 @@ def test_what_the_bound_cuts_off_is_made_up_for():
     assert rates["turned"].value == pytest.approx(0.5 * 0.01 / kept)
 
 
-def test_a_difference_is_of_pairs():
+def test_differences_are_paired():
     first = np.tile([0.0, 1.0], 200)
     lead = difference(first, np.where(np.arange(400) < 40, 1.0, first))
     assert lead.value == pytest.approx(0.05)
@@ -163,7 +163,7 @@ def test_lists_with_a_choice_are_counted_by_release(ready_post, alice, songs):
 
 
 @pytest.mark.django_db
-def test_what_never_came_into_view_is_no_list(ready_post, alice, songs, release):
+def test_a_list_without_impressions_does_not_count(ready_post, alice, songs, release):
     choose_song(post=ready_post, user=alice, song_id=songs[0])
     assert choose_rates() == []
     assert shown_lists(release=release, limit=10) == []
@@ -199,7 +199,7 @@ def test_only_lists_since_then_are_counted(ready_post, alice, songs):
 
 
 @pytest.mark.django_db
-def test_a_list_is_told_with_its_last_choice(ready_post, alice, songs, release):
+def test_a_list_has_its_last_choice(ready_post, alice, songs, release):
     look_at(ready_post, alice, songs[:1])
     for song in (songs[0], songs[1]):
         choose_song(post=ready_post, user=alice, song_id=song)
@@ -213,7 +213,7 @@ def test_a_list_is_told_with_its_last_choice(ready_post, alice, songs, release):
 
 
 @pytest.mark.django_db
-def test_a_list_that_was_answered_anew_is_not_known_any_more(ready_post, alice, songs, make_song, release):
+def test_a_list_that_was_replaced_is_left_out(ready_post, alice, songs, make_song, release):
     look_at(ready_post, alice, songs)
     choose_song(post=ready_post, user=alice, song_id=songs[0])
     Suggestion.objects.filter(song=songs[0]).update(song=make_song("Another"))

@@ -74,7 +74,7 @@ def test_artists_are_told_apart_by_their_words():
     assert artist_key("Bj\u00f6rk") == "bj\u00f6rk"
 
 
-def test_in_a_share_of_the_lists_one_place_but_the_first_goes_to_another_song():
+def test_in_a_share_of_the_lists_one_place_after_the_first_goes_to_another_song():
     lists = [explore([1, 2, 3], [10, 11], share=0.25, rng=Random(seed)) for seed in range(4000)]
     tried = [(listed, propensities, place) for listed, propensities, place in lists if place is not None]
     assert len(tried) / len(lists) == pytest.approx(0.25, abs=0.03)

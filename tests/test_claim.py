@@ -149,7 +149,7 @@ def test_a_renewed_lease_is_a_whole_one_for_rows_that_are_ours(posts):
     assert left[lost.pk].total_seconds() < 1
 
 
-def test_what_is_taken_ahead_was_never_tried_before(posts):
+def test_only_rows_without_an_attempt_are_claimed_ahead(posts):
     Post.objects.filter(pk=posts[0].pk).update(attempts=1)
     assert [row.pk for row in claim(Post.objects.all(), limit=3, fresh=True).rows] == [posts[1].pk, posts[2].pk]
 

@@ -90,7 +90,7 @@ def test_a_release_that_cannot_be_loaded_is_refused(folder):
     assert not ModelRelease.objects.exists()
 
 
-def test_a_release_takes_over_when_all_songs_are_read_or_by_force(folder, make_song):
+def test_a_release_is_activated_when_all_songs_are_encoded_or_by_force(folder, make_song):
     make_song()
     run("releases", "register")
     random_release(folder, "second", seed=1)
@@ -107,7 +107,7 @@ def test_a_release_takes_over_when_all_songs_are_read_or_by_force(folder, make_s
     assert states() == {"tiny": "active", "second": "staged"}
 
 
-def test_a_rollback_is_immediate_and_what_was_edited_meanwhile_is_read_for_both(folder, make_song):
+def test_a_rollback_is_immediate_and_songs_edited_meanwhile_are_encoded_for_both(folder, make_song):
     song = make_song()
     run("releases", "register")
     with pytest.raises(CommandError, match="No release that was active before"):
@@ -162,7 +162,7 @@ def test_an_unknown_release_is_named(folder):
             run("releases", action, "nobody")
 
 
-def test_the_list_tells_how_far_each_release_is(folder, make_song, capsys, wide):
+def test_the_list_shows_the_coverage_of_each_release(folder, make_song, capsys, wide):
     run("releases", "register")
     make_song("Read")
     SongEmbedding.objects.update(state=State.READY)
@@ -177,7 +177,7 @@ def test_the_list_tells_how_far_each_release_is(folder, make_song, capsys, wide)
     ]
 
 
-def test_encode_paces_pauses_and_goes_on(folder, make_song):
+def test_encode_limits_pauses_and_resumes(folder, make_song):
     run("releases", "register")
     random_release(folder, "second", seed=1)
     make_song()
@@ -310,7 +310,7 @@ def test_suggest_answers_in_json(folder, make_song, photo):
         assert suggestion["line"] in song.lyrics.split("\n")
 
 
-def test_suggest_names_what_it_cannot_read_and_goes_on(folder, make_song, photo, tmp_path):
+def test_suggest_names_files_that_it_cannot_decode_and_goes_on(folder, make_song, photo, tmp_path):
     make_song()
     run("releases", "register")
     (tmp_path / "letter.jpg").write_text("Dear Sir or Madam")
@@ -323,7 +323,7 @@ def test_suggest_names_what_it_cannot_read_and_goes_on(folder, make_song, photo,
     assert [found["photo"] for found in json.loads(output.getvalue())] == [str(photo)]
 
 
-def test_suggest_reads_a_photo_as_an_upload_is_read(folder, make_song, tmp_path):
+def test_suggest_decodes_a_photo_as_an_upload_is_decoded(folder, make_song, tmp_path):
     make_song()
     run("releases", "register")
     jpeg = photos.written(photos.slope(), "JPEG")

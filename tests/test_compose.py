@@ -81,7 +81,7 @@ def test_every_container_has_only_what_it_needs():
     assert {SERVICES[name]["user"] for name in ("proxy", "postgres", "redis")} == {"101:101", "postgres", "redis"}
 
 
-def test_only_the_proxy_is_reached_and_each_sees_only_what_it_asks():
+def test_only_the_proxy_is_published_and_each_service_reaches_only_what_it_needs():
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["proxy"]
     assert {name for name, how in COMPOSE["networks"].items() if not (how or {}).get("internal")} == {"edge"}
     on = {
@@ -198,7 +198,7 @@ def server_environment(name, **given):
     return {"PATH": os.environ["PATH"], **variables}
 
 
-def test_nobody_without_the_password_writes_to_its_redis(tmp_path):
+def test_without_the_password_nobody_writes_to_its_redis(tmp_path):
     with redis_of_compose(tmp_path, "s3cret") as address:
         for url in (f"redis://{address}", f"redis://:wrong@{address}", f"redis://app:s3cret@{address}"):
             with redis.Redis.from_url(url) as stranger, pytest.raises(redis.exceptions.RedisError):
@@ -227,7 +227,7 @@ def test_nobody_without_the_password_writes_to_its_redis(tmp_path):
 
 @pytest.mark.worker
 @pytest.mark.django_db(transaction=True)
-def test_site_and_workers_do_with_what_its_redis_allows(tmp_path, settings):
+def test_site_and_workers_need_no_more_than_its_redis_allows(tmp_path, settings):
     """A wake-up from the site reaches a worker of compose's, and nobody can command the worker through the broker."""
     with redis_of_compose(tmp_path, "s3cret") as address:
         url = f"redis://:s3cret@{address}"
@@ -259,7 +259,7 @@ def test_site_and_workers_do_with_what_its_redis_allows(tmp_path, settings):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_its_database_belongs_to_somebody_who_is_no_superuser(tmp_path):
+def test_its_database_belongs_to_a_role_that_is_no_superuser(tmp_path):
     """The script that makes role and database, and all migrations by that role."""
     script = ROOT / "docker" / "database.sh"
     assert f"./docker/{script.name}:/docker-entrypoint-initdb.d/{script.name}:ro" in SERVICES["postgres"]["volumes"]

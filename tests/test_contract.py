@@ -76,17 +76,17 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("answer", GOOD.values(), ids=GOOD)
-def test_what_is_as_the_schema_says_passes(answer):
+def test_an_answer_that_matches_the_schema_passes(answer):
     check(*answer)
 
 
 @pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN)
-def test_what_is_not_is_found(answer):
+def test_an_answer_that_does_not_match_the_schema_fails(answer):
     with pytest.raises(BrokenContract):
         check(*answer)
 
 
-def test_it_looks_at_what_the_test_clients_get(monkeypatch, client, api_of, alice, make_song):
+def test_answers_to_test_clients_are_checked(monkeypatch, client, api_of, alice, make_song):
     make_song()
     monkeypatch.setattr(SongSerializer, "to_representation", lambda serializer, song: {"id": str(song.pk)})
     with pytest.raises(BrokenContract, match="artist"):
@@ -96,7 +96,7 @@ def test_it_looks_at_what_the_test_clients_get(monkeypatch, client, api_of, alic
         client.get("/api/v1/songs")
 
 
-def test_a_server_error_is_told_with_its_cause(monkeypatch, api_of, alice, make_song):
+def test_a_server_error_is_reported_with_its_cause(monkeypatch, api_of, alice, make_song):
     make_song()
     monkeypatch.setattr(SongSerializer, "to_representation", lambda serializer, song: 1 / 0)
     with pytest.raises(BrokenContract) as caught:
@@ -105,7 +105,7 @@ def test_a_server_error_is_told_with_its_cause(monkeypatch, api_of, alice, make_
 
 
 @pytest.mark.parametrize("status", [200, 404])
-def test_it_looks_at_what_a_live_server_answers(status):
+def test_answers_of_a_live_server_are_checked(status):
     class Wrong(BaseHTTPRequestHandler):
         def do_GET(self):
             self.send_response(status)
@@ -123,7 +123,7 @@ def test_it_looks_at_what_a_live_server_answers(status):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_a_thread_answers_is_kept_for_the_end_of_the_test(monkeypatch, live_server, broken_contract):
+def test_a_broken_answer_in_a_thread_fails_the_test_at_its_end(monkeypatch, live_server, broken_contract):
     monkeypatch.setattr(TasteProfile, "authentication_classes", [])
     monkeypatch.setattr(TasteProfile, "permission_classes", [])
     monkeypatch.setattr(TasteProfile, "throttle_classes", [])
@@ -134,7 +134,7 @@ def test_what_a_thread_answers_is_kept_for_the_end_of_the_test(monkeypatch, live
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_answer_can_still_be_read(live_server):
+def test_a_checked_answer_can_still_be_read(live_server):
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(f"{live_server.url}{POSTS}", timeout=10)
     assert json.load(caught.value)["code"] == "not_authenticated"

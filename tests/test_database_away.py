@@ -68,7 +68,7 @@ def page_comes_back(response):
 
 
 @pytest.mark.usefixtures("atomic_requests")
-def test_a_database_that_takes_no_changes(api_of, alice, upload, browser, read_only):
+def test_a_read_only_database_answers_503_to_changes_and_reads_go_on(api_of, alice, upload, browser, read_only):
     api, (post, _) = api_of(alice), create_post(owner=alice, uploads=[upload()])
     staff_page = reverse("admin:socialsongs_song_add")
     read_only()
@@ -90,7 +90,7 @@ def test_a_database_that_takes_no_changes(api_of, alice, upload, browser, read_o
     assert browser.get(staff_page).status_code == 302
 
 
-def test_a_login_while_the_database_takes_no_changes(django_user_model, read_only):
+def test_a_login_with_a_read_only_database_is_to_be_tried_again(django_user_model, read_only):
     django_user_model.objects.create_superuser("staff", password="a-long-passphrase")
     client = Client(raise_request_exception=False)
     read_only()
@@ -98,7 +98,7 @@ def test_a_login_while_the_database_takes_no_changes(django_user_model, read_onl
         page_comes_back(client.post(address, {"username": "staff", "password": "a-long-passphrase"}))
 
 
-def test_the_admin_while_the_database_takes_no_changes(staff, read_only):
+def test_the_admin_with_a_read_only_database_is_to_be_tried_again(staff, read_only):
     client = Client(raise_request_exception=False)
     client.force_login(staff)
     read_only()
@@ -106,7 +106,7 @@ def test_the_admin_while_the_database_takes_no_changes(staff, read_only):
 
 
 @pytest.mark.usefixtures("atomic_requests")
-def test_a_database_that_is_away(api_of, alice, upload, browser, away):
+def test_without_a_database_every_door_answers_503(api_of, alice, upload, browser, away):
     api = api_of(alice)
     api.raise_request_exception = False
     away()

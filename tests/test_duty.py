@@ -68,13 +68,13 @@ def known(folder, name):
     return register(name=name, sha256=load_release(name, folder=folder).sha256, card={})
 
 
-def test_with_its_release_it_is_ready(folder):
+def test_a_worker_that_has_loaded_its_release_is_ready(folder):
     known(folder, "mine")
     duty = Duty(Consumer(), Presence("inference@here", {"interactive"}))
     assert (duty.presence.state, FIGURES.release, duty.presence.device) == (Worker.State.READY, "mine", "cpu")
 
 
-def test_without_any_release_it_waits_for_one(duty):
+def test_a_worker_without_any_release_is_ready_and_waits_for_one(duty):
     assert (duty.presence.state, duty.presence.device) == (Worker.State.READY, "cpu")
 
 
@@ -134,7 +134,7 @@ def test_a_release_activated_later_that_it_cannot_load_stops_it(folder, alice, u
     assert Post.objects.get().attempts == 0
 
 
-def test_a_staged_release_that_it_cannot_load_does_not(folder, make_song):
+def test_a_staged_release_that_it_cannot_load_does_not_stop_it(folder, make_song):
     known(folder, "here")
     ModelRelease.objects.create(name="not-here", sha256="0" * 64)
     make_song()
@@ -181,7 +181,7 @@ def test_a_gpu_that_another_process_holds_is_left_to_it(folder, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_its_row_comes_changes_and_goes(settings):
+def test_a_worker_has_a_row_that_beats_changes_at_once_and_goes(settings):
     def beat_every(seconds):
         settings.SOCIALSONGS = {**settings.SOCIALSONGS, "HEARTBEAT_SECONDS": seconds}
 

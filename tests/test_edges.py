@@ -107,7 +107,7 @@ def test_a_cursor_that_is_not_ours_is_read_or_not_found(ask, path, read, name, m
 
 
 @pytest.mark.parametrize("cursor", ["cD05OTk5LTEyLTMxVDIzOjU5OjU5LTIzOjU5", "cD1h", "é", "%ff", "a"])
-def test_a_cursor_that_leads_nowhere(ask, cursor):
+def test_a_malformed_cursor_is_not_found(ask, cursor):
     is_problem(ask("GET", f"{POSTS}?cursor={cursor}"), 404, "not_found")
 
 
@@ -143,16 +143,16 @@ TYPES = {
     [("POST", POSTS, FORM), ("PATCH", TASTE, "application/json")],
     ids=["upload", "JSON"],
 )
-def test_a_charset_that_is_not_read(ask, method, path, content_type, charset):
+def test_an_unsupported_charset_is_refused(ask, method, path, content_type, charset):
     is_problem(ask(method, path, form(part("caption", "x")), f"{content_type}; {charset}"), 415, "unsupported_encoding")
 
 
-def test_a_charset_of_nothing_does_not_matter(ask):
+def test_the_charset_of_a_request_without_a_body_does_not_matter(ask):
     assert ask("GET", SONGS, content_type="text/plain; charset=hex").status_code == 200
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "UTF8", '"utf-8"', "us-ascii", "latin-1"])
-def test_a_charset_that_is_read(ask, photo_bytes, charset):
+def test_a_supported_charset_is_accepted(ask, photo_bytes, charset):
     assert ask("POST", POSTS, form(photo(photo_bytes())), f"{FORM}; charset={charset}").status_code == 202
 
 
@@ -168,7 +168,7 @@ def test_a_body_that_is_not_compressed_may_say_so(ask):
 
 
 @pytest.mark.parametrize("length", ["", "-5", "abc", "1e3", "٣", "0x10"])
-def test_a_body_without_a_length(ask, length):
+def test_a_body_without_a_length_is_refused(ask, length):
     environ = {"CONTENT_LENGTH": length} if length else {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
     is_problem(ask("PATCH", TASTE, b'{"enabled": true}', **environ), 411, "length_required")
 
@@ -251,13 +251,13 @@ def test_an_odd_method_is_not_allowed(ask, alice, method):
         "/api/v1/" + "x" * 20_000,
     ],
 )
-def test_an_address_that_is_none(ask, path):
+def test_an_unknown_address_is_not_found(ask, path):
     for method in ("GET", "POST", "DELETE"):
         is_problem(ask(method, path), 404, "not_found")
 
 
 @pytest.mark.parametrize("key", ["a\0b", "a\x01b", "a\nb", "a\x7fb", "\x85", "\t"])
-def test_an_idempotency_key_with_control_characters(ask, photo_bytes, key):
+def test_an_idempotency_key_with_control_characters_is_refused(ask, photo_bytes, key):
     answer = ask("POST", POSTS, form(photo(photo_bytes())), FORM, {"Idempotency-Key": key})
     assert "Idempotency-Key" in answer.json()["errors"]
     is_problem(answer, 400, "invalid")
@@ -307,7 +307,7 @@ def test_an_odd_query_is_answered_or_refused(ask, make_song, parameter, value):
             assert response.status_code == 200, (path, response.content)
 
 
-def test_thousands_of_parameters(ask):
+def test_thousands_of_parameters_are_refused(ask):
     is_problem(ask("GET", SONGS + "?" + "&".join("a=1" for _ in range(2000))), 400, "too_many_fields")
 
 
@@ -342,7 +342,7 @@ JSON = {
 
 
 @pytest.mark.parametrize(("body", "status", "code"), JSON.values(), ids=JSON)
-def test_odd_json(ask, ready_post, body, status, code):
+def test_odd_json_is_refused_by_every_endpoint_that_takes_json(ask, ready_post, body, status, code):
     is_problem(ask("POST", f"{POSTS}/{ready_post.pk}/recommendations", body), status, code)
     is_problem(ask("POST", f"{POSTS}/{ready_post.pk}/feedback", body), status)
     is_problem(ask("POST", f"{POSTS}/{ready_post.pk}/choice", body), status)
@@ -430,7 +430,7 @@ PAGE_FORMS = {
 
 
 @pytest.mark.parametrize(("body", "content_type", "status", "text"), PAGE_FORMS.values(), ids=PAGE_FORMS)
-def test_an_odd_upload_to_the_page(alice, body, content_type, status, text):
+def test_an_odd_upload_to_the_page_is_answered_with_a_page_that_says_why(alice, body, content_type, status, text):
     client = Client(raise_request_exception=False)
     client.force_login(alice)
     whole = client.generic("POST", "/", body, content_type)
@@ -444,7 +444,7 @@ def test_an_odd_upload_to_the_page(alice, body, content_type, status, text):
 
 
 @pytest.mark.parametrize("path", ["/accounts/login/", "/admin/login/"])
-def test_odd_fields_of_a_login(path):
+def test_odd_fields_of_a_login_are_no_server_error(path):
     client = Client(raise_request_exception=False)
     assert client.post(path, {"username": "a\0b", "password": "x"}).status_code == 200
     many = "&".join(["a=x"] * 2000)

@@ -37,7 +37,7 @@ def test_a_line_that_moved_is_shown_where_it_is_now(line):
         ("The tide comes in\nThe tide comes in\nThe tide comes in", 1),
     ],
 )
-def test_of_several_the_nearest_to_where_it_was(line, lyrics, nearest):
+def test_of_several_equal_lines_the_nearest_to_the_old_place_is_shown(line, lyrics, nearest):
     assert line(lyrics)["place"] == nearest
 
 

@@ -73,7 +73,7 @@ def test_nothing_relevant_is_no_division_by_zero():
     assert (found.ndcg[0], found.rank[0], found.reciprocal[0]) == (0.0, math.inf, 0.0)
 
 
-def test_pairs():
+def test_ranks_of_partners_in_both_directions():
     # The partner is first, second, and last of eleven.
     scores = np.zeros((3, 11))
     scores[0, 0] = 1

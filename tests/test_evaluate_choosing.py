@@ -61,7 +61,7 @@ def test_inflections_share_their_stem(words):
     assert len({stem(word) for word in words}) == 1
 
 
-def test_other_words_do_not():
+def test_other_words_do_not_share_a_stem():
     apart = ["sing", "red", "king", "spring", "bus", "sun", "sea", "see", "bed", "beach", "thing", "glass"]
     assert len({stem(word) for word in apart}) == len(apart)
 

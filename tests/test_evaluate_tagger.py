@@ -108,7 +108,7 @@ def tag(name, *labels):
     return TagSpec(name, "object", frozenset(), frozenset(labels), ())
 
 
-def test_labelled_photos_are_measured_within_their_set(redness, tmp_path):
+def test_labelled_photos_are_evaluated_within_their_set(redness, tmp_path):
     photos = []
     for number in range(12):
         path = tmp_path / f"{number}.png"
@@ -118,7 +118,7 @@ def test_labelled_photos_are_measured_within_their_set(redness, tmp_path):
     assert label_figures(redness, tags, photos)["set"] == {"photos": 12, "tags": 1, "mAP": 1.0, "best tag right": 1.0}
 
 
-def test_a_label_that_all_photos_of_a_set_have_tells_nothing(redness, tmp_path):
+def test_a_label_that_all_photos_of_a_set_have_is_left_out(redness, tmp_path):
     square(40, 40).save(tmp_path / "0.png")
     photos = [Photo(tmp_path / "0.png", "set", "dev", labels=frozenset({"red"}))] * 6
     tags = [tag("red", "red"), *(tag(str(n)) for n in range(len(TAGS) - 1))]
@@ -136,7 +136,7 @@ def test_a_folder_without_captions_is_named(model, tmp_path):
         evaluate_tagger(model, tmp_path, None, None)
 
 
-def test_only_long_photos_tell_how_to_make_them_square(redness, tmp_path):
+def test_ways_to_square_photos_are_compared_on_long_photos_alone(redness, tmp_path):
     photos = []
     for number in range(12):
         square(10, 10, (200, 60) if number < 10 else (100, 100)).save(tmp_path / f"{number}.png")

@@ -141,7 +141,7 @@ def test_every_weight_of_the_backbone_is_trained(data, trained):
     assert still == set()
 
 
-def test_what_is_left_fits_together(trained):
+def test_the_files_that_a_training_leaves_fit_together(trained):
     card = json.loads((trained / "card.json").read_text())
     square = Preprocessing.of(card["preprocessing"])
     assert (square.size, square.mean[0]) == (64, pytest.approx(0.498, abs=1e-3))
@@ -167,7 +167,7 @@ def test_the_vocabulary_is_todays_with_words_said_often_enough_and_moods_last(da
     assert [tag.name for tag in tag_vocabulary(fewer)[len(today) : -MOODS]] == []
 
 
-def test_descriptions_say_what_is_not_there_and_labels_do_not(data, examples):
+def test_descriptions_give_negatives_and_labels_do_not(data, examples):
     column = {tag.name: place for place, tag in enumerate(examples.tags)}
     row = {photo.path.relative_to(data).as_posix(): place for place, photo in enumerate(examples.photos)}
     told, labelled = row["labels/set/4.jpg"], row["labels/set/0.jpg"]  # boats; the first is described, too
@@ -289,7 +289,7 @@ def test_sizes_and_epochs_must_be_equally_many(data, tmp_path, capsys):
     assert "equally many" in capsys.readouterr().err
 
 
-def test_what_the_starting_backbone_thinks_is_no_truth_to_measure_by(data, trained, tmp_path):
+def test_the_starting_backbones_predictions_are_not_used_as_truth_in_the_evaluation(data, trained, tmp_path):
     photos, tags = photos_of(data), tag_vocabulary(photos_of(data))
     config = EyesConfig(data, data, data, data, data, trained)
     sure = prepare_eyes_examples(photos, tags, torch.ones(len(photos), 1000), config)

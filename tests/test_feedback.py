@@ -45,7 +45,7 @@ def test_shown_songs_are_noted_with_rank_propensity_and_release(asked, alice):
     assert RecommendationRequest.objects.get().shown_at is not None
 
 
-def test_a_second_look_adds_nothing(asked, alice, django_assert_num_queries):
+def test_reading_a_list_again_records_nothing_more(asked, alice, django_assert_num_queries):
     seen(asked, alice)
     assert seen(asked, alice) == 0  # by a row that was read before
     fresh = RecommendationRequest.objects.get()
@@ -76,7 +76,7 @@ def test_a_request_that_was_deleted_meanwhile_notes_nothing(asked, alice):
 
 
 @pytest.mark.parametrize("kind", ["play", "skip", "hide"])
-def test_what_is_told_twice_counts_once(ready_post, alice, kind):
+def test_feedback_that_is_sent_twice_counts_once(ready_post, alice, kind):
     song = Suggestion.objects.get(rank=1).song_id
     assert record_feedback(post=ready_post, user=alice, song_id=song, kind=kind)
     assert not record_feedback(post=ready_post, user=alice, song_id=song, kind=kind)
@@ -90,7 +90,7 @@ def test_choosing_twice_counts_once(ready_post, alice):
     assert (Feedback.objects.get().kind, Feedback.objects.get().rank) == ("choose", 2)
 
 
-def test_it_counts_for_the_list_in_which_it_was_done(ready_post, asked, steered, alice):
+def test_feedback_counts_for_the_list_in_which_it_was_given(ready_post, asked, steered, alice):
     song = Song.objects.get(title="Song 3").pk  # third in the first list, first in the steered one
     choose_song(post=ready_post, user=alice, song_id=song, request=asked)
     record_feedback(post=ready_post, user=alice, song_id=song, kind="play", request=steered)

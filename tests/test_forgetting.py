@@ -95,7 +95,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_of_a_deleted_post_nothing_is_left(lived, client, staff, alice, way, django_capture_on_commit_callbacks):
+def test_nothing_is_left_of_a_deleted_post(lived, client, staff, alice, way, django_capture_on_commit_callbacks):
     keys, name = keys_of(lived), os.path.basename(lived.photos.get().image.name)
     small = os.path.basename(Thumbnail.objects.get().image.name)
     assert mentions(keys)
@@ -126,7 +126,7 @@ def test_feedback_about_other_posts_stays_theirs(lived, alice, bob, release):
     assert Feedback.objects.filter(user=bob, request=other).count() == 1
 
 
-def test_of_a_deleted_person_nothing_is_left(
+def test_nothing_is_left_of_a_deleted_person(
     lived, alice, bob, upload, release, django_capture_on_commit_callbacks, make_song
 ):
     second, _ = create_post(owner=alice, uploads=[upload(), upload()])

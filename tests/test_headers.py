@@ -64,7 +64,7 @@ def address(ready_post, make_song, staff):
     return make
 
 
-def test_every_address_sends_them_whoever_asks_and_whatever_comes_of_it(address, staff):
+def test_every_address_sends_the_headers_to_everybody_and_with_every_status(address, staff):
     desk, found = Client(raise_request_exception=False), []
     desk.force_login(staff)
     for client in (Client(), desk):
@@ -84,7 +84,7 @@ def test_every_address_sends_them_whoever_asks_and_whatever_comes_of_it(address,
     assert sum(status == 200 for _, status in found) > 50
 
 
-def test_pages_of_errors_send_them_too(client, alice):
+def test_error_pages_send_the_headers_too(client, alice):
     for answer, status in (
         (client.get("/nowhere"), 404),
         (Client(enforce_csrf_checks=True).post("/accounts/login/"), 403),

@@ -52,12 +52,12 @@ def broker_at(settings, url):
 # The broker
 
 
-def test_a_broker_that_answers_is_well():
+def test_a_broker_that_answers_is_healthy():
     Broker().run()
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
-def test_a_dead_broker_is_told_of_without_its_address(settings, scheme):
+def test_a_dead_broker_is_reported_without_its_address(settings, scheme):
     broker_at(settings, DEAD.replace("redis", scheme))
     text = problem(Broker())
     assert text.startswith("The broker cannot be reached.")
@@ -65,7 +65,7 @@ def test_a_dead_broker_is_told_of_without_its_address(settings, scheme):
     assert "topsecret" not in text
 
 
-def test_a_broker_that_does_not_speak_is_given_up_soon(settings):
+def test_a_broker_that_does_not_answer_is_reported(settings):
     with socket.create_server(("127.0.0.1", 0)) as mute:
         broker_at(settings, f"redis://127.0.0.1:{mute.getsockname()[1]}/0")
         with pytest.raises(ServiceUnavailable):
@@ -73,7 +73,7 @@ def test_a_broker_that_does_not_speak_is_given_up_soon(settings):
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
-def test_a_redis_that_takes_nothing_is_told_of(fault, settings, client):
+def test_a_redis_that_accepts_no_writes_is_reported(fault, settings, client):
     redis = Redis.from_url(settings.REDIS_URL)
     try:
         redis.config_set("maxmemory", 1) if fault == "full" else redis.replicaof("127.0.0.1", 1)
@@ -90,7 +90,7 @@ def test_a_redis_that_takes_nothing_is_told_of(fault, settings, client):
     assert dispatch.send(dispatch.DRAIN_BULK)
 
 
-def test_a_look_at_the_broker_leaves_nothing_behind(settings):
+def test_the_check_of_the_broker_leaves_no_keys_behind(settings):
     before = Redis.from_url(settings.REDIS_URL).keys()
     Broker().run()
     assert Redis.from_url(settings.REDIS_URL).keys() == before
@@ -110,7 +110,7 @@ def test_a_broker_that_hangs_is_waited_for_once(settings, monkeypatch):
 # Workers
 
 
-def test_a_ready_worker_with_the_active_release_is_well(release):
+def test_a_ready_worker_with_the_active_release_is_healthy(release):
     worker()
     Workers().run()
 
@@ -151,7 +151,7 @@ def test_an_expired_heartbeat_is_not_live(release):
     assert "No inference worker is live" in problem(Workers())
 
 
-def test_a_late_heartbeat_is(release):
+def test_a_late_heartbeat_is_live(release):
     worker(silent=2 * config().HEARTBEAT_SECONDS)
     Workers().run()
 
@@ -215,7 +215,7 @@ def answer(client, path="/health/ready/"):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_ready_while_all_is_well(client, release):
+def test_ready_while_all_checks_pass(client, release):
     worker()
     worker("maintenance@one", queues=["maintenance"])
     status, found = answer(client)
@@ -231,7 +231,7 @@ def test_not_ready_says_which_part_is_not(client, release):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_web_process_is_well_without_workers(client):
+def test_the_web_process_is_healthy_without_workers(client):
     status, found = answer(client, "/health/")
     assert (status, set(found.values())) == (200, {"OK"})
 

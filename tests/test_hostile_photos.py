@@ -213,7 +213,7 @@ def test_a_photo_that_needs_more_memory_than_its_header_says_is_refused(upload, 
     assert clean_photo(upload()).width == 320  # the same process
 
 
-def test_a_photo_that_takes_too_long_is_refused_and_the_next_one_is_read(upload, limits):
+def test_a_photo_that_takes_too_long_is_refused_and_the_next_one_is_decoded(upload, limits):
     large = photos.png((7000, 7000), depth=8, colour=6, pixel=b"abcd")
     limits(DECODE_CPU_SECONDS=0.05)
     with pytest.raises(intake.TookTooLong):
@@ -386,7 +386,7 @@ def subject_of(make_song):
 
 
 @pytest.mark.django_db
-def test_a_worker_reads_a_hosts_photo_as_an_upload_is_read(model, subject_of):
+def test_a_worker_decodes_a_hosts_photo_as_an_upload_is_decoded(model, subject_of):
     jpeg = photos.with_segments(
         photos.written(photos.slope(), "JPEG"), photos.exif(photos.tiff([(0x8825, 2, 4, b"2.3\0"), photos.ROTATED]))
     )

@@ -148,7 +148,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
     assert Song.objects.get().title == "Tide"
 
 
-def test_the_same_again_touches_nothing(run, release, capsys):
+def test_importing_the_same_file_again_touches_nothing(run, release, capsys):
     run(row(markets=["DE"], moods=["calm"], popularity=0.1, year=2001), row("Ebb"))
     before = list(Song.objects.order_by("pk").values()), list(SongEmbedding.objects.order_by("pk").values())
     run(row(markets=["DE"], moods=["calm"], popularity=0.1, year=2001), row("Ebb"))
@@ -156,7 +156,7 @@ def test_the_same_again_touches_nothing(run, release, capsys):
     assert (list(Song.objects.order_by("pk").values()), list(SongEmbedding.objects.order_by("pk").values())) == before
 
 
-def test_a_known_song_keeps_what_people_said_of_it(run):
+def test_an_update_keeps_what_staff_have_set_on_a_song(run):
     run(row())
     made = Song.objects.get()
     Song.objects.update(editorial=True, status="retired", preview_file="previews/tide.mp3")
@@ -191,7 +191,7 @@ def test_where_no_language_is_named_the_lyrics_say_it(run, code, release):
 
 
 @pytest.mark.parametrize("lyrics", ["", "La mer", "na na na hey\n" * 20, *ENGLISH.values()])
-def test_a_language_that_cannot_be_told_is_taken_for_english(run, lyrics):
+def test_a_language_that_cannot_be_guessed_is_taken_for_english(run, lyrics):
     run(row(lyrics=lyrics))
     assert Song.objects.get().language == "en"
 
@@ -344,7 +344,7 @@ def test_a_file_in_another_encoding_is_named_with_what_to_do(tmp_path, encoding,
             call_command("import_songs", str(file), **options)
 
 
-def test_so_are_a_compressed_file_and_latin_1(tmp_path):
+def test_a_compressed_file_and_latin_1_are_named_with_what_to_do(tmp_path):
     (tmp_path / "songs.jsonl.gz").write_bytes(gzip.compress(b"{}"))
     with pytest.raises(CommandError, match="is compressed"):
         call_command("import_songs", str(tmp_path / "songs.jsonl.gz"))

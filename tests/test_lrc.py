@@ -52,7 +52,7 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("text", WRITTEN.values(), ids=WRITTEN)
-def test_however_it_is_written_words_and_times_are_the_same(text):
+def test_every_dialect_gives_the_same_words_and_times(text):
     assert parse(text) == [(5000, LINES[0]), (9000, LINES[1])]
     assert is_synced(text)
     assert [start_of(text, line) for line in LINES] == [5000, 9000]
@@ -63,7 +63,7 @@ def test_a_line_with_several_times_is_sung_at_each():
     assert both == [(5000, "Row"), (9000, "On"), (65_000, "Row"), (125_500, "Row")]
 
 
-def test_what_lies_before_the_beginning_is_at_the_beginning():
+def test_a_stamp_before_the_beginning_is_moved_to_the_beginning():
     assert parse("[-00:01.00]One\n[00:-02.00]Two\n[00:05.00]Three") == [(0, "One"), (0, "Two"), (5000, "Three")]
     assert parse("[offset:+9000]\n[00:05.00]One\n[00:10.00]Two") == [(0, "One"), (1000, "Two")]
     assert parse("[offset:-2000]\n[-00:01.00]One") == [(1000, "One")]
@@ -120,7 +120,7 @@ def test_vowel_signs_tell_lines_apart():
     "part",
     ["[", "<00:01.00>", "[00:01.00]", "[bg:", "[bg:[", "[00:01.", " ", "v1:", "&amp;", "<b", "Chorus:", "(", " x2"],
 )
-def test_a_long_row_of_anything_takes_no_time(part):
+def test_a_long_run_of_one_character_is_parsed_in_linear_time(part):
     text = part * (100_000 // len(part))
     began = time.process_time()
     start_of(text, text)

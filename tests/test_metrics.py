@@ -65,11 +65,11 @@ def test_it_asks_for_a_login(api_of):
     problem(api_of(None).get(URL), 401, "not_authenticated")
 
 
-def test_it_is_for_staff_only(api_of, alice):
+def test_metrics_are_for_staff_only(api_of, alice):
     problem(api_of(alice).get(URL), 403, "permission_denied")
 
 
-def test_a_session_will_do(client, staff):
+def test_a_session_of_staff_gets_the_metrics(client, staff):
     client.force_login(staff)
     assert client.get(URL).status_code == 200
 
@@ -134,14 +134,14 @@ def test_songs_count_from_when_they_were_queued(scrape, release, make_song):
     assert value(scrape()["socialsongs_oldest_pending_seconds"], kind="songs") == pytest.approx(50, abs=10)
 
 
-def test_so_do_requests_that_are_answered_anew(scrape):
+def test_requests_that_are_answered_anew_count_from_when_they_were_queued(scrape):
     RecommendationRequest.objects.create(text="rain", bulk=True)
     RecommendationRequest.objects.update(created_at=Now() - timedelta(days=9), queued_at=Now() - timedelta(seconds=50))
     found = scrape()["socialsongs_oldest_pending_seconds"]
     assert value(found, lane="bulk", kind="requests") == pytest.approx(50, abs=10)
 
 
-def test_a_song_that_waits_for_its_next_try_is_not_of_negative_age(scrape, release, make_song):
+def test_a_song_that_waits_for_its_next_attempt_has_no_negative_age(scrape, release, make_song):
     make_song()
     SongEmbedding.objects.update(queued_at=Now() + timedelta(seconds=50))
     assert value(scrape()["socialsongs_oldest_pending_seconds"], kind="songs") == 0
@@ -194,13 +194,13 @@ def test_a_worker_is_up_or_not(scrape):
     assert (value(found, worker="inference@one"), value(found, worker="inference@two")) == (1, 0)
 
 
-def test_what_a_worker_is(scrape):
+def test_a_workers_info_gives_its_device_and_release(scrape):
     worker(device="cuda:0 Some GPU")
     labels = {"worker": "inference@one", "state": "ready", "device": "cuda:0 Some GPU", "release": "written-down"}
     assert scrape()["socialsongs_worker_info"] == [(labels, 1)]
 
 
-def test_what_a_worker_has_done(scrape):
+def test_a_workers_counters_are_exported(scrape):
     worker(
         busy_seconds=1.5,
         figures={
@@ -218,7 +218,7 @@ def test_what_a_worker_has_done(scrape):
     assert value(found["socialsongs_worker_busy_seconds"], worker="inference@one") == 1.5
 
 
-def test_a_worker_that_has_told_no_figures_yet_is_there(scrape):
+def test_a_worker_without_figures_is_listed(scrape):
     worker(figures={})
     assert value(scrape()["socialsongs_worker_up"], worker="inference@one") == 1
 

@@ -113,7 +113,7 @@ def wishes(rows):
 EVERY = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def test_one_by_one_it_is_the_search_in_memory(release, many):
+def test_without_the_index_the_search_gives_the_result_in_memory(release, many):
     @EVERY
     @given(wishes(many), st.integers(0, 9), st.sampled_from([1, 20, 300]))
     def check(parameters, seed, limit):
@@ -194,7 +194,7 @@ def plans(release, query, parameters):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_index_is_asked_when_many_songs_are_allowed_and_the_b_tree_when_few_are(release, indexed, monkeypatch):
+def test_the_index_is_used_when_many_songs_are_allowed_and_the_b_tree_when_few_are(release, indexed, monkeypatch):
     monkeypatch.setattr(nearest, "SORTED_ROWS", 300)
     hnsw = f"socialsongs_hnsw_{release.pk}"
     (wide,) = plans(release, photo(1), {})
@@ -207,7 +207,7 @@ def test_the_index_is_asked_when_many_songs_are_allowed_and_the_b_tree_when_few_
 
 
 @pytest.mark.django_db(transaction=True)
-def test_when_the_index_finds_too_few_all_that_are_allowed_are_looked_at(release, indexed, monkeypatch):
+def test_when_the_index_finds_too_few_all_allowed_songs_are_compared(release, indexed, monkeypatch):
     """Statistics may be wrong: here they say many, and there are few."""
     monkeypatch.setattr(nearest, "SORTED_ROWS", 0)
     monkeypatch.setattr(nearest, "MOST_SCANNED", 1)

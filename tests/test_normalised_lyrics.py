@@ -22,7 +22,7 @@ from socialsongs.services.lyrics import normalise, normalised
         ("नमस्ते\u200d", "नमस्ते\u200d"),
     ],
 )
-def test_every_form_becomes_the_one(text, kept):
+def test_every_form_of_lyrics_is_normalised(text, kept):
     assert normalise(text) == kept
     assert normalise(kept) == kept
 

@@ -223,7 +223,7 @@ def test_a_lyric_in_another_language_is_named(shipped, language):
 
 
 @pytest.mark.parametrize("lyrics", ENGLISH.values(), ids=ENGLISH)
-def test_english_of_every_kind_is_read(shipped, lyrics):
+def test_english_of_every_kind_is_encoded(shipped, lyrics):
     assert isinstance(shipped.encode([lyrics])[0], EncodedLyric)
 
 

@@ -284,7 +284,7 @@ def test_an_image_that_is_near_every_song_is_not_first_for_every_song(model):
     assert found["song2image"]["R@1"] == 1
 
 
-def test_lyrics_that_the_model_does_not_read_are_left_out_and_counted(pairs_file, model, capsys):
+def test_lyrics_that_the_model_refuses_are_left_out_and_counted(pairs_file, model, capsys):
     pairs = read_pairs(pairs_file)
     unread = [replace(pairs[0], lyrics=text) for text in ("?!", FOREIGN)]
     assert evaluate_pairs(model, [*pairs, *unread]) == evaluate_pairs(model, pairs)
@@ -340,7 +340,7 @@ def test_the_loss_is_infonce_in_both_directions():
     assert loss.item() == pytest.approx(math.log(1 + math.exp(-2)))
 
 
-def test_what_is_near_everything_does_not_change_the_loss():
+def test_a_constant_per_image_or_song_does_not_change_the_loss():
     scores, own = torch.randn(4, 4), torch.eye(4, dtype=torch.bool)
     image, song = torch.tensor([[1.0], [-2.0], [0.0], [9.0]]), torch.tensor([[0.0, 5.0, -3.0, 1.0]])
     expected = contrastive_loss(scores, own, torch.ones(4)).item()
@@ -394,7 +394,7 @@ def test_it_learns_which_song_goes_with_which_image(trained, pairs_file, model):
         assert end[way]["MRR"] > start[way]["MRR"] + 0.3
 
 
-def test_stage_one_learns_it_too(trained, pairs_file):
+def test_stage_one_learns_the_pairs_too(trained, pairs_file):
     model, pairs = load_release("pairs", folder=trained), read_pairs(pairs_file)
     queries = [model.query(view.embedding) for view in model.analyse(open_images([pair.image for pair in pairs]))]
     songs = model.encode(distinct(pairs).lyrics)
@@ -419,7 +419,7 @@ def test_the_tagger_stays_as_it_is(trained, model):
         assert torch.equal(after[key], value)
 
 
-def test_means_are_taken_over_the_images_learned_from(trained, pairs_file):
+def test_means_are_taken_over_the_training_images(trained, pairs_file):
     model = load_release("pairs", folder=trained)
     views = model.analyse(open_images([pair.image for pair in read_pairs(pairs_file)]))
     vectors = torch.from_numpy(np.stack([view.embedding for view in views]))

@@ -24,7 +24,7 @@ def fussy(most=100, bad=()):
     return work, sizes
 
 
-def test_what_fails_is_found_and_the_rest_is_done():
+def test_failing_items_are_found_and_the_rest_is_done():
     work, _ = fussy(bad={3, 6})
     found = Passes().run(work, range(8))
     assert [isinstance(one, RuntimeError) for one in found] == [item in (3, 6) for item in range(8)]
@@ -58,7 +58,7 @@ def test_a_bad_item_makes_no_smaller_passes():
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes."),
     ],
 )
-def test_one_item_that_does_not_fit_is_told_from_one_that_is_broken(error):
+def test_an_item_that_does_not_fit_is_distinguished_from_a_broken_one(error):
     def work(items):
         raise error
 
@@ -96,5 +96,5 @@ def test_a_gpu_that_is_broken_ends_the_process(monkeypatch):
     assert set(ends) == {1}
 
 
-def test_of_nothing_there_is_nothing():
+def test_a_pass_over_no_items_gives_no_results():
     assert Passes().run(lambda items: [], []) == []

@@ -118,7 +118,7 @@ def test_the_form_links_to_the_clip(desk, make_song):
 @pytest.mark.parametrize(
     ("name", "status"), [("a.html", 404), ("a.HTM", 404), ("a.svg", 404), ("a", 404), ("a.mp3", 200), ("a.MP3", 200)]
 )
-def test_old_previews_are_audio_or_nothing(api_of, alice, make_song, name, status):
+def test_an_old_preview_is_served_as_audio_or_not_at_all(api_of, alice, make_song, name, status):
     song = make_song()
     song.preview_file.save(name, ContentFile(HTML))
     answer, _ = served(api_of(alice), song)

@@ -44,7 +44,7 @@ def test_the_variables_of_the_template_are_the_ones_that_compose_fills_in():
     assert "./docker/nginx.conf.template:/etc/nginx/nginx.conf.template:ro" in SERVICES["proxy"]["volumes"]
 
 
-def test_what_is_slow_is_given_up():
+def test_slow_clients_time_out():
     for directive in (
         "client_header_timeout 15s",
         "client_body_timeout 15s",
@@ -163,7 +163,7 @@ def test_sizes_and_names_pass_as_they_should(proxied):
 
 
 @needs_nginx
-def test_text_is_packed_and_static_files_are_its_own(proxied):
+def test_text_is_compressed_and_the_proxy_serves_static_files(proxied):
     port, _ = proxied
     response, text = ask(port, "GET", "/accounts/login/", client="127.0.0.4", Accept_Encoding="gzip")
     assert response.headers["Content-Encoding"] == "gzip"

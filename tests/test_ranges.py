@@ -58,7 +58,7 @@ def content(response):
     return b"".join(response.streaming_content)
 
 
-def test_the_whole_says_that_parts_can_be_had(get):
+def test_the_whole_clip_says_that_it_accepts_ranges(get):
     response = get()
     assert (response.status_code, response["Accept-Ranges"], response["Content-Length"]) == (200, "bytes", str(SIZE))
     assert content(response) == CLIP
@@ -79,7 +79,7 @@ def test_the_whole_says_that_parts_can_be_had(get):
         ("bytes=-999999999", 0, SIZE - 1),
     ],
 )
-def test_a_part(get, asked, first, last):
+def test_a_range_is_answered_with_that_part(get, asked, first, last):
     response = get(range=asked)
     assert response.status_code == 206
     assert response["Content-Range"] == f"bytes {first}-{last}/{SIZE}"

@@ -64,7 +64,7 @@ def test_it_holds_in_any_stretch_of_time_and_not_by_the_clock(at):
 
 
 @pytest.mark.parametrize("rate", ["1/s", "5/minute", "60/hour", "2/day"])
-def test_who_waits_as_told_is_let_in(at, rate):
+def test_a_request_after_the_given_wait_is_allowed(at, rate):
     while not (wait := seconds_to_wait(name="READ-1", rate=rate)):
         pass
     assert 0 < wait <= rates.SECONDS[rate.partition("/")[2][0]]
@@ -115,7 +115,7 @@ def test_what_others_write_into_redis_is_not_run(written, monkeypatch, caplog):
 
 
 @pytest.mark.parametrize("written", [b'"text"', b"[1]", b'{"a": 1}', b"1.5", b"1e400", b"NaN"])
-def test_a_count_that_is_none_counts_as_nothing(written, at):
+def test_a_value_that_is_no_count_counts_as_zero(written, at):
     """In an earlier step, whose count is read and not added to."""
     assert allowed(rate="1/minute")
     redis = caches["default"]._cache.get_client()
@@ -147,7 +147,7 @@ def test_an_object_is_refused():
 # The cache fails
 
 
-def test_a_cache_that_is_away_refuses_nobody_and_is_told_of_once(settings, caplog):
+def test_a_cache_that_is_away_refuses_nobody_and_is_logged_once(settings, caplog):
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
     assert [allowed(rate="1/hour") for _ in range(5)] == [True] * 5
     assert caplog.text.count("The cache does not work") == 1

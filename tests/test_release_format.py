@@ -68,7 +68,7 @@ def test_the_vocabulary_travels_with_the_weights(model):
     assert list(model.network.lyrics.words.index) == WORDS
 
 
-def test_the_card_has_the_sum_of_the_weights(releases, model):
+def test_the_card_has_the_checksum_of_the_weights(releases, model):
     digest = hashlib.sha256((releases / "small" / WEIGHTS).read_bytes()).hexdigest()
     assert read_card("small", releases)["sha256"] == model.sha256 == digest
 

@@ -131,7 +131,9 @@ def body(name, song):
 
 @pytest.mark.parametrize("visibility", ["private", "public"])
 @pytest.mark.parametrize(("name", "method", "expected"), TABLE, ids=[f"{name}-{method}" for name, method, _ in TABLE])
-def test_who_may_do_what(browser_of, ready_post, name, method, expected, visibility):
+def test_every_address_answers_each_kind_of_person_as_the_table_says(
+    browser_of, ready_post, name, method, expected, visibility
+):
     Post.objects.update(visibility=visibility)
     song = ready_post.requests.get().suggestions.get(rank=1).song
     url = reverse(name, args=arguments(name, ready_post, song))
@@ -188,7 +190,7 @@ def test_each_action_has_its_permission(browser_of, cast, ready_post, codename, 
     assert Post.objects.count() == 1 - deleted
 
 
-def test_changing_alone_shows_nothing(browser_of, cast, ready_post):
+def test_the_right_to_change_posts_does_not_show_them(browser_of, cast, ready_post):
     others = ["change_post", "delete_post", "delete_recommendationrequest"]
     cast["staff"].user_permissions.set(Permission.objects.filter(codename__in=others))
     client = browser_of("staff")
@@ -235,7 +237,7 @@ LOOKS = [
 
 
 @pytest.mark.parametrize(("name", "door"), LOOKS, ids=[name for name, _ in LOOKS])
-def test_a_look_at_somebody_s_private_post_is_recorded_once_an_hour(
+def test_reading_somebody_elses_private_post_is_recorded_once_an_hour(
     browser_of, alice, ready_post, name, door, monkeypatch
 ):
     now = timezone.now()
@@ -284,7 +286,7 @@ def test_the_page_says_who_sees_a_private_post(browser_of, ready_post):
         assert "recorded" in page
 
 
-def test_requests_about_words_alone_are_no_look_at_a_post(browser_of, ready_post):
+def test_reading_a_request_without_a_post_is_not_recorded(browser_of, ready_post):
     asked = RecommendationRequest.objects.create(text="rain")
     page = reverse("admin:socialsongs_recommendationrequest_change", args=[asked.pk])
     assert browser_of("moderator").get(page).status_code == 200

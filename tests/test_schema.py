@@ -43,7 +43,7 @@ def test_a_list_is_a_page_of_results():
         assert page["properties"]["results"]["type"] == "array"
 
 
-def test_how_many_of_a_list_may_be_sent_is_said():
+def test_the_schema_bounds_the_lists_that_may_be_sent():
     schemas = yaml.safe_load(SNAPSHOT.read_text())["components"]["schemas"]
     events = schemas["FeedbackRequest"]["properties"]["events"]
     photos = schemas["NewPostRequest"]["properties"]["photos"]

@@ -149,7 +149,7 @@ def test_without_a_letter_or_digit_it_is_taken_literally(named, artists):
     assert {text: set(artists(text)) for text in expected} == expected
 
 
-def test_what_it_is_decides_the_order(make_song, find):
+def test_the_kind_of_match_decides_the_order(make_song, find):
     make_song("Z Tide", lyrics="dust")  # holds the word
     make_song("Tides", lyrics="dust")  # begins so
     make_song("Harbour", lyrics="tide")  # sings it
@@ -177,7 +177,7 @@ def test_it_filters(make_song, find):
     assert [song["title"] for song in find("tid", explicit="false")] == ["Tide"]
 
 
-def test_blank_is_no_search(make_song, find):
+def test_a_blank_search_lists_all_songs(make_song, find):
     make_song("B")
     make_song("A")
     assert [song["title"] for song in find("  ")] == ["A", "B"]
@@ -202,7 +202,7 @@ def test_blank_is_no_search(make_song, find):
         "e\u0301 \x7f",
     ],
 )
-def test_anything_can_be_typed(make_song, find, text):
+def test_any_text_can_be_searched_for(make_song, find, text):
     make_song()
     find(text)
 

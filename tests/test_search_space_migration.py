@@ -34,7 +34,7 @@ def as_it_was(numbers):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_songs_and_photos_are_read_again_forth_and_back(release, ready_post, make_song):
+def test_songs_are_encoded_and_photos_analysed_again_forth_and_back(release, ready_post, make_song):
     song = make_song("Nothing to read")
     SongEmbedding.objects.filter(song=song).update(state=State.READY, reason="no_lyrics")
     register(name="newer", sha256="1" * 64, card={})

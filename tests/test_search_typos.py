@@ -134,7 +134,7 @@ def test_a_name_is_found_in_spite_of_a_typo(other, text, title):
     assert find("quite another thing") == []
 
 
-def test_what_is_right_comes_before_what_is_alike(other):
+def test_exact_matches_come_before_similar_ones(other):
     migrate(other)
     Song.objects.using("other").create(title="Harbor Lights", artist="X", status="published")
     assert find("harbor lights") == ["Harbor Lights", "Harbour Lights"]
@@ -151,7 +151,7 @@ def test_typos_are_found_by_their_index(other):
         assert "socialsongs_song_typos" in "".join(line for (line,) in cursor.fetchall())
 
 
-def test_a_role_that_may_make_no_extension_migrates_and_searches_without(other):
+def test_a_role_without_the_right_to_create_extensions_migrates_and_searches_without(other):
     with other.cursor() as cursor:
         cursor.execute("DROP ROLE IF EXISTS limited")
         cursor.execute("CREATE ROLE limited; GRANT ALL ON SCHEMA public TO limited; SET ROLE limited")
@@ -165,7 +165,7 @@ def test_a_role_that_may_make_no_extension_migrates_and_searches_without(other):
         cursor.execute("RESET ROLE; DROP OWNED BY limited; DROP ROLE limited")
 
 
-def test_an_extension_in_another_schema_will_do(other):
+def test_an_extension_in_another_schema_is_used(other):
     with other.cursor() as cursor:
         cursor.execute("CREATE SCHEMA IF NOT EXISTS elsewhere; CREATE EXTENSION pg_trgm SCHEMA elsewhere")
     migrate(other)

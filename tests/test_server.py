@@ -73,7 +73,7 @@ def form(photo):
     return head + photo + b"\r\n--edge--\r\n", "multipart/form-data; boundary=edge"
 
 
-def test_two_hundred_slow_connections_hold_nobody_up(site, alice, photo_bytes):
+def test_two_hundred_slow_connections_do_not_delay_others(site, alice, photo_bytes):
     """Headers that drip, the body of a login, the body of an upload; eight threads would be held by nine of them."""
     body, kind = form(photo_bytes())
     openings = [
@@ -115,7 +115,7 @@ def test_what_arrives_too_slowly_is_closed():
     assert not request.is_late
 
 
-def test_clients_that_read_nothing_hold_nobody_up(tmp_path):
+def test_clients_that_do_not_read_their_answers_do_not_delay_others(tmp_path):
     """Each asks for 120 MB at once; a thread that waits until they are read would wait for ever."""
     static = tmp_path / "static"
     static.mkdir()
@@ -149,7 +149,7 @@ def test_who_sends_several_requests_at_once_is_answered_in_order(site):
     several.close()
 
 
-def test_connections_without_end_keep_nobody_out(tmp_path):
+def test_more_connections_than_the_limit_keep_nobody_out(tmp_path):
     few = tmp_path / "few.py"
     few.write_text("from socialsongs.site import server\nserver.CONNECTIONS = 20\n")
     with started_site(tmp_path, [*WEB[:-1], "--config", str(few), "--bind"]) as (port, _, _):
@@ -167,7 +167,7 @@ class SimpleAdjustments:
     url_scheme = "http"
 
 
-def test_the_loop_closes_them_and_ends_with_the_process_that_started_it(tmp_path):
+def test_the_loop_closes_slow_connections_and_ends_with_the_process_that_started_it(tmp_path):
     quick = tmp_path / "quick.py"
     quick.write_text("from socialsongs.site import server\nserver.HEADER_SECONDS = server.BODY_SECONDS = 1\n")
     with started_site(tmp_path, [*WEB[:-1], "--config", str(quick), "--bind"]) as (port, log, started):
@@ -184,7 +184,7 @@ def test_the_loop_closes_them_and_ends_with_the_process_that_started_it(tmp_path
         wait_until(lambda: not any(child.is_running() for child in children), log, 20)
 
 
-def test_bodies_are_only_so_large(site, alice):
+def test_bodies_above_the_limit_are_refused(site, alice):
     port, log = site
     mine = {"Authorization": token(alice), "Content_Type": "multipart/form-data; boundary=edge"}
     # Whoever is not logged in has nothing to upload; the sender is told, after all of it was thrown away.
@@ -220,7 +220,7 @@ def test_bodies_are_only_so_large(site, alice):
 
 
 @pytest.mark.parametrize("login", ["Authorization: Token made-up", "Cookie: sessionid=made-up"])
-def test_a_made_up_login_uploads_nothing(site, login):
+def test_a_made_up_session_or_token_uploads_nothing(site, login):
     port, log = site
     head = f"POST /api/v1/posts HTTP/1.1\r\nHost: localhost\r\n{login}\r\nExpect: 100-continue\r\nConnection: close\r\n"
     asks = opened(port, f"{head}Content-Length: 9000000\r\n\r\n")
@@ -251,7 +251,7 @@ def test_who_uploads_after_their_login_has_ended_is_sent_to_the_login(site):
     connection.close()
 
 
-def test_a_login_that_is_one_uploads(site, alice, client):
+def test_a_valid_session_or_token_may_upload(site, alice, client):
     """Answered by the application, which finds nothing to keep in it."""
     port, _ = site
     body = b"x" * 3_000_000
@@ -293,7 +293,7 @@ def test_the_log_names_the_client_that_a_known_proxy_names(site):
     assert all(size > 500 for _, size in found.values())
 
 
-def test_a_proxy_that_speaks_tls_is_believed(tmp_path):
+def test_x_forwarded_proto_of_a_known_tls_proxy_counts(tmp_path):
     with started_site(tmp_path, SECURE_SSL="1", BEHIND_TLS_PROXY="1") as (port, _, _):
         statuses = {
             spoken: ask(port, "GET", "/accounts/login/", X_Forwarded_Proto=spoken)[0].status
@@ -306,7 +306,7 @@ def test_a_proxy_that_speaks_tls_is_believed(tmp_path):
     ("allowed", "client"),
     [("127.0.0.1", "203.0.113.9"), ("127.0.0.0/8", "203.0.113.9"), ("*", "203.0.113.9"), ("192.0.2.1", "127.0.0.1")],
 )
-def test_an_unknown_proxy_is_not_believed(allowed, client):
+def test_x_forwarded_for_of_an_unknown_proxy_is_ignored(allowed, client):
     gunicorn = Config()
     gunicorn.set("forwarded_allow_ips", allowed)
     worker = server.BufferingWorker(1, 1, [], None, 30, gunicorn, None)

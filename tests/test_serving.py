@@ -86,7 +86,7 @@ def test_each_post_is_answered_by_its_owners_release(two, django_user_model, upl
         assert asked.release == expected[asked.post_id]
 
 
-def test_when_it_ends_the_active_release_answers_for_all(two, alice, upload):
+def test_when_a_split_ends_the_active_release_answers_for_all(two, alice, upload):
     old, new = two
     split(release=new, share=99)
     split(release=new, share=0)
@@ -96,7 +96,7 @@ def test_when_it_ends_the_active_release_answers_for_all(two, alice, upload):
 
 
 @pytest.mark.parametrize("ends", [lambda new: activate(release=new), lambda new: retire(release=new)])
-def test_activation_and_retirement_end_it(two, ends):
+def test_activation_and_retirement_end_a_split(two, ends):
     _, new = two
     split(release=new, share=30)
     ends(new)
@@ -160,7 +160,7 @@ CHANGES = [edited, edited_in_the_database, added]
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("synced", [True, False])
-def test_a_release_that_was_retired_meanwhile_must_read_what_changed(two, change, synced, capsys, wide):
+def test_a_release_that_was_retired_meanwhile_must_encode_what_changed(two, change, synced, capsys, wide):
     _, new = two
     total = 4 if change is added else 3
     retire(release=new)
@@ -197,7 +197,7 @@ def test_a_song_that_was_out_of_the_catalogue_while_a_release_was_retired_counts
         activate(release=new)
 
 
-def test_a_forced_release_reads_what_changed_while_it_was_retired(two):
+def test_a_forced_release_encodes_what_changed_while_it_was_retired(two):
     _, new = two
     retire(release=new)
     edited(Song.objects.first())
@@ -207,7 +207,7 @@ def test_a_forced_release_reads_what_changed_while_it_was_retired(two):
     assert encoding_coverage(release=new) == (3, 3)
 
 
-def test_a_release_is_not_tried_before_it_has_read_what_changed_past_the_services(two):
+def test_a_release_is_not_split_before_it_has_encoded_what_changed_past_the_services(two):
     _, new = two
     edited_in_the_database(Song.objects.first())
     with pytest.raises(NotPossible, match="has encoded 2 of 3 songs"):
@@ -217,7 +217,7 @@ def test_a_release_is_not_tried_before_it_has_read_what_changed_past_the_service
     split(release=new, share=5)
 
 
-def test_a_rollback_is_at_once_whatever_is_still_to_be_read(two):
+def test_a_rollback_is_immediate_whatever_is_still_to_be_encoded(two):
     old, new = two
     activate(release=new)
     edited(Song.objects.first())

@@ -126,14 +126,14 @@ def test_only_songs_for_the_site_s_market_are_similar(encoded, settings):
     assert found(song) == [("Meer", 1.0)]
 
 
-def test_a_song_that_was_not_read_has_neither(release, make_song):
+def test_a_song_that_is_not_encoded_has_no_similar_songs_and_no_posts(release, make_song):
     song = make_song()
     for ask in (similar_songs, posts_for_song):
         with pytest.raises(NotEncoded, match="not been read"):
             ask(song=song, limit=5)
 
 
-def test_without_a_release_no_song_has_either(make_song):
+def test_without_a_release_no_song_has_similar_songs_or_posts(make_song):
     song = make_song()
     for ask in (similar_songs, posts_for_song):
         with pytest.raises(NotEncoded):
@@ -209,7 +209,7 @@ def test_where_the_index_gives_up_all_photos_are_compared(encoded, seen, monkeyp
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_photos_index_is_what_finds_them(release, seen):
+def test_posts_are_found_by_the_index_of_photos(release, seen):
     """Millions of photos cannot be compared one by one."""
     seen((1, 0))
     call_command("releases", "index", release.name, stdout=StringIO())

@@ -29,13 +29,13 @@ def space(queries, songs):
     return SearchSpace(queries, songs.mean(0), np.cov(songs.T, bias=True).astype(np.float32))
 
 
-def test_the_estimate_is_the_same_but_for_a_constant_of_the_photo(space, queries, songs):
+def test_the_inner_product_is_kept_up_to_a_constant_per_photo(space, queries, songs):
     for query in queries:
         estimates = space.songs(songs) @ space.query(query)
         np.testing.assert_allclose(estimates, (songs - songs.mean(0)) @ query, atol=1e-4)
 
 
-def test_songs_are_one_long(space, songs):
+def test_song_vectors_have_length_one(space, songs):
     lengths = np.linalg.norm(space.songs(songs), axis=1)
     assert np.mean(np.abs(lengths - 1) < 1e-4) > 0.95
 

@@ -7,7 +7,7 @@ from socialsongs.models import PostPhoto
 pytestmark = pytest.mark.django_db
 
 
-def test_other_accounts_of_the_machine_open_no_photo(api_of, alice, upload, settings, tmp_path):
+def test_other_accounts_of_the_machine_cannot_open_photos(api_of, alice, upload, settings, tmp_path):
     settings.MEDIA_ROOT = tmp_path / "media"
     assert api_of(alice).post("/api/v1/posts", {"photos": upload()}).status_code == 202
     photo = settings.MEDIA_ROOT / PostPhoto.objects.get().image.name

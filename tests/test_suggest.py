@@ -27,7 +27,7 @@ OTHER = {"user": None, "hidden": (), "seed": "", "has_text": False}  # of a Song
 WORDS = ("tide", "gulls", "masts", "home", "dance", "night", "snow", "road", "dog", "sea", "light", "rain")
 
 
-def test_several_photos_are_their_mean_as_surely_seen_as_the_surest():
+def test_several_photos_are_one_query_their_mean_with_the_highest_certainty():
     unsure, sure = (
         PhotoView([Tag("dog", "object", score, (0, 0, 1, 1))], np.full(4, score, np.float32)) for score in (0.2, 0.8)
     )
@@ -234,7 +234,7 @@ def test_a_rule_counts_in_its_circumstances(songs, sure, ask, circumstances, par
 # When nothing fits
 
 
-def test_without_a_clear_match_staff_and_popularity_speak(songs, unsure, ask):
+def test_without_a_clear_match_editorial_and_popular_songs_are_offered(songs, unsure, ask):
     Song.objects.filter(title__in=["Song 1", "Song 2"]).update(editorial=True)
     Song.objects.filter(title="Song 3").update(popularity=0.9)
     found = ask(limit=5)
@@ -301,7 +301,7 @@ def origins(found):
 
 
 @pytest.mark.parametrize("pins", [3, 5])
-def test_a_list_of_pins_alone_is_as_sure_as_any(ranked, ask, pins):
+def test_a_list_of_pins_alone_can_be_confident(ranked, ask, pins):
     pin(*ranked[-pins:])
     found = ask(limit=3)
     assert (found.confident, origins(found)) == (True, ["pin"] * 3)
@@ -316,7 +316,7 @@ def test_the_only_song_that_fits_may_be_pinned(ranked, ask):
     assert ask(limit=1).confident
 
 
-def test_pins_that_do_not_fit_make_no_list_sure(ranked, ask):
+def test_pins_that_do_not_fit_make_no_list_confident(ranked, ask):
     pin(*ranked[-2:])
     found = ask(limit=4, exclude=[str(ranked[0].pk)])
     assert (found.confident, origins(found)) == (False, ["pin", "pin", "nearest", "nearest"])
@@ -334,7 +334,7 @@ def test_a_pin_without_words_says_nothing_of_what_fits(ranked, ask, model, known
     ("values", "parameters"),
     [({"explicit": True}, {}), ({"markets": ["AT"]}, {"market": "US"}), ({"language": "fr"}, {"language": "en"})],
 )
-def test_a_song_that_may_not_be_shown_makes_no_list_sure_though_it_is_pinned(ranked, ask, values, parameters):
+def test_a_pinned_song_that_may_not_be_shown_makes_no_list_confident(ranked, ask, values, parameters):
     for song in ranked:
         song.language = "en"
         save_song(song=song)
@@ -348,21 +348,23 @@ def test_a_song_that_may_not_be_shown_makes_no_list_sure_though_it_is_pinned(ran
 
 
 @pytest.mark.parametrize("limit", [1, 3])
-def test_a_rule_that_moves_songs_makes_no_list_surer_or_less_sure(ranked, ask, limit):
+def test_a_rule_that_moves_songs_does_not_change_whether_a_list_is_confident(ranked, ask, limit):
     Rule.objects.create(name="Less of this", action="bury", song=ranked[0], strength=10)
     Rule.objects.create(name="More of this", action="boost", song=ranked[-1], strength=10)
     assert ask(limit=limit).confident
     assert not ask(limit=limit, exclude=[str(ranked[0].pk)]).confident
 
 
-def test_what_is_blocked_makes_no_list_sure(ranked, ask):
+def test_a_blocked_song_makes_no_list_confident(ranked, ask):
     pin(*ranked[:2])
     Rule.objects.create(name="Never", action="block", song=ranked[0])
     assert not ask(limit=3).confident
 
 
 @pytest.mark.parametrize("fits", [True, False])
-def test_a_client_reads_whether_a_list_of_pins_is_sure(ranked, api_of, alice, upload, model, known, monkeypatch, fits):
+def test_the_api_says_whether_a_list_of_pins_is_confident(
+    ranked, api_of, alice, upload, model, known, monkeypatch, fits
+):
     post, _ = create_post(owner=alice, uploads=[upload()])
     monkeypatch.setitem(model.card["confidence"], "threshold", 1e-9 if fits else 1.1)
     pin(*ranked[-2:])
@@ -389,7 +391,7 @@ def test_popularity_counts_as_much_as_the_setting_says(songs, sure, ask, plain):
     assert ask(limit=1).suggestions[0].song == last
 
 
-def test_a_song_that_is_tried_out_is_marked_and_its_chance_is_kept(songs, sure, ask, plain):
+def test_an_explored_song_has_its_origin_and_propensity(songs, sure, ask, plain):
     plain(EXPLORATION=1.0)
     found = ask(limit=4, seed="a").suggestions
     (tried,) = [one for one in found if one.origin == "exploration"]
@@ -453,7 +455,7 @@ def chances(ask, draws=500, **parameters):
     return {key: (count / draws, *told[key]) for key, count in counts.items()}
 
 
-def test_propensities_are_how_often_it_happens_beside_a_pin(songs, sure, ask, plain):
+def test_propensities_match_frequencies_beside_a_pin(songs, sure, ask, plain):
     plain(EXPLORATION=0.9)
     second = ask(limit=4, seed="any").suggestions[1].song
     Rule.objects.create(name="First", action="pin", song=second)
@@ -464,21 +466,21 @@ def test_propensities_are_how_often_it_happens_beside_a_pin(songs, sure, ask, pl
     assert {origin for _, _, origin in found.values()} == {"pin", "match", "exploration"}
 
 
-def test_a_buried_song_is_not_tried_out(songs, sure, ask, plain):
+def test_a_buried_song_is_not_explored(songs, sure, ask, plain):
     plain(EXPLORATION=1.0)
     Rule.objects.create(name="Less folk", action="bury", genre="folk", strength=10)
     for seed in range(30):
         assert {one.song.genre for one in ask(limit=3, seed=str(seed)).suggestions} == {"pop"}
 
 
-def test_nothing_is_tried_out_where_nothing_fits(songs, unsure, ask, plain):
+def test_nothing_is_explored_where_nothing_fits(songs, unsure, ask, plain):
     plain(EXPLORATION=1.0)
     found = ask(limit=4).suggestions
     assert {one.origin for one in found} == {"nearest"}
     assert [one.propensity for one in found] == [1.0] * 4
 
 
-def test_a_list_is_confident_whatever_is_tried_out(songs, ask, plain, monkeypatch, model):
+def test_exploration_does_not_change_whether_a_list_is_confident(songs, ask, plain, monkeypatch, model):
     best = ask(limit=2).suggestions
     monkeypatch.setitem(model.card["confidence"], "threshold", best[0].confidence)
     plain(EXPLORATION=1.0)
@@ -603,7 +605,7 @@ def edited(song, lyrics):
     save_song(song=song)
 
 
-def test_no_line_is_shown_of_lyrics_that_were_edited_until_they_are_read(songs, sure, ask, model, known):
+def test_no_line_of_edited_lyrics_is_shown_until_they_are_encoded(songs, sure, ask, model, known):
     before = {one.song_id: one.line for one in ask(limit=12).suggestions}
     assert all(before.values())
     for song in songs[:6]:
@@ -618,7 +620,7 @@ def test_no_line_is_shown_of_lyrics_that_were_edited_until_they_are_read(songs, 
     assert all(one.line for one in ask(limit=12).suggestions)
 
 
-def test_nor_of_lyrics_that_were_edited_past_the_services(songs, sure, ask, model, known):
+def test_no_line_is_shown_of_lyrics_that_were_edited_past_the_services(songs, sure, ask, model, known):
     Song.objects.filter(pk=songs[0].pk).update(lyrics="one\ntwo\nthree\nfour")
     found = {one.song: one.line for one in ask(limit=12).suggestions}
     assert found[songs[0]] == ""
@@ -628,6 +630,6 @@ def test_nor_of_lyrics_that_were_edited_past_the_services(songs, sure, ask, mode
     assert {one.song: one.line for one in ask(limit=12).suggestions}[songs[0]] in ("one", "two", "three", "four")
 
 
-def test_a_song_that_is_read_again_unchanged_shows_its_line_meanwhile(songs, sure, ask):
+def test_a_song_that_is_encoded_again_unchanged_shows_its_line_meanwhile(songs, sure, ask):
     SongEmbedding.objects.update(state="queued")
     assert all(one.line for one in ask(limit=12).suggestions)

@@ -127,7 +127,7 @@ def test_a_switch_waits_for_an_answer_that_is_being_written(two, alice, upload, 
 
 
 @pytest.mark.parametrize("kind", ["post", "request"])
-def test_an_answer_waits_for_a_switch_that_is_going_on_and_is_made_anew(two, alice, upload, kind):
+def test_an_answer_waits_for_a_switch_in_progress_and_is_made_anew(two, alice, upload, kind):
     _, new = two
     mine = load_serving()
     post = a_post(alice, upload)
@@ -164,7 +164,7 @@ def test_workers_do_not_wait_for_each_other(two, alice, upload):
     assert Post.objects.get(pk=post.pk).state == State.READY
 
 
-def test_releases_are_locked_in_one_order_so_that_none_waits_for_the_other_in_a_circle(two):
+def test_releases_are_locked_in_one_order_so_that_no_deadlock_occurs(two):
     """Answers of both releases are written together while all releases are switched to and fro."""
     old, new = two
     split(release=new, share=50)

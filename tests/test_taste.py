@@ -108,7 +108,7 @@ def test_turned_off_it_is_shown_but_does_not_count(told, make_song, alice, offer
     assert len(taste_events(user=alice)) == 1
 
 
-def test_after_a_reset_nothing_of_before_counts(told, make_song, alice, offered):
+def test_after_a_reset_earlier_events_do_not_count(told, make_song, alice, offered):
     told(alice, make_song("Before"), "choose")
     reset(user=alice)
     assert taste_events(user=alice) == []
@@ -116,7 +116,7 @@ def test_after_a_reset_nothing_of_before_counts(told, make_song, alice, offered)
     assert titles(alice) == (["After"], [])
 
 
-def test_nobody_s_taste_is_made_of_what_others_did(told, make_song, alice, bob, offered):
+def test_the_taste_of_a_person_holds_their_own_choices_alone(told, make_song, alice, bob, offered):
     offer_taste(user=bob)
     Taste.objects.update(since=timezone.now() - timedelta(days=1))
     told(bob, make_song("Of Bob"), "choose")

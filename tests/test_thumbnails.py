@@ -49,7 +49,7 @@ def test_it_rejects_other_sizes(api_of, alice, address, side):
     assert not Thumbnail.objects.exists()
 
 
-def test_it_is_seen_by_whom_the_photo_is_seen(api_of, alice, bob, address):
+def test_a_thumbnail_is_for_those_who_may_see_the_photo(api_of, alice, bob, address):
     small(api_of(alice), address)
     etag = small(api_of(alice), address).headers["ETag"]
     assert small(api_of(bob), address).status_code == 404

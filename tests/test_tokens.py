@@ -66,7 +66,7 @@ def test_somebody_has_several_and_each_works(make):
 @pytest.mark.parametrize("change", [lambda text: text[:-1], lambda text: text[:-1] + "x", lambda text: text + "0",
                                     lambda text: text[:15] + "0" * 25, lambda text: "é" * 40, lambda text: "",
                                     lambda text: "a b", lambda text: "\0" * 40, lambda text: "0" * 5000])  # fmt: skip
-def test_other_texts_do_not(make, change):
+def test_texts_that_are_no_tokens_do_not_work(make, change):
     code = "authentication_failed"
     problem(with_token(change(make())).get(POSTS), 401, code)
 
@@ -80,7 +80,7 @@ def test_looking_one_up_is_one_query(make, django_assert_num_queries):
         tokens.TokenAuthentication().authenticate_credentials(text.encode())
 
 
-def test_what_has_expired_and_who_is_no_longer_active(make, alice):
+def test_expired_tokens_and_those_of_inactive_accounts_do_not_work(make, alice):
     text = make()
     Token.objects.update(expiry=timezone.now() - timedelta(seconds=1))
     problem(with_token(text).get(POSTS), 401, "authentication_failed")
@@ -180,7 +180,7 @@ def test_the_command_makes_lists_and_revokes(alice, bob):
         (["revoke", "alice"], "required"),
     ],
 )
-def test_what_the_command_refuses(make, arguments, says):
+def test_the_command_refuses_wrong_options(make, arguments, says):
     make("taken")
     with pytest.raises(CommandError, match=says):
         manage(*arguments)

@@ -165,7 +165,7 @@ def test_another_folder_gets_the_release_without_staging(tmp_path):
 
 
 @pytest.mark.usefixtures("active")
-def test_too_few_choices_are_told(ready_post):
+def test_too_few_choices_are_reported(ready_post):
     with pytest.raises(CommandError, match=r"There are 0 choices of .* suggested, at least 300 are needed"):
         run()
 
@@ -257,7 +257,7 @@ def test_several_photos_count_by_their_mean(model, examples):
     assert torch.allclose(found, torch.stack([each[[2, 5]].mean(0), each[7]]), atol=1e-6)
 
 
-def test_relevance_is_what_is_served(model, examples):
+def test_the_relevance_in_training_is_the_one_that_ranks(model, examples):
     photos = model.network.reference
     encoded = model.encode([lyrics for _, lyrics in COLOURS.values()])
     found = relevances(model.network, photos, examples.songs, [3, 0])
@@ -284,7 +284,7 @@ def test_learning_leaves_the_old_network_as_it_is(model, examples):
     assert (found.learned, found.held_out) == (4, 2)
 
 
-def test_better_is_more_chosen_without_losing_what_was_found(model):
+def test_better_means_a_higher_choose_rate_without_losing_retrieval(model):
     sure, unsure = Estimate(0.05, 0.01, 0.09), Estimate(0.05, -0.01, 0.09)
     found = ChoicesResult(model.network, Examination(0.6, 0.3, 0), 80, 20, {}, {}, sure, Estimate(-0.1, -0.15, -0.05))
     assert found.better

@@ -120,7 +120,7 @@ def test_curves_are_left_as_csv_and_png(tagger, trained):
             assert image.size[0] > 100
 
 
-def test_the_release_ranks_and_tells_what_it_is(trained):
+def test_the_release_ranks_and_its_card_describes_it(trained):
     model = load_release("tiny", folder=trained)
     view = model.analyse([drawn(1)])[0]
     encoded = model.encode(["The dog runs\nall day long", "Snow on the car"])

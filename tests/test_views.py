@@ -36,7 +36,7 @@ def test_an_analysis_of_an_older_version_is_completed(serving, post):
     assert PhotoAnalysis.objects.get().direction == pytest.approx(before.direction, abs=1e-2)
 
 
-def test_without_a_photo_there_is_an_answer_all_the_same(serving, post, alice, upload):
+def test_a_request_and_a_post_whose_photos_are_gone_fail_with_a_reason(serving, post, alice, upload):
     asked = RecommendationRequest.objects.create(post=post)
     new, _ = create_post(owner=alice, uploads=[upload()])
     PhotoSubject.objects.all().delete()

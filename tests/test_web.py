@@ -29,7 +29,7 @@ def test_it_asks_to_log_in(client):
 
 
 @pytest.mark.parametrize("address", ["/nowhere", f"/posts/{uuid.UUID(int=1)}"])
-def test_what_is_not_there_has_a_way_back(mine, address):
+def test_the_page_of_an_unknown_address_has_a_way_back(mine, address):
     page = mine.get(address)
     assert page.status_code == 404
     assert '<a href="/">Back to the start</a>' in page.content.decode()
@@ -174,7 +174,7 @@ def test_others_see_only_what_is_public(client, bob, ready_post):
     assert client.post(url("post-page-choose", ready_post.pk, song.pk)).status_code == 404
 
 
-def test_delete(mine, ready_post):
+def test_a_deleted_post_is_gone_from_the_pages(mine, ready_post):
     assert mine.post(url("post-page-delete", ready_post.pk)).headers["Location"] == "/"
     assert not Post.objects.exists()
 
@@ -457,13 +457,13 @@ def test_the_same_form_makes_one_post_and_another_photo_another(mine, upload, ph
 
 
 @pytest.mark.parametrize("key", ["", "x", "\0", "0" * 1000])
-def test_a_form_whose_key_is_none_is_taken_as_before(mine, upload, key):
+def test_a_form_with_an_invalid_key_is_accepted_without_one(mine, upload, key):
     for _ in range(2):
         assert mine.post("/", {"photos": upload(), "idempotency_key": key}).status_code == 302
     assert Post.objects.count() == 2
 
 
-class TestLogin:
+class TestExpiredLogin:
     """Whoever is not logged in any more gets to the login, and from there back."""
 
     @pytest.mark.parametrize(
@@ -486,13 +486,13 @@ class TestLogin:
         back = quote(f"{url('post-page', ready_post.pk)}?request=1", safe="/")
         assert answer.headers["HX-Redirect"] == f"/accounts/login/?next={back}"
 
-    def test_photos_are_not_read_for_it(self, client, upload):
+    def test_an_expired_login_is_answered_before_photos_are_read(self, client, upload):
         large = bytes(1_000_000)
         assert client.post("/", {"photos": upload(large)}, headers={"HX-Request": "true"}).status_code == 401
         assert client.post("/", {"photos": upload(large)}).status_code == 413
 
     @pytest.mark.parametrize("shown", ["http://elsewhere.example/", "http://testserver//elsewhere.example/", "", "x"])
-    def test_no_foreign_page_is_gone_back_to(self, client, shown):
+    def test_the_login_leads_back_to_no_foreign_page(self, client, shown):
         answer = client.post("/", headers={"HX-Request": "true", "HX-Current-URL": shown})
         assert answer.headers["HX-Redirect"] == "/accounts/login/?next=/"
 
@@ -514,7 +514,7 @@ class TestLogin:
         assert client.post("/", headers={"HX-Request": "true"}).status_code == 401
 
 
-def test_steering_by_the_script(mine, ready_post):
+def test_a_script_that_steers_is_sent_to_the_new_list_or_told_why_not(mine, ready_post):
     headers = {"HX-Request": "true"}
     answer = mine.post(url("post-page-steer", ready_post.pk), {"text": "upbeat"}, headers=headers)
     request = ready_post.requests.get(text="upbeat")

@@ -25,7 +25,7 @@ from recommender.wishes import parse_wishes
         ("no", "", ""),
     ],
 )
-def test_wishes_and_refusals_are_told_apart(text, wanted, unwanted):
+def test_wishes_and_refusals_are_distinguished(text, wanted, unwanted):
     assert parse_wishes(text) == (wanted, unwanted)
 
 

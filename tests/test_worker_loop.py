@@ -31,7 +31,7 @@ def catalogue():
     call_command("releases", "register")
 
 
-def test_photo_in_songs_out(catalogue, alice, upload, tmp_path):
+def test_a_worker_encodes_the_catalogue_and_answers_a_post(catalogue, alice, upload, tmp_path):
     log = tmp_path / "worker.log"
     with process(WORKER, log):
         dispatch.send(dispatch.DRAIN_BULK)
@@ -65,7 +65,7 @@ def test_photo_in_songs_out(catalogue, alice, upload, tmp_path):
     assert any(suggestion.reasons for suggestion in found)
 
 
-def test_the_reconciler_finds_what_no_message_told_of(catalogue, alice, upload, tmp_path, settings):
+def test_the_reconciler_finds_work_without_a_wake_up(catalogue, alice, upload, tmp_path, settings):
     """A song changed behind the services' back and a post whose message was lost."""
     worker_log, beat_log = tmp_path / "worker.log", tmp_path / "beat.log"
     settings.SOCIALSONGS = {**settings.SOCIALSONGS, "BROKER_URL": "redis://127.0.0.1:1/0"}
@@ -84,7 +84,7 @@ def test_the_reconciler_finds_what_no_message_told_of(catalogue, alice, upload, 
     assert np.unique(cells).size > 10
 
 
-def test_a_song_without_words_has_been_dealt_with(tmp_path, db):
+def test_a_song_without_words_is_ready_with_a_reason(tmp_path, db):
     call_command("releases", "register")
     save_song(song=Song(title="Interlude", artist="Nobody", lyrics="\n...\n", status="published"))
     log = tmp_path / "worker.log"

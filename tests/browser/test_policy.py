@@ -107,7 +107,7 @@ def test_no_page_breaks_the_policy(watched, site, everything):
     assert not complaints
 
 
-def test_without_a_login_neither(watched, site, everything):
+def test_no_page_before_the_login_breaks_the_policy(watched, site, everything):
     page, complaints = watched
     for path in ("/accounts/login/", "/admin/login/", "/nowhere", "/health/", "/health/ready/"):
         page.goto(site + path, wait_until="load")

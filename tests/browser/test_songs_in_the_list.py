@@ -97,7 +97,7 @@ def test_a_song_that_was_removed_can_be_taken_back(songs):
     assert Post.objects.get().chosen_song.title == "Song 3"
 
 
-def test_songs_that_come_are_told_in_a_few_words(page, site, ready_post):
+def test_new_songs_are_announced_in_a_few_words(page, site, ready_post):
     Post.objects.update(state=State.QUEUED)
     page.goto(f"{site}/posts/{ready_post.pk}")
     status = page.get_by_role("status")

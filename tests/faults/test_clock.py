@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 
-def test_a_clock_that_jumps_an_hour_ahead_and_back(crew, tmp_path, record):
+def test_leases_are_kept_though_a_workers_clock_jumps_an_hour(crew, tmp_path, record):
     """It neither takes what another worker holds, nor holds for longer than a lease."""
     jumps = tmp_path / "jumps"
     jumps.write_text("+0")

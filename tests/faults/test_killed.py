@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]
 STAGES = ("after_claim", "after_decode", "after_look", "after_rank", "before_commit", "after_commit")
 
 
-def test_killed_at_every_stage_boundary(crew, record):
+def test_a_worker_killed_at_any_stage_boundary_loses_nothing(crew, record):
     """The worker that is started next finishes them, and dies at the next boundary."""
     crew.environment |= SHORT_LEASES
     before, died = "", Stopwatch()
@@ -34,7 +34,7 @@ def test_killed_at_every_stage_boundary(crew, record):
     assert {post.attempts for post in crew.posts} == {1, 2}
 
 
-def test_killed_at_random_moments(crew, record):
+def test_a_worker_killed_at_random_moments_loses_nothing(crew, record):
     chance, kills = random.Random(1), 4
     crew.environment |= SHORT_LEASES | {"SOCIALSONGS_MAX_ATTEMPTS": str(kills + 2)}
     crew.switch_on("wait-after_decode", text="0.2")
@@ -80,7 +80,7 @@ def test_a_post_that_kills_its_worker_fails_alone(crew, record):
     record("a photo that kills its worker", "`kill -9` over a red photo, each time", result, watch.seconds)
 
 
-def test_told_to_stop_during_a_batch(crew, record):
+def test_a_worker_that_is_told_to_stop_finishes_its_batch(crew, record):
     """It finishes the batch in its hands, hands back the one it had claimed ahead, and ends by itself."""
     with crew.beat():
         with crew.worker() as worker:

@@ -20,7 +20,7 @@ def deliver(times: int) -> None:
             )
 
 
-def test_two_workers_and_one_message_five_times(crew, record, monkeypatch):
+def test_each_row_is_taken_once_however_often_a_message_is_delivered(crew, record, monkeypatch):
     with crew.worker("one"), crew.worker("two"):
         crew.wait_ready("one", "two")
         crew.switch_on("wait-after_decode", text="0.2")

@@ -23,7 +23,7 @@ def ended(crew):
     return wait
 
 
-def test_one_worker_through_all_that_photos_can_do(crew, ended, record):
+def test_one_worker_survives_every_fault_of_photos(crew, ended, record):
     """One life of a worker for all of it: nothing of it may stop the worker."""
     with crew.beat(), crew.worker(SOCIALSONGS_INTERACTIVE_BATCH="16") as worker:
         crew.wait_ready()

@@ -67,7 +67,7 @@ def visitor(crew, alice, own):
 PAGES = ("/", "/accounts/login/", "/admin/login/", "/api/v1/posts", "/api/v1/songs", "/api/v1/taste")
 
 
-def test_redis_stops_and_comes_back_empty(crew, own, record, visitor):
+def test_posts_are_answered_though_redis_stops_and_comes_back_empty(crew, own, record, visitor):
     crew.switch_on("wait-after_decode", text="0.1")
     with crew.beat(), crew.worker() as worker:
         crew.wait_ready()
@@ -125,7 +125,7 @@ REDIS_FAULTS = {
 }
 
 
-def test_redis_does_not_work(crew, own, record, visitor):
+def test_uploads_and_pages_work_while_redis_does_not(crew, own, record, visitor):
     """Uploads and pages do, in bounded time; the posts are answered when Redis works again."""
     with crew.beat(), crew.worker() as worker:
         crew.wait_ready()
@@ -159,7 +159,7 @@ def away(crew, own, how, seconds):
     return crew.settled(posts), watch.seconds
 
 
-def test_postgres_stops_and_comes_back(crew, own, record):
+def test_posts_are_answered_after_postgres_was_away(crew, own, record):
     crew.environment |= SHORT_LEASES
     with crew.beat(), crew.worker() as worker:
         crew.wait_ready()
