@@ -1,3 +1,3 @@
-"""Curation in Django admin. Writes go through the services, so that the search follows in the same commit."""
+"""Django admin for staff. It writes through the services, so that searches see a change in the same commit."""
 
-from . import access, people, posts, releases, rules, songs  # noqa: F401  (they register the models)
+from . import access, people, posts, releases, rules, songs  # noqa: F401  (they register their models)

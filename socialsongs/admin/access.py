@@ -1,4 +1,4 @@
-"""Who looked at private posts of others: to look at, by whoever has the permission."""
+"""The record of who saw private posts of others; it can be read, not changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .base import ReadOnly
 
 @admin.register(PostAccess)
 class PostAccessAdmin(ReadOnly):
-    """A row stands for an hour: how often somebody looked within it is not kept."""
+    """One row for a reader, post, door and hour; how often they looked within the hour is not stored."""
 
     list_display = ["first_at", "reader_name", "door", "post", "owner"]
     list_filter = ["door", "first_at"]

@@ -1,4 +1,4 @@
-"""What the pages share: badges, pictures, tables of suggestions."""
+"""What the admin pages share: badges, pictures, tables of suggestions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..models import Post, PostPhoto, Rule, Song, Suggestion, Thumbnail
 
 
 def badge(state: str, note: str = "") -> SafeString:
-    """Coloured by ``socialsongs/admin.css``."""
+    """Render a state; ``socialsongs/admin.css`` gives its colour."""
     return format_html('<span class="socialsongs-badge socialsongs-{}">{}</span> {}', state, state, note)
 
 
 def picture(post: Post, photo: PostPhoto, side: int) -> SafeString:
-    """``side``: one for which ``socialsongs/admin.css`` has a class."""
+    """Render a photo; ``side`` in pixels, one of those for which ``socialsongs/admin.css`` has a class."""
     url = reverse("socialsongs:post-photo", args=[post.pk, photo.position])
     if small := next((size for size in Thumbnail.Side.values if size >= 2 * side), None):
         url = f"{url}?side={small}"
@@ -32,8 +32,8 @@ def song_link(song: Song) -> SafeString:
 
 
 def suggestion_table(rows: Iterable[Suggestion]) -> SafeString:
-    """With song and release."""
-    heads = ["#", "song", "line", "because of", "came in as", "rules", "score", "release"]
+    """Render suggestions whose song and release are loaded."""
+    heads = ["#", "song", "line", "reasons", "origin", "rules", "score", "release"]
     lines = (
         (
             row.rank,
@@ -55,14 +55,14 @@ def suggestion_table(rows: Iterable[Suggestion]) -> SafeString:
 
 
 class Styled(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Styles are in a file, so that a strict content security policy can be put in front of the admin."""
+    """Admin pages whose styles are in a file, as a strict content security policy demands."""
 
     class Media:
         css = {"all": ["socialsongs/admin.css"]}
 
 
 class ReadOnly(Styled):
-    """Rows that people and workers make, never hands."""
+    """Rows that the site writes; staff cannot add or change them."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

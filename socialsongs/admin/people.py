@@ -1,4 +1,4 @@
-"""Whose taste counts, and what people did with suggestions."""
+"""Tastes and feedback."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .base import ReadOnly
 
 @admin.register(Taste)
 class TasteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """A row offers it to a person, who may turn it off. Deleting the row takes the offer back."""
+    """A row offers a person that their taste counts; they may turn it off. Deleting the row ends the offer."""
 
     list_display = ["user", "enabled", "since"]
     list_filter = ["enabled"]
     list_select_related = ["user"]
-    raw_id_fields = ["user"]  # of the host's user model nothing is known: it may not be in the admin
+    raw_id_fields = ["user"]  # the host's user model may not be in the admin
     actions = ["reset"]
 
     def get_fields(self, request: HttpRequest, obj: Taste | None = None) -> Any:
         return ["user", "enabled", "since"] if obj else ["user"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Taste | None = None) -> list[str]:
-        """That somebody turned it off stays theirs to undo."""
+        """Only the person can turn it on again after they turned it off."""
         if obj is None:
             return []
         return ["user", "since"] if obj.enabled else ["user", "enabled", "since"]
@@ -38,16 +38,16 @@ class TasteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         else:
             obj.pk = services.offer_taste(user=obj.user).pk
 
-    @admin.action(description="Begin anew: what was chosen before counts no more", permissions=["change"])
+    @admin.action(description="Forget: earlier choices and skips no longer count", permissions=["change"])
     def reset(self, request: HttpRequest, queryset: QuerySet[Taste]) -> None:
         for row in queryset.select_related("user"):
             services.reset(user=row.user)
-        messages.success(request, f"The taste of {queryset.count()} people begins anew.")
+        messages.success(request, f"The taste of {queryset.count()} people was forgotten.")
 
 
 @admin.register(Feedback)
 class FeedbackAdmin(ReadOnly):
-    """Rows without a request and a user are of posts that were deleted."""
+    """Rows without a request and a user are about posts that were deleted."""
 
     list_display = ["created_at", "kind", "song", "rank", "propensity", "user", "release"]
     list_filter = ["kind", "release", "created_at"]

@@ -1,4 +1,4 @@
-"""Posts, what was asked for them and what was answered."""
+"""Posts, their requests and suggestions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NEWEST = 20
 
 
 class OfPosts(ReadOnly):
-    """Rows about posts, for people who may view posts. Each look at somebody else's private post is recorded."""
+    """Rows about posts, for people who may view posts. Access to private posts of others is recorded."""
 
     def posts_of(self, rows: Iterable[Any]) -> Iterable[Post]:
         raise NotImplementedError
@@ -37,26 +37,26 @@ class OfPosts(ReadOnly):
         return all(permitted(user=request.user, permission=name) for name in {f"view_{model}", "view_post"})
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Only of what the person may view: the page that asks for confirmation shows it."""
+        """Whether the person may also view the rows: the page that asks for confirmation shows them."""
         return super().has_delete_permission(request, obj) and self.has_view_permission(request, obj)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         response = super().changelist_view(request, extra_context)
         if "cl" in (context := self._context(response)):
-            self._note(request, context["cl"].result_list)
+            self._record_access(request, context["cl"].result_list)
         return response
 
     def changeform_view(self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any) -> Any:
         response = super().changeform_view(request, object_id, *args, **kwargs)
         if "original" in (context := self._context(response)):
-            self._note(request, [context["original"]])
+            self._record_access(request, [context["original"]])
         return response
 
     def _context(self, response: HttpResponse) -> dict[str, Any]:
-        """Of a page that is not rendered yet; empty: there is none."""
+        """Return the context of a page that is not rendered yet; empty for other responses."""
         return response.context_data or {} if isinstance(response, TemplateResponse) else {}
 
-    def _note(self, request: HttpRequest, rows: Iterable[Any]) -> None:
+    def _record_access(self, request: HttpRequest, rows: Iterable[Any]) -> None:
         note_reads(reader=request.user, posts=self.posts_of(rows), door=PostAccess.Door.ADMIN)  # type: ignore[arg-type]
 
 
@@ -84,7 +84,7 @@ class PostAdmin(OfPosts):
         return rows
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """What belongs to a post goes with it: the permission to delete posts is enough."""
+        """Ask for no further permissions: who may delete a post may delete all that belongs to it."""
         deletable, counts, _, protected = super().get_deleted_objects(objs, request)
         return deletable, counts, set(), protected
 
@@ -110,19 +110,19 @@ class PostAdmin(OfPosts):
         parts = []
         for photo in post.photos.all():
             analyses = PhotoAnalysis.objects.filter(subject__in=photo.subjects.all()).select_related("release")
-            seen = [
+            rows = [
                 (
                     analysis.release.name,
-                    ", ".join(f"{tag['name']} {tag['score']:.2f}" for tag in analysis.tags) or "nothing",
+                    ", ".join(f"{tag['name']} {tag['score']:.2f}" for tag in analysis.tags) or "no tags",
                 )
                 for analysis in analyses
-            ] or [("", "not processed")]
-            parts.append((picture(post, photo, 320), format_html_join("", "<p><b>{}</b> {}</p>", seen)))
+            ] or [("", "not analysed yet")]
+            parts.append((picture(post, photo, 320), format_html_join("", "<p><b>{}</b> {}</p>", rows)))
         return format_html_join("", "<div>{}{}</div>", parts)
 
     @admin.display(description="suggestions")
     def suggested(self, post: Post) -> SafeString:
-        """Of its own request first, then of the newest that somebody asked for."""
+        """Render the default request first, then the newest further requests."""
         rows = Prefetch("suggestions", Suggestion.objects.select_related("song", "release"))
         return format_html_join(
             "",
@@ -130,7 +130,7 @@ class PostAdmin(OfPosts):
             (
                 (
                     reverse("admin:socialsongs_recommendationrequest_change", args=[asked.pk]),
-                    asked.text or ("Its own" if asked.is_default else "More"),
+                    asked.text or ("Default" if asked.is_default else "Further"),
                     badge(asked.state, asked.reason.replace("_", " ")),
                     suggestion_table(asked.suggestions.all()),
                 )
@@ -176,9 +176,14 @@ class RecommendationRequestAdmin(OfPosts):
         return suggestion_table(request.suggestions.select_related("song", "release"))
 
     def get_deleted_objects(self, objs: Iterable[RecommendationRequest], request: HttpRequest) -> Any:
-        """A post's own request goes with the post alone: without it the post would never be answered."""
+        """Protect default requests: without its default request a post would never be answered."""
         deletable, counts, permissions, protected = super().get_deleted_objects(objs, request)  # type: ignore[arg-type]
-        return deletable, counts, permissions, [*protected, *(f"{one}, a post's own" for one in objs if one.is_default)]
+        return (
+            deletable,
+            counts,
+            permissions,
+            [*protected, *(f"{row}, the default request of a post" for row in objs if row.is_default)],
+        )
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("socialsongs.change_recommendationrequest")

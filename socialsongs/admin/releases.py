@@ -1,4 +1,4 @@
-"""The model releases and the processes that run them: to look at."""
+"""Releases and workers; both can be read, not changed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ModelReleaseAdmin(ReadOnly):
 
 @admin.register(Worker)
 class WorkerAdmin(ReadOnly):
-    """Heartbeats; a row whose process went away without a word disappears after a day."""
+    """Workers by their heartbeats; the row of a process that was killed is deleted after a day."""
 
     list_display = ["name", "state_badge", "device", "release", "queues", "seen_at", "busy_seconds"]
     fields = ["name", "state_badge", "problem", "device", "release", "queues", "host", "pid", "started_at", "seen_at",
@@ -60,8 +60,8 @@ class WorkerAdmin(ReadOnly):
     @admin.display(description="state", ordering="state")
     def state_badge(self, worker: Worker) -> SafeString:
         live: bool = worker.live  # type: ignore[attr-defined]
-        return badge(worker.state, worker.problem) if live else badge("missing", "no heartbeat, or its batch hangs")
+        return badge(worker.state, worker.problem) if live else badge("missing", "no heartbeat, or its task hangs")
 
-    @admin.display(description="figures since its start")
+    @admin.display(description="figures since it started")
     def pretty_figures(self, worker: Worker) -> SafeString:
         return format_html("<pre>{}</pre>", json.dumps(worker.figures, indent=2))

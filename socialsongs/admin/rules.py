@@ -1,4 +1,4 @@
-"""What staff decide over the ranking."""
+"""Rules: decisions of staff over the ranking."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
     market = forms.CharField(max_length=10, required=False, help_text="Only for requests from this market, e.g. DE.")
 
     def clean_market(self) -> str:
-        """In the form in which requests have it: GB for UK."""
+        """Return the code that requests use: GB for UK."""
         text: str = self.cleaned_data["market"]
         try:
             return market_code(text) if text else ""
@@ -42,23 +42,23 @@ class RuleAdmin(Styled):
             None,
             {
                 "fields": ["name", ("action", "strength"), ("enabled", "state_now")],
-                "description": "Pin: the song comes first, however well it fits. Boost: songs rise. Bury: they sink. "
-                "Block: they are never shown. Rules count for photos that are answered from now on.",
+                "description": "Pin: the song comes first, whatever its relevance. Boost: songs rise. Bury: they sink. "
+                "Block: songs are never shown. A rule counts for requests that are answered from now on.",
             },
         ),
         (
             "Which songs",
             {
                 "fields": ["song", "genre"],
-                "description": "One song, or all songs of a genre. A block with neither is about every song.",
+                "description": "One song, or all songs of a genre. A block without either applies to every song.",
             },
         ),
         (
             "Where and when",
             {
                 "fields": ["tag", "market", ("starts_at", "ends_at"), "created_at"],
-                "description": "What is left empty does not matter: without tag, market and times the rule counts for "
-                "every photo, everywhere, always. The tag is a name as it stands under a photo, such as beach.",
+                "description": "Empty fields set no limit: without tag, market and times it counts for all photos, "
+                "everywhere, always. The tag is a name as it stands under a photo, such as beach.",
             },
         ),
     ]
@@ -69,10 +69,10 @@ class RuleAdmin(Styled):
         known = {tag["name"].casefold() for tag in active.values_list("card__tags", flat=True).first() or []}
         if obj.tag and obj.tag.casefold() not in known:
             messages.warning(
-                request, f"The active release finds no “{obj.tag}” in photos: the rule counts for none until one does."
+                request, f"The active release has no tag “{obj.tag}”: the rule has no effect until a release has it."
             )
 
-    @admin.display(description="is about")
+    @admin.display(description="applies to")
     def about(self, rule: Rule) -> str:
         return str(rule.song or (f"genre {rule.genre}" if rule.genre else "every song"))
 

@@ -1,4 +1,4 @@
-"""The catalogue: what is in it, what the active release made of it, and what is offered when nothing fits."""
+"""The catalogue: songs, their encoding by the active release, and editorial songs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ..services.catalogue import TIDIED, save_song, set_editorial, set_status, t
 from ..services.queue import queue_songs
 from .base import Styled, badge, picture, song_link
 
-# Reasons for which a song has been dealt with and yet cannot be suggested.
+# Reasons for which a song is not encoded and cannot be suggested.
 NOT_ENCODED = {"no_lyrics": "No lyrics", "unsupported_language": "Language not supported"}
 NEIGHBOURS = 8
 
@@ -44,7 +44,7 @@ class Clip:
 
 
 class PreviewInput(AdminFileWidget):
-    """With the address from which clips are served: a file's own leads nowhere unless the host serves its media."""
+    """A file input that links to the view that serves clips: the host may not serve the storage's own address."""
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         context = super().get_context(name, value, attrs)
@@ -55,7 +55,7 @@ class PreviewInput(AdminFileWidget):
 
 
 class SongForm(forms.ModelForm):  # type: ignore[type-arg]
-    # Longer than they are kept: hyphens, and codes of three letters.
+    # Longer than the model's fields: hyphens, and codes of three letters, which are normalised.
     isrc = forms.CharField(label="ISRC", max_length=30, required=False)
     markets = SimpleArrayField(
         forms.CharField(max_length=10), required=False, help_text=Song._meta.get_field("markets").help_text
@@ -63,7 +63,7 @@ class SongForm(forms.ModelForm):  # type: ignore[type-arg]
     notes: Sequence[str] = ()  # of ``tidy``
 
     def clean(self) -> dict[str, Any]:
-        """Tidied before the model's own checks, so that what is wrong then is an error of the form."""
+        """Tidy the values before the model's checks, so that their errors are errors of the form."""
         given = {name: self.cleaned_data[name] for name in TIDIED if name in self.cleaned_data}
         song = Song(**given)
         try:
@@ -74,7 +74,7 @@ class SongForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 def _isrc(text: str) -> str:
-    """Empty for what is none."""
+    """Return the normalised ISRC; empty when the text is none."""
     try:
         return isrc_code(text)
     except ValueError:
@@ -109,7 +109,7 @@ class SongAdmin(Styled):
     ordering = ["-created_at"]
     list_per_page = 50
     show_full_result_count = False
-    actions = ["publish", "retire", "to_draft", "read_again", "offer", "no_longer_offer"]
+    actions = ["publish", "retire", "to_draft", "encode_again", "offer", "no_longer_offer"]
     readonly_fields = ["encoding", "player", "similar", "fitting_posts", "source", "source_id", "created_at",
                        "updated_at"]  # fmt: skip
     save_on_top = True
@@ -120,7 +120,7 @@ class SongAdmin(Styled):
     fieldsets = [
         (None, {"fields": [("title", "artist"), ("album", "year"), ("status", "explicit"), "encoding"]}),
         ("Lyrics", {"fields": ["lyrics", "synced_lyrics", "language"]}),
-        ("For finding", {"fields": [("genre", "popularity"), ("moods", "themes"), "markets", "editorial"]}),
+        ("Filters and ranking", {"fields": [("genre", "popularity"), ("moods", "themes"), "markets", "editorial"]}),
         (
             "Preview",
             {
@@ -134,7 +134,7 @@ class SongAdmin(Styled):
             },
         ),
         ("Rights and ids", {"fields": ["licence", ("isrc", "musicbrainz_id"), ("source", "source_id")]}),
-        ("By its lyrics", {"fields": ["similar", "fitting_posts"]}),
+        ("Matches by lyrics", {"fields": ["similar", "fitting_posts"]}),
         ("Dates", {"fields": [("created_at", "updated_at")]}),
     ]
 
@@ -149,7 +149,7 @@ class SongAdmin(Styled):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Song], search_term: str
     ) -> tuple[QuerySet[Song], bool]:
-        """Best first, unless a column was chosen to sort by; an ISRC by itself."""
+        """Order hits by rank unless the person sorts by a column; an ISRC finds its song alone."""
         if not search_term.strip():
             return queryset, False
         if isrc := _isrc(search_term):
@@ -157,8 +157,8 @@ class SongAdmin(Styled):
         found = [hit.pk for hit in search_songs(songs=queryset, text=search_term)]
         queryset = queryset.filter(pk__in=found)
         if ORDER_VAR not in request.GET:
-            place = Func(Value(found, ArrayField(UUIDField())), "pk", function="array_position")
-            queryset = queryset.order_by(place)
+            rank = Func(Value(found, ArrayField(UUIDField())), "pk", function="array_position")
+            queryset = queryset.order_by(rank)
         return queryset, False
 
     def save_model(self, request: HttpRequest, obj: Song, form: Any, change: bool) -> None:
@@ -213,21 +213,21 @@ class SongAdmin(Styled):
     def to_draft(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
         self._set(request, queryset, Song.Status.DRAFT)
 
-    @admin.action(description="Read the lyrics again", permissions=["change"])
-    def read_again(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
+    @admin.action(description="Encode the lyrics again", permissions=["change"])
+    def encode_again(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
         rows = SongEmbedding.objects.filter(song__in=queryset.values("pk"))
         queue_songs(rows=rows)
         messages.success(request, f"{queryset.count()} songs are queued.")
 
-    @admin.action(description="Offer when nothing fits", permissions=["change"])
+    @admin.action(description="Offer when no song fits", permissions=["change"])
     def offer(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
         changed = set_editorial(songs=queryset, editorial=True)
-        messages.success(request, f"{changed} more songs are offered when nothing fits a photo clearly.")
+        messages.success(request, f"{changed} more songs are offered when no song clearly fits a photo.")
 
-    @admin.action(description="No longer offer when nothing fits", permissions=["change"])
+    @admin.action(description="Do not offer when no song fits", permissions=["change"])
     def no_longer_offer(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
         changed = set_editorial(songs=queryset, editorial=False)
-        messages.success(request, f"{changed} songs are no longer offered when nothing fits.")
+        messages.success(request, f"{changed} songs are no longer offered when no song fits.")
 
     def _set(self, request: HttpRequest, queryset: QuerySet[Song], status: str) -> None:
         changed = set_status(songs=list(queryset.values_list("pk", flat=True)), status=status)
