@@ -35,7 +35,7 @@ def photo_bytes() -> int:
 
 def check_body(request: HttpRequest, *, most: int) -> None:
     """Raises BodyRefused; then none of the body needs to be read."""
-    known = _is_known((request.content_params or {}).get("charset", "utf-8"))
+    known = _is_accepted((request.content_params or {}).get("charset", "utf-8"))
     if not known:
         request.encoding = "utf-8"  # else the query would be read in this charset, too
     if request.method in ("GET", "HEAD"):
@@ -51,7 +51,7 @@ def check_body(request: HttpRequest, *, most: int) -> None:
         raise BodyTooLarge(f"The request is larger than {most / MIB:.1f} MB. Send less at once.")
 
 
-def _is_known(charset: str) -> bool:
+def _is_accepted(charset: str) -> bool:
     try:
         return codecs.lookup(charset).name in CHARSETS
     except (LookupError, ValueError):
@@ -69,7 +69,7 @@ READING_ERRORS = (
 )
 
 
-def named(error: Exception) -> SocialSongsError:
+def body_error(error: Exception) -> SocialSongsError:
     """One of READING_ERRORS as one of ours."""
     match error:
         case RequestDataTooBig():

@@ -43,13 +43,13 @@ BROKER = CircuitBreaker("The broker takes no wake-ups, work waits for the reconc
 
 def send(task: str) -> bool:
     """Put one wake-up on the task's queue; False when the broker did not take it."""
-    if BROKER.rests:
+    if BROKER.is_open:
         return False
     began = time.monotonic()
     try:
         _producer(config().BROKER_URL).send_task(task, queue=QUEUES[task], ignore_result=True, retry=False)
     except OperationalError as error:  # what Celery makes of all that brokers and connections raise
-        BROKER.note(error, began)
+        BROKER.record_failure(error, began)
         return False
     return True
 

@@ -60,25 +60,25 @@ class Broker(HealthCheck):
 
 
 @dataclass
-class _Rows(HealthCheck):
+class _DatabaseCheck(HealthCheck):
     """A look at the database from a thread that has no connection yet and must leave none behind."""
 
     def run(self) -> None:  # type: ignore[override]
         try:
             with connection.temporary_connection():
-                self.look()
+                self.check()
         except Error as error:
             raise unavailable("The database does not answer.") from error
 
     @abstractmethod
-    def look(self) -> None: ...
+    def check(self) -> None: ...
 
 
 @dataclass
-class Workers(_Rows):
+class Workers(_DatabaseCheck):
     """A live worker that has the active release loaded."""
 
-    def look(self) -> None:
+    def check(self) -> None:
         release = active_release()
         if release is None:
             raise unavailable("No release is active: register one with `manage.py releases register`.")
@@ -93,9 +93,9 @@ class Workers(_Rows):
 
 
 @dataclass
-class Consumers(_Rows):
+class Consumers(_DatabaseCheck):
     """Somebody for every queue."""
 
-    def look(self) -> None:
+    def check(self) -> None:
         if queues := queues_without_consumer():
             raise unavailable(f"No ready worker consumes {', '.join(queues)}: start one with these queues (-Q).")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from .sung import key, words
+from .sung import comparison_key, sung_part
 
 # Minutes and seconds, or hours before them; a fraction after a point, a comma or a colon.
 TIME = r"\s*(-?)(?:(\d{1,3}):)?(\d{1,4}):(-?)(\d{1,3})(?:[.,](\d{1,9}))?\s*"
@@ -33,7 +33,7 @@ def parse(text: str) -> list[tuple[int, str]]:
         row = BACKGROUND.sub(r" \1 ", row)
         times = _times(row, hours)
         if times:
-            said = VOICE.sub("", _words(row), count=1)
+            said = VOICE.sub("", _strip_stamps(row), count=1)
             found += [(max(0, time - earlier), said) for time in dict.fromkeys(times)]
     return sorted(found, key=lambda line: line[0])
 
@@ -46,7 +46,7 @@ def is_synced(text: str) -> bool:
     """Do most of its lines have a stamp?"""
     if not has_stamps(text):
         return False
-    rows = [row for row in text.splitlines() if row.strip() and words(row)]
+    rows = [row for row in text.splitlines() if row.strip() and sung_part(row)]
     stamped = sum(bool(LEADING.match(row) or WORD_STAMP.match(row.strip())) for row in text.splitlines())
     return stamped > 0 and 2 * stamped >= len(rows)
 
@@ -55,7 +55,7 @@ def without_stamps(text: str) -> str:
     """Its lines in the order of the text, stamps left out."""
     if not has_stamps(text):
         return text
-    return "\n".join(_words(row) if has_stamps(row) else row for row in text.split("\n"))
+    return "\n".join(_strip_stamps(row) if has_stamps(row) else row for row in text.split("\n"))
 
 
 def start_of(text: str, line: str, occurrence: int = 0) -> int | None:
@@ -63,12 +63,12 @@ def start_of(text: str, line: str, occurrence: int = 0) -> int | None:
 
     Case, punctuation, spaces and the form of letters do not matter.
     """
-    wanted = key(words(line))
-    times = [time for time, said in parse(text) if wanted and key(words(said)) == wanted]
+    wanted = comparison_key(sung_part(line))
+    times = [time for time, said in parse(text) if wanted and comparison_key(sung_part(said)) == wanted]
     return times[min(occurrence, len(times) - 1)] if times else None
 
 
-def _words(row: str) -> str:
+def _strip_stamps(row: str) -> str:
     """Stamps may stand within a word, and between words without a space."""
     said = " ".join(WORD_STAMP.sub("", row).split())
     if " " not in said and said.isascii() and len(WORD_STAMP.findall(row)) > 2:

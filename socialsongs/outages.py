@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 SLOW_SECONDS = 0.2
-REST_SECONDS = 5.0
+OPEN_SECONDS = 5.0
 LOG_SECONDS = 10.0
 
 # PostgreSQL's codes: a statement that is beyond the server's limits, and one that would change what cannot be changed.
@@ -41,21 +41,21 @@ class CircuitBreaker:
 
     def __init__(self, consequence: str) -> None:
         self.consequence = consequence
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        self._rests_until = self._silent_until = 0.0
+    def reset(self) -> None:
+        self._open_until = self._silent_until = 0.0
 
     @property
-    def rests(self) -> bool:
+    def is_open(self) -> bool:
         """Whether the server failed slowly a moment ago, so that it is not to be asked now."""
-        return time.monotonic() < self._rests_until
+        return time.monotonic() < self._open_until
 
-    def note(self, error: Exception, began: float) -> None:
+    def record_failure(self, error: Exception, began: float) -> None:
         """A call failed that began then, by the monotonic clock."""
         now = time.monotonic()
         if now - began > SLOW_SECONDS:
-            self._rests_until = now + REST_SECONDS
+            self._open_until = now + OPEN_SECONDS
         if now >= self._silent_until:
             self._silent_until = now + LOG_SECONDS
             logger.warning("%s: %s", self.consequence, error)
@@ -66,13 +66,13 @@ CACHE = CircuitBreaker("The cache does not work, rates of requests are not limit
 
 def ask_cache(question: Callable[[], T], otherwise: T) -> T:
     """What the cache answers, or ``otherwise`` when it fails."""
-    if CACHE.rests:
+    if CACHE.is_open:
         return otherwise
     began = time.monotonic()
     try:
         return question()
     except _failures() as error:
-        CACHE.note(error, began)
+        CACHE.record_failure(error, began)
         return otherwise
 
 

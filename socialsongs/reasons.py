@@ -20,10 +20,10 @@ NOTICES = {
 }
 
 
-def text_of(reason: str) -> str:
+def failure_text(reason: str) -> str:
     return FAILURES.get(reason, "Something went wrong. Your photo is safe: try again in a while.")
 
 
-def notice_of(code: str) -> dict[str, str] | None:
+def describe_notice(code: str) -> dict[str, str] | None:
     """What clients are told beside an answer; None without a code."""
     return {"code": code, "detail": NOTICES.get(code, "There are few songs to show here.")} if code else None

@@ -1,7 +1,7 @@
-"""What of a lyric is sung, and what is only written beside it: markup, section marks, credits.
+"""Separates what is sung in lyrics from what is only written beside it: markup, section marks, credits.
 
-``words("[Chorus] Over the sea (x2)")`` is "Over the sea", ``words("Lyrics by: A. Nobody")`` is "". Where a line may be
-either, it counts as sung, unless nobody would sing it: "Written by the moon" is sung, "Written by Anna Nobody" is not.
+``sung_part("[Chorus] Over the sea (x2)")`` is "Over the sea", ``sung_part("Lyrics by: A. Nobody")`` is "". A doubtful
+line counts as sung, unless nobody would sing it: "Written by the moon" is sung, "Written by Anna Nobody" is not.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ BEGINNING = re.compile(
 
 
 @lru_cache(10_000)  # ranking asks for the lines of the same songs again and again
-def words(line: str) -> str:
+def sung_part(line: str) -> str:
     """What is sung of a line; "" when nothing of it is, or when it is several lines that only markup keeps apart."""
     line = without_markup(line.strip()).strip()
     if "\n" in line:
@@ -184,6 +184,6 @@ class _Said(dict[int, int | None]):
 _SAID = _Said()
 
 
-def key(line: str) -> str:
+def comparison_key(line: str) -> str:
     """By what two writings of a line are the same: without case, punctuation, spaces, and in one Unicode form."""
     return unicodedata.normalize("NFKC", line).casefold().translate(_SAID)

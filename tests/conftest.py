@@ -31,8 +31,8 @@ def _fresh_broker_and_cache() -> None:
 
     from socialsongs import dispatch, outages
 
-    outages.CACHE.forget()
-    dispatch.BROKER.forget()
+    outages.CACHE.reset()
+    dispatch.BROKER.reset()
     cache.clear()  # flushes the Redis database, queues and all
 
 

@@ -23,9 +23,9 @@ from socialsongs.models import (
     Taste,
     Worker,
 )
-from socialsongs.services.access import note_reads
+from socialsongs.services.access import record_access
 from socialsongs.services.catalogue import save_song
-from socialsongs.services.feedback import choose_song, log_impressions
+from socialsongs.services.feedback import choose_song, record_impressions
 from socialsongs.services.posts import create_post, delete_post
 from socialsongs.services.taste import offer_taste
 
@@ -167,14 +167,14 @@ def everything(ready_post, alice, staff, upload, release):
     gone, _ = create_post(owner=alice, uploads=[upload()])
     asked = gone.requests.get()
     Suggestion.objects.create(request=asked, song=song, release=release, rank=1, score=1.0)
-    log_impressions(request=asked, shown=asked.suggestions.all(), user=alice)
+    record_impressions(request=asked, shown=asked.suggestions.all(), user=alice)
     delete_post(post=gone)
     choose_song(post=ready_post, user=alice, song_id=song.pk)
     Rule.objects.create(name="Summer", action="block", genre="pop", tag="beach", market="DE")
     offer_taste(user=alice)
     now = timezone.now()
     Worker.objects.create(name="inference@here", host="here", pid=1, started_at=now, seen_at=now, problem="No release")
-    note_reads(reader=staff, posts=[ready_post], door="api")
+    record_access(reader=staff, posts=[ready_post], door="api")
     RecommendationRequest.objects.create(text="rain", release=release, parameters={"genre": "pop"}, notice="no_songs")
 
 

@@ -6,7 +6,7 @@ from django.utils import timezone
 from socialsongs.errors import NotSuggested, UnknownPost
 from socialsongs.models import Feedback, Post, RecommendationRequest, Song, Suggestion
 from socialsongs.selectors.posts import suggestions_of
-from socialsongs.services.feedback import choose_song, log_impressions, record_feedback
+from socialsongs.services.feedback import choose_song, record_feedback, record_impressions
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +32,7 @@ def impressions():
 
 
 def seen(request, user):
-    return log_impressions(request=request, shown=suggestions_of(request=request), user=user)
+    return record_impressions(request=request, shown=suggestions_of(request=request), user=user)
 
 
 def test_shown_songs_are_noted_with_rank_propensity_and_release(asked, alice):
@@ -50,7 +50,7 @@ def test_reading_a_list_again_records_nothing_more(asked, alice, django_assert_n
     assert seen(asked, alice) == 0  # by a row that was read before
     fresh = RecommendationRequest.objects.get()
     with django_assert_num_queries(0):
-        assert log_impressions(request=fresh, shown=[], user=alice) == 0
+        assert record_impressions(request=fresh, shown=[], user=alice) == 0
     assert len(impressions()) == 3
 
 
@@ -122,7 +122,7 @@ def test_an_answer_that_was_replaced_while_it_was_shown_is_noted_when_it_is_show
     shown = list(suggestions_of(request=asked))
     RecommendationRequest.objects.update(finished_at=timezone.now())
     Suggestion.objects.filter(rank=1).update(song=make_song("New"))
-    assert log_impressions(request=asked, shown=shown, user=alice) == 0
+    assert record_impressions(request=asked, shown=shown, user=alice) == 0
     assert seen(RecommendationRequest.objects.get(), alice) == 3
     assert [title for title, *_ in impressions()] == ["New", "Song 2", "Song 3"]
 

@@ -25,7 +25,7 @@ from socialsongs.models import (
     Thumbnail,
 )
 from socialsongs.services import forgetting
-from socialsongs.services.feedback import choose_song, log_impressions
+from socialsongs.services.feedback import choose_song, record_impressions
 from socialsongs.services.posts import create_post, delete_post
 from socialsongs.services.taste import offer_taste
 from socialsongs.services.thumbnails import thumbnail
@@ -37,13 +37,13 @@ pytestmark = pytest.mark.django_db
 def lived(ready_post, alice, release):
     """A post with all that can come to be known of it."""
     asked = ready_post.requests.get()
-    log_impressions(request=asked, shown=asked.suggestions.all(), user=alice)
+    record_impressions(request=asked, shown=asked.suggestions.all(), user=alice)
     choose_song(post=ready_post, user=alice, song_id=asked.suggestions.get(rank=1).song_id)
     steered = RecommendationRequest.objects.create(post=ready_post, text="upbeat", state="ready", release=release)
     Suggestion.objects.create(
         request=steered, song=asked.suggestions.get(rank=1).song, release=release, rank=1, score=1.0
     )
-    log_impressions(request=steered, shown=steered.suggestions.all(), user=alice)
+    record_impressions(request=steered, shown=steered.suggestions.all(), user=alice)
     RecommendationRequest.objects.create(subject=PhotoSubject.objects.get(), release=release)
     thumbnail(photo=ready_post.photos.get(), side=192)
     return ready_post

@@ -168,7 +168,7 @@ def test_a_cache_that_takes_nothing_refuses_nobody(fault):
 
 
 def test_a_cache_that_hangs_is_waited_for_once(settings, monkeypatch):
-    monkeypatch.setattr(outages, "REST_SECONDS", 3600)
+    monkeypatch.setattr(outages, "OPEN_SECONDS", 3600)
     asked, count = [], rates._count
     monkeypatch.setattr(rates, "_count", lambda *arguments: asked.append(arguments) or count(*arguments))
     redis = Redis.from_url(settings.REDIS_URL)
@@ -176,5 +176,5 @@ def test_a_cache_that_hangs_is_waited_for_once(settings, monkeypatch):
     assert [allowed(rate="1/hour") for _ in range(20)] == [True] * 20
     assert len(asked) == 1
     redis.ping()  # is answered after the pause
-    outages.CACHE.forget()
+    outages.CACHE.reset()
     assert [allowed(rate="1/hour") for _ in range(2)] == [True, False]

@@ -3,7 +3,7 @@
 import pytest
 
 from socialsongs.services.lyrics import normalised
-from socialsongs.sung import words
+from socialsongs.sung import sung_part
 
 NOT_SUNG = [
     "[Chorus]", "[Verse 2: The Ferry Hands & Guest]", "[Guitar Solo]", "[x2]", "[oh]", "【副歌】", "［Chorus］",
@@ -47,18 +47,18 @@ IN_PART = {
 
 @pytest.mark.parametrize("line", NOT_SUNG)
 def test_what_is_written_beside_the_words_is_not_sung(line):
-    assert words(line) == ""
+    assert sung_part(line) == ""
 
 
 @pytest.mark.parametrize("line", SUNG)
 def test_words_are_sung(line):
-    assert words(line) == line
+    assert sung_part(line) == line
 
 
 @pytest.mark.parametrize(("line", "sung"), IN_PART.items())
 def test_a_line_may_be_sung_in_part(line, sung):
-    assert words(line) == sung
-    assert words(sung) == sung
+    assert sung_part(line) == sung
+    assert sung_part(sung) == sung
 
 
 @pytest.mark.parametrize(

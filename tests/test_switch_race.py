@@ -173,8 +173,8 @@ def test_releases_are_locked_in_one_order_so_that_no_deadlock_occurs(two):
     def write():
         while not end.is_set():
             with transaction.atomic():
-                photos.answering(releases=[new, old])
-                photos.answering(releases=[old, new])
+                photos.lock_serving_releases(releases=[new, old])
+                photos.lock_serving_releases(releases=[old, new])
 
     writer = Aside(write)
     for share in range(1, 21):

@@ -18,7 +18,7 @@ from recommender.lyrics import parse_lyric
 from recommender.model import Image2Song
 from recommender.train.from_choices import ChoiceExamples, ShownList, click_log, encode_songs
 from socialsongs.models import PhotoSubject, PostPhoto, Song
-from socialsongs.selectors.shown_lists import Shown
+from socialsongs.selectors.shown_lists import ShownSuggestions
 
 from .inference.photo_loading import decode
 
@@ -40,7 +40,7 @@ class Gathered:
     unusable: int
 
 
-def gather(model: Image2Song, lists: Sequence[Shown]) -> Gathered:
+def gather(model: Image2Song, lists: Sequence[ShownSuggestions]) -> Gathered:
     """Make training examples from shown lists. Analyses the photos again: training needs more than what is stored.
 
     Raises Outage when the storage fails.
@@ -61,7 +61,7 @@ def gather(model: Image2Song, lists: Sequence[Shown]) -> Gathered:
     return Gathered(ChoiceExamples(usable, outputs, encoded), subjects, lyrics, len(lists) - len(usable))
 
 
-def _example(shown: Shown, photos: Sequence[int | None], songs: dict[UUID, int]) -> ShownList | None:
+def _example(shown: ShownSuggestions, photos: Sequence[int | None], songs: dict[UUID, int]) -> ShownList | None:
     """Return a list in terms of rows, without the songs that have none; None when it is unusable."""
     known = [song for song in shown.songs if song in songs]
     if not photos or None in photos or not known or (shown.chosen is not None and shown.chosen not in known):

@@ -16,9 +16,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from ..models import PhotoAnalysis, Post, PostAccess, PostPhoto, RecommendationRequest, Suggestion
-from ..reasons import notice_of
+from ..reasons import describe_notice
 from ..selectors.permissions import permitted
-from ..services.access import note_reads
+from ..services.access import record_access
 from ..services.posts import delete_posts
 from ..services.queue import requeue_posts, requeue_requests
 from .base import ReadOnly, badge, picture, suggestion_table
@@ -57,7 +57,7 @@ class OfPosts(ReadOnly):
         return response.context_data or {} if isinstance(response, TemplateResponse) else {}
 
     def _record_access(self, request: HttpRequest, rows: Iterable[Any]) -> None:
-        note_reads(reader=request.user, posts=self.posts_of(rows), door=PostAccess.Door.ADMIN)  # type: ignore[arg-type]
+        record_access(reader=request.user, posts=self.posts_of(rows), door=PostAccess.Door.ADMIN)  # type: ignore[arg-type]
 
 
 @admin.register(Post)
@@ -168,7 +168,7 @@ class RecommendationRequestAdmin(OfPosts):
 
     @admin.display(description="notice")
     def notice_text(self, request: RecommendationRequest) -> str:
-        notice = notice_of(request.notice)
+        notice = describe_notice(request.notice)
         return f"{notice['code']}: {notice['detail']}" if notice else "–"
 
     @admin.display(description="suggestions")

@@ -21,7 +21,7 @@ from .problem import handle
 from .schema import ContractSchema
 
 if TYPE_CHECKING:
-    from ..people import Person
+    from ..user_types import Person
 
 
 class Json(JSONParser):

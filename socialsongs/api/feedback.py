@@ -9,7 +9,7 @@ from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ..services.feedback import choose_song, clear_choice, record_feedback, show_hidden
+from ..services.feedback import choose_song, clear_choice, record_feedback, undo_hide
 from .base import ApiView, Json, person
 from .posts import answer, find_own
 from .problem import problems
@@ -77,5 +77,5 @@ class HiddenSong(ApiView):
     @operation(operation_id="showHiddenSong", responses={204: None})
     def delete(self, request: Request, post_id: uuid.UUID, song_id: uuid.UUID) -> Response:
         """Show a song again that you hid in the post's lists; no effect on other songs."""
-        show_hidden(post=find_own(request, post_id), user=person(request), song_ids=[song_id])
+        undo_hide(post=find_own(request, post_id), user=person(request), song_ids=[song_id])
         return Response(status=204)

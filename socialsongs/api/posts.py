@@ -25,8 +25,8 @@ from ..selectors.posts import (
     own_posts,
     suggestions_of,
 )
-from ..services.access import note_reads
-from ..services.feedback import log_impressions
+from ..services.access import record_access
+from ..services.feedback import record_impressions
 from ..services.posts import create_post, delete_post, retry_post
 from ..services.thumbnails import thumbnail
 from .base import ApiView, media, person
@@ -61,7 +61,7 @@ def note_shown(
 ) -> None:
     """Record impressions when the owner gets a list; HEAD gets none."""
     if asked is not None and shown is not None and post.owner_id == request.user.pk and request.method != "HEAD":
-        log_impressions(request=asked, shown=shown, user=person(request))
+        record_impressions(request=asked, shown=shown, user=person(request))
 
 
 def find(request: Request, post_id: uuid.UUID, door: PostAccess.Door = PostAccess.Door.API) -> Post:
@@ -69,7 +69,7 @@ def find(request: Request, post_id: uuid.UUID, door: PostAccess.Door = PostAcces
     post = find_post(user=request.user, post_id=post_id)
     if post is None:
         raise Http404
-    note_reads(reader=person(request), posts=[post], door=door)
+    record_access(reader=person(request), posts=[post], door=door)
     return post
 
 

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from .. import errors, intake
-from ..bodies import READING_ERRORS, named
+from ..bodies import READING_ERRORS, body_error
 from ..outages import is_outage
 from .ranges import RangeNotSatisfiable
 
@@ -86,7 +86,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """Answer an error as a problem; DRF's exception handler of our views. None leaves an unexpected error to Django."""
     headers: dict[str, str] = {}
     if isinstance(error, READING_ERRORS):
-        error = named(error)
+        error = body_error(error)
     elif is_outage(error):
         logger.error("A request was answered 503, since the database does not work: %s", error)
         error = unavailable()

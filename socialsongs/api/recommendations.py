@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from ..conf import config
 from ..models import PostAccess, RecommendationRequest, State
 from ..selectors.posts import find_request, state_of, suggestions_of
-from ..services.access import note_reads
+from ..services.access import record_access
 from ..services.recommendation_requests import request_recommendations, wait_for_answer
 from .base import ApiView, person
 from .posts import POLL_SECONDS, find_own, note_shown
@@ -43,7 +43,7 @@ def find_asked(request: Request, post_id: uuid.UUID, request_id: uuid.UUID) -> R
     asked = find_request(user=request.user, post_id=post_id, request_id=request_id)
     if asked is None or asked.post is None:
         raise Http404
-    note_reads(reader=person(request), posts=[asked.post], door=PostAccess.Door.API)
+    record_access(reader=person(request), posts=[asked.post], door=PostAccess.Door.API)
     return asked
 
 

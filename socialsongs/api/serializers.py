@@ -121,7 +121,7 @@ class PhotoSerializer(serializers.ModelSerializer[PostPhoto]):
     def get_tags(self, photo: PostPhoto) -> list[dict[str, Any]] | None:
         if not self.context["manages"]:
             return None
-        analysis = post_selectors.analysis(photo=photo)
+        analysis = post_selectors.newest_analysis(photo=photo)
         return None if analysis is None else analysis.tags
 
 
@@ -194,7 +194,7 @@ class PostSerializer(PostSummarySerializer):
     @extend_schema_field(NoticeSerializer(allow_null=True))
     def get_notice(self, post: Post) -> dict[str, str] | None:
         asked: RecommendationRequest | None = self.context["asked"]
-        return None if asked is None else reasons.notice_of(asked.notice)
+        return None if asked is None else reasons.describe_notice(asked.notice)
 
     @extend_schema_field(SuggestionSerializer(many=True, allow_null=True))
     def get_suggestions(self, post: Post) -> list[Any] | None:
@@ -326,7 +326,7 @@ class RecommendationsSerializer(serializers.ModelSerializer[RecommendationReques
 
     @extend_schema_field(NoticeSerializer(allow_null=True))
     def get_notice(self, asked: RecommendationRequest) -> dict[str, str] | None:
-        return reasons.notice_of(asked.notice) if asked.state == State.READY else None
+        return reasons.describe_notice(asked.notice) if asked.state == State.READY else None
 
     @extend_schema_field(SuggestionSerializer(many=True, allow_null=True))
     def get_suggestions(self, asked: RecommendationRequest) -> list[Any] | None:
@@ -437,7 +437,7 @@ def _absolute(serializer: serializers.BaseSerializer[Any], path: str) -> str:
 
 
 def _failure(state: str, reason: str) -> dict[str, str] | None:
-    return {"code": reason, "detail": reasons.text_of(reason)} if state == State.FAILED else None
+    return {"code": reason, "detail": reasons.failure_text(reason)} if state == State.FAILED else None
 
 
 def _suggestions(serializer: serializers.BaseSerializer[Any]) -> list[Any] | None:

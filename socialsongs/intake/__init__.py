@@ -87,13 +87,13 @@ def clean_bytes(data: bytes) -> CleanPhoto:
 def _read_header(data: bytes) -> Header:
     """The client's name and content type are not looked at."""
     if data.startswith(b"\xff\xd8\xff"):
-        return jpeg.read(data, config().STORED_LONG_SIDE)
+        return jpeg.read_header(data, config().STORED_LONG_SIDE)
     if data.startswith(png.SIGNATURE):
-        return png.read(data)
+        return png.read_header(data)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return webp.read(data)
+        return webp.read_header(data)
     if heif.is_heif(data):
-        return heif.read(data)
+        return heif.read_header(data)
     raise NotAPhoto(
         "This is not a JPEG, PNG, WebP or HEIC photo, whatever its name says. Save it in one of these formats."
     )

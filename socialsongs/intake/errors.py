@@ -17,7 +17,7 @@ class IntakeError(SocialSongsError):
     name = ""
     among = 1
 
-    def of(self, *, place: int, name: str, among: int) -> None:
+    def locate(self, *, place: int, name: str, among: int) -> None:
         """Say which photo this is about. What cannot be printed is left out of the name."""
         self.place, self.among = place, among
         self.name = "".join(character for character in name if character.isprintable())[:NAME_CHARACTERS]

@@ -26,7 +26,7 @@ BYTES_OF_A_PIXEL, BYTES_OF_ALPHA = 4.5, 2.5
 
 
 @dataclass
-class _Found:
+class _HeifContents:
     primary: int = 0
     properties: list[tuple[bytes, bytes]] = field(default_factory=list)
     of_item: dict[int, list[int]] = field(default_factory=dict)
@@ -45,31 +45,31 @@ def is_heif(data: bytes) -> bool:
     return data[4:8] == b"ftyp" and data[8:12] in BRANDS
 
 
-def read(data: bytes) -> Header:
-    found = _Found()
+def read_header(data: bytes) -> Header:
+    contents = _HeifContents()
     try:
-        for name, start, end in _boxes(found, data, 0, len(data)):
+        for name, start, end in _boxes(contents, data, 0, len(data)):
             if name == b"meta":
-                _read_meta(found, data, start + 4, end)
+                _read_meta(contents, data, start + 4, end)
                 break
-        width, height = _size(found, found.primary)
+        width, height = _size(contents, contents.primary)
     except struct.error as error:
         raise damaged() from error
     if not width or not height:
         raise damaged()
     most = int(MOST_PIXELS_DECODED * width * height) + 1_000_000
-    sizes = {item: _size(found, item) for item in found.of_item}
-    if _pixels_decoded(found, sizes, found.primary, most, MAX_DEPTH) > most:
+    sizes = {item: _size(contents, item) for item in contents.of_item}
+    if _pixels_decoded(contents, sizes, contents.primary, most, MAX_DEPTH) > most:
         raise too_many_parts("tiles")
-    each = BYTES_OF_A_PIXEL + (BYTES_OF_ALPHA if found.primary in found.with_alpha else 0)
-    memory = int(width * height * each) * (2 if _is_deep(found, found.primary) else 1)
+    each = BYTES_OF_A_PIXEL + (BYTES_OF_ALPHA if contents.primary in contents.with_alpha else 0)
+    memory = int(width * height * each) * (2 if _is_deep(contents, contents.primary) else 1)
     return Header(format="HEIF", width=width, height=height, content=data, memory=memory)
 
 
-def _boxes(found: _Found, data: bytes, position: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(contents: _HeifContents, data: bytes, position: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Name, and where the content begins and ends in the file."""
     while position + 8 <= end:
-        found.count()
+        contents.count()
         size, name = struct.unpack_from(">I4s", data, position)
         start = position + 8
         if size == 1:
@@ -84,18 +84,20 @@ def _boxes(found: _Found, data: bytes, position: int, end: int) -> Iterator[tupl
         position = stop
 
 
-def _read_meta(found: _Found, data: bytes, start: int, end: int) -> None:
-    for name, begin, stop in _boxes(found, data, start, end):
+def _read_meta(contents: _HeifContents, data: bytes, start: int, end: int) -> None:
+    for name, begin, stop in _boxes(contents, data, start, end):
         if name == b"pitm":
-            found.primary = _number(data, begin + 4, _width(data, begin))
+            contents.primary = _number(data, begin + 4, _width(data, begin))
         elif name == b"iref":
-            _read_references(found, data, begin, stop)
+            _read_references(contents, data, begin, stop)
         elif name == b"iprp":
-            for part, first, last in _boxes(found, data, begin, stop):
+            for part, first, last in _boxes(contents, data, begin, stop):
                 if part == b"ipco":
-                    found.properties += [(kind, data[a:b][:32]) for kind, a, b in _boxes(found, data, first, last)]
+                    contents.properties += [
+                        (kind, data[a:b][:32]) for kind, a, b in _boxes(contents, data, first, last)
+                    ]
                 elif part == b"ipma":
-                    _read_associations(found, data, first, last)
+                    _read_associations(contents, data, first, last)
 
 
 def _number(data: bytes, place: int, size: int) -> int:
@@ -107,21 +109,21 @@ def _width(data: bytes, place: int) -> int:
     return 2 if _number(data, place, 1) == 0 else 4
 
 
-def _read_references(found: _Found, data: bytes, start: int, end: int) -> None:
+def _read_references(contents: _HeifContents, data: bytes, start: int, end: int) -> None:
     size = _width(data, start)
-    for name, begin, _ in _boxes(found, data, start + 4, end):
+    for name, begin, _ in _boxes(contents, data, start + 4, end):
         item, count = _number(data, begin, size), _number(data, begin + size, 2)
         if count > MAX_ITEMS:
             raise too_many_parts("tiles")
-        found.count(count)
+        contents.count(count)
         others = [_number(data, begin + size + 2 + size * place, size) for place in range(count)]
         if name == b"dimg":
-            found.parts.setdefault(item, others)
+            contents.parts.setdefault(item, others)
         elif name == b"auxl":
-            found.with_alpha.update(others)
+            contents.with_alpha.update(others)
 
 
-def _read_associations(found: _Found, data: bytes, start: int, end: int) -> None:
+def _read_associations(contents: _HeifContents, data: bytes, start: int, end: int) -> None:
     """Which properties are whose."""
     wide = _number(data, start + 3, 1) & 1
     position, size = start + 8, _width(data, start)
@@ -130,36 +132,38 @@ def _read_associations(found: _Found, data: bytes, start: int, end: int) -> None
         raise too_many_parts("items")
     for _ in range(count):
         item, many = _number(data, position, size), _number(data, position + size, 1)
-        found.count(1 + many)
+        contents.count(1 + many)
         position += size + 1
         places = struct.unpack_from(f">{many}{'H' if wide else 'B'}", data, position)
         position += many * (2 if wide else 1)
-        found.of_item.setdefault(item, []).extend(place & (0x7FFF if wide else 0x7F) for place in places)
+        contents.of_item.setdefault(item, []).extend(place & (0x7FFF if wide else 0x7F) for place in places)
     if position > end:
         raise damaged()
 
 
-def _properties(found: _Found, item: int, kind: bytes) -> list[bytes]:
-    places = [place for place in found.of_item.get(item, []) if 0 < place <= len(found.properties)]
-    return [content for name, content in (found.properties[place - 1] for place in places) if name == kind]
+def _properties(contents: _HeifContents, item: int, kind: bytes) -> list[bytes]:
+    places = [place for place in contents.of_item.get(item, []) if 0 < place <= len(contents.properties)]
+    return [content for name, content in (contents.properties[place - 1] for place in places) if name == kind]
 
 
-def _size(found: _Found, item: int) -> tuple[int, int]:
-    for content in _properties(found, item, b"ispe"):
+def _size(contents: _HeifContents, item: int) -> tuple[int, int]:
+    for content in _properties(contents, item, b"ispe"):
         width, height = struct.unpack_from(">II", content, 4)
         return width, height
     return 0, 0
 
 
-def _is_deep(found: _Found, item: int) -> bool:
+def _is_deep(contents: _HeifContents, item: int) -> bool:
     """More than eight bits, in the picture or its first tile."""
-    items = [item, *found.parts.get(item, [])[:1]]
-    return any(max(content[5:], default=8) > 8 for each in items for content in _properties(found, each, b"pixi"))
+    items = [item, *contents.parts.get(item, [])[:1]]
+    return any(max(content[5:], default=8) > 8 for each in items for content in _properties(contents, each, b"pixi"))
 
 
-def _pixels_decoded(found: _Found, sizes: dict[int, tuple[int, int]], item: int, most: int, depth: int) -> int:
+def _pixels_decoded(
+    contents: _HeifContents, sizes: dict[int, tuple[int, int]], item: int, most: int, depth: int
+) -> int:
     """For the item and what it is made of, as often as it is used; stops counting above ``most``."""
-    parts = found.parts.get(item, [])
+    parts = contents.parts.get(item, [])
     if not parts:
         width, height = sizes.get(item, (0, 0))
         return max(SMALLEST_TILE, width * height)
@@ -167,7 +171,7 @@ def _pixels_decoded(found: _Found, sizes: dict[int, tuple[int, int]], item: int,
         raise too_many_parts("tiles")
     pixels = 0
     for part in parts:
-        pixels += _pixels_decoded(found, sizes, part, most, depth - 1)
+        pixels += _pixels_decoded(contents, sizes, part, most, depth - 1)
         if pixels > most:
             break
     return pixels

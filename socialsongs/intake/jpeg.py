@@ -26,7 +26,7 @@ COEFFICIENTS = 64
 
 
 @dataclass
-class _Found:
+class _JpegContents:
     kept: list[bytes] = field(default_factory=lambda: [b"\xff\xd8"])
     exif: list[bytes] = field(default_factory=list)
     xmp: bytes = b""
@@ -40,38 +40,38 @@ class _Found:
     ended: bool = False
 
 
-def read(data: bytes, side: int) -> Header:
+def read_header(data: bytes, side: int) -> Header:
     """``side``: what is kept of the picture; it is decoded at a fraction of its size where that is enough."""
-    found = _Found()
+    contents = _JpegContents()
     for marker, segment, start, end in _segments(data):
         if marker in FRAMES:
-            if found.frame or len(segment) < 6:
+            if contents.frame or len(segment) < 6:
                 raise damaged()
-            found.frame, found.progressive = segment, marker in PROGRESSIVE
+            contents.frame, contents.progressive = segment, marker in PROGRESSIVE
         elif marker == SCAN:
-            _note_scan(found, segment)
+            _note_scan(contents, segment)
         elif marker == END:
-            found.ended = True
+            contents.ended = True
         elif marker == EXIF:
-            _note_exif(found, segment)
+            _note_exif(contents, segment)
         elif marker == ICC and segment.startswith(PROFILE) and len(segment) > 14:
-            found.profile.setdefault(segment[12], segment[14:])
-            found.profile_parts = segment[13]
+            contents.profile.setdefault(segment[12], segment[14:])
+            contents.profile_parts = segment[13]
         if marker in TABLES or marker in FRAMES or marker == SCAN or _tells_colours(marker, segment):
-            found.kept.append(data[start:end])
-    if not found.frame or not found.scans:
+            contents.kept.append(data[start:end])
+    if not contents.frame or not contents.scans:
         raise damaged()
-    return _header(found, side)
+    return _header(contents, side)
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes, int, int]]:
     """Marker, what is in the segment, and where it begins and ends in the file; a scan with its data."""
     position, parts = 2, 0
-    while found := MARKER.search(data, position):
+    while match := MARKER.search(data, position):
         parts += 1
         if parts > MAX_PARTS:
             raise too_many_parts("segments")
-        start, marker = found.start(), data[found.start() + 1]
+        start, marker = match.start(), data[match.start() + 1]
         if marker == END:
             yield marker, b"", start, start + 2
             return
@@ -89,71 +89,71 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes, int, int]]:
         position = end
 
 
-def _note_exif(found: _Found, segment: bytes) -> None:
+def _note_exif(contents: _JpegContents, segment: bytes) -> None:
     if segment.startswith(b"Exif\0"):
-        found.exif.append(segment[6:])
-    elif segment.startswith(XMP) and not found.xmp:
-        found.xmp = segment
+        contents.exif.append(segment[6:])
+    elif segment.startswith(XMP) and not contents.xmp:
+        contents.xmp = segment
 
 
 def _tells_colours(marker: int, segment: bytes) -> bool:
     return (marker == 0xE0 and segment.startswith(b"JFIF\0")) or (marker == 0xEE and segment.startswith(b"Adobe"))
 
 
-def _note_scan(found: _Found, segment: bytes) -> None:
-    found.scans += 1
-    if found.scans > MAX_SCANS:
+def _note_scan(contents: _JpegContents, segment: bytes) -> None:
+    contents.scans += 1
+    if contents.scans > MAX_SCANS:
         raise too_many_parts("scans")
     components = segment[0] if segment else 0
-    if not found.frame or len(segment) < 4 + 2 * components:
+    if not contents.frame or len(segment) < 4 + 2 * components:
         raise damaged()
     first, last, bits = segment[1 + 2 * components : 4 + 2 * components]
     for component in segment[1 : 1 + 2 * components : 2]:
-        missing = found.missing.setdefault(component, [None] * COEFFICIENTS)
+        missing = contents.missing.setdefault(component, [None] * COEFFICIENTS)
         for coefficient in range(first, min(last, COEFFICIENTS - 1) + 1):
             missing[coefficient] = bits & 15
 
 
-def _header(found: _Found, side: int) -> Header:
-    frame = found.frame
+def _header(contents: _JpegContents, side: int) -> Header:
+    frame = contents.frame
     height, width, components = int.from_bytes(frame[1:3]), int.from_bytes(frame[3:5]), frame[5]
     if not height or not width or len(frame) < 6 + 3 * components or not components:
         raise damaged()
-    if found.scans * width * height > MAX_SCANNED_PIXELS:
+    if contents.scans * width * height > MAX_SCANNED_PIXELS:
         raise too_many_parts("scans")
-    content = b"".join(found.kept)
-    if found.ended:
+    content = b"".join(contents.kept)
+    if contents.ended:
         content += b"\xff\xd9"
     else:
-        whole = [found.missing.get(frame[6 + 3 * part]) == [0] * COEFFICIENTS for part in range(components)]
+        whole = [contents.missing.get(frame[6 + 3 * part]) == [0] * COEFFICIENTS for part in range(components)]
         if not all(whole):
             raise damaged()
         # A download that was cut off is often filled up with zeros.
         cut = content.rstrip(b"\0").removesuffix(b"\xff")
         content = cut + b"\xff\0" if content.startswith(b"\xff\0", len(cut)) else cut
-    profile = b"".join(part for _, part in sorted(found.profile.items()))
-    if len(found.profile) != found.profile_parts or len(profile) > MAX_PROFILE_BYTES:
+    profile = b"".join(part for _, part in sorted(contents.profile.items()))
+    if len(contents.profile) != contents.profile_parts or len(profile) > MAX_PROFILE_BYTES:
         profile = b""
-    exif = b"".join(found.exif)
+    exif = b"".join(contents.exif)
     return Header(
         format="JPEG",
         width=width,
         height=height,
         content=content,
-        memory=_memory(found, width, height, components, side),
-        orientation=orientation_of(exif[:MAX_TEXT_BYTES], found.xmp),
+        memory=_memory(contents, width, height, components, side),
+        orientation=orientation_of(exif[:MAX_TEXT_BYTES], contents.xmp),
         profile=profile,
-        complete=found.ended,
+        complete=contents.ended,
     )
 
 
-def _memory(found: _Found, width: int, height: int, components: int, side: int) -> int:
+def _memory(contents: _JpegContents, width: int, height: int, components: int, side: int) -> int:
     """The pixels that come out, and all coefficients when a scan does not come with all of its part of the picture."""
     smaller = max(part for part in (1, 2, 4, 8) if part <= max(1, min(width // side, height // side)))
     pixels = 4 * (width // smaller + 1) * (height // smaller + 1)
-    if not found.progressive and found.scans == 1:
+    if not contents.progressive and contents.scans == 1:
         return pixels
-    sampling = [found.frame[7 + 3 * part] for part in range(components)]
+    sampling = [contents.frame[7 + 3 * part] for part in range(components)]
     most = max(1, max(factor >> 4 for factor in sampling) * max(factor & 15 for factor in sampling))
     samples = sum(max(1, (factor >> 4) * (factor & 15)) / most for factor in sampling) * width * height
     return pixels + int(2 * samples)

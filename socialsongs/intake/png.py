@@ -19,7 +19,7 @@ XMP = b"XML:com.adobe.xmp\0"
 EXIF_AS_TEXT = (b"Raw profile type exif\0", b"Raw profile type APP1\0")
 
 
-def read(data: bytes) -> Header:
+def read_header(data: bytes) -> Header:
     first: dict[bytes, bytes] = {}
     picture: list[bytes] = []
     picture_bytes = 0

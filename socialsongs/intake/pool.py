@@ -79,7 +79,7 @@ class _Decoder:
         self._socket.close()
         return int(self._process.wait())
 
-    def leave(self) -> None:
+    def close_in_fork(self) -> None:
         """In a fork, to which it does not belong: it ends when this socket is closed everywhere."""
         self._stream.close()
         self._socket.close()
@@ -103,7 +103,7 @@ class _Pool:
         if not self._free.acquire(timeout=limits.DECODE_SECONDS):
             raise DecodersUnavailable("Many photos are being read at this moment. Try again in a few seconds.")
         try:
-            decoder = self._take()
+            decoder = self._take_decoder()
             message = asdict(task) | {"memory": limits.DECODE_MEMORY_MIB * MIB, "seconds": limits.DECODE_CPU_SECONDS}
             try:
                 answer = decoder.ask(message, content, profile, seconds=limits.DECODE_SECONDS)
@@ -119,12 +119,12 @@ class _Pool:
             except BaseException:  # the thread is told to end: the answer would be taken for the next photo's
                 decoder.end()
                 raise
-            self._give_back(decoder)
+            self._put_back_decoder(decoder)
             return answer
         finally:
             self._free.release()
 
-    def _take(self) -> _Decoder:
+    def _take_decoder(self) -> _Decoder:
         while self._idle:
             decoder = self._idle.pop()
             if decoder.is_alive():
@@ -135,7 +135,7 @@ class _Pool:
         except (OSError, EOFError) as error:
             raise DecodersUnavailable("Photos cannot be read at this moment. Try again in a few seconds.") from error
 
-    def _give_back(self, decoder: _Decoder) -> None:
+    def _put_back_decoder(self, decoder: _Decoder) -> None:
         if decoder.photos < PHOTOS:
             self._idle.append(decoder)
         else:
@@ -145,9 +145,9 @@ class _Pool:
         while self._idle:
             self._idle.pop().end()
 
-    def leave(self) -> None:
+    def close_in_fork(self) -> None:
         for decoder in self._idle:
-            decoder.leave()
+            decoder.close_in_fork()
 
 
 def _too_long() -> TookTooLong:
@@ -158,7 +158,7 @@ def _too_long() -> TookTooLong:
 def _pool(size: int) -> _Pool:
     pool = _Pool(size)
     atexit.register(pool.end)
-    os.register_at_fork(after_in_child=pool.leave)
+    os.register_at_fork(after_in_child=pool.close_in_fork)
     return pool
 
 

@@ -14,7 +14,7 @@ FRAME_HEAD = 16
 LOSSY, LOSSLESS = 17, 19
 
 
-def read(data: bytes) -> Header:
+def read_header(data: bytes) -> Header:
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
         raise damaged()  # cut off

@@ -18,23 +18,23 @@ def published_songs() -> QuerySet[Song]:
     return Song.objects.filter(status=Song.Status.PUBLISHED).order_by("title", "id")
 
 
-class Offered(NamedTuple):
+class FallbackSong(NamedTuple):
     song: UUID
     artist: str
     genre: str
 
 
-def editorial_songs(*, release: ModelRelease, condition: Q) -> list[Offered]:
+def editorial_songs(*, release: ModelRelease, condition: Q) -> list[FallbackSong]:
     """Songs that staff would offer to any photo, of those that a request allows; ``condition`` as ``song_filters``."""
-    return _offered(release, condition & Q(song__editorial=True), "?")
+    return _fallback_songs(release, condition & Q(song__editorial=True), "?")
 
 
-def popular_songs(*, release: ModelRelease, condition: Q) -> list[Offered]:
+def popular_songs(*, release: ModelRelease, condition: Q) -> list[FallbackSong]:
     """Of the most popular songs those that a request allows; none where nothing is known of popularity."""
     popular = Song.objects.filter(popularity__gt=0).order_by("-popularity")[:MOST_POPULAR]
-    return _offered(release, condition & Q(song__in=popular.values("pk")), "-song__popularity")
+    return _fallback_songs(release, condition & Q(song__in=popular.values("pk")), "-song__popularity")
 
 
-def _offered(release: ModelRelease, condition: Q, order: str) -> list[Offered]:
+def _fallback_songs(release: ModelRelease, condition: Q, order: str) -> list[FallbackSong]:
     rows = SongEmbedding.objects.filter(condition, release=release).order_by(order)[:MOST_OFFERED]
-    return sorted(map(Offered._make, rows.values_list("song_id", "song__artist", "genre")))
+    return sorted(map(FallbackSong._make, rows.values_list("song_id", "song__artist", "genre")))

@@ -97,7 +97,7 @@ def search_further(limit: int) -> None:
 
 def _by_index(rows: QuerySet[SongEmbedding], distance: MaxInnerProduct, limit: int) -> list[NearSong]:
     search_further(limit)
-    return _read(rows.annotate(distance=distance).order_by("distance")[:limit])
+    return _near_songs(rows.annotate(distance=distance).order_by("distance")[:limit])
 
 
 def _one_by_one(rows: QuerySet[SongEmbedding], distance: MaxInnerProduct, limit: int) -> list[NearSong]:
@@ -106,10 +106,10 @@ def _one_by_one(rows: QuerySet[SongEmbedding], distance: MaxInnerProduct, limit:
     # By a sum, which no index knows.
     nearest = rows.order_by(ExpressionWrapper(distance + 0.0, FloatField()))[:limit]
     # The songs' rows are joined to what was found, and not to all rows before they are sorted.
-    return _read(SongEmbedding.objects.filter(pk__in=nearest.values("pk")).annotate(distance=distance))
+    return _near_songs(SongEmbedding.objects.filter(pk__in=nearest.values("pk")).annotate(distance=distance))
 
 
-def _read(nearest: QuerySet[SongEmbedding]) -> list[NearSong]:
+def _near_songs(nearest: QuerySet[SongEmbedding]) -> list[NearSong]:
     rows = nearest.annotate(version=VERSION).values_list(
         "pk", "song_id", "version", "distance", "song__artist", "genre", "song__popularity"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..people import Visitor
+    from ..user_types import Visitor
 
 
 def permitted(*, user: Visitor, permission: str) -> bool:

@@ -9,11 +9,11 @@ from django.db.models import Prefetch, Q, QuerySet
 
 from ..conf import config
 from ..models import Feedback, PhotoAnalysis, Post, PostPhoto, RecommendationRequest, State, Suggestion
-from ..sung import key, words
+from ..sung import comparison_key, sung_part
 from .permissions import permitted
 
 if TYPE_CHECKING:
-    from ..people import Visitor
+    from ..user_types import Visitor
 
 
 def manages_post(*, user: Visitor, post: Post) -> bool:
@@ -82,20 +82,20 @@ def hidden_songs(*, post: Post) -> QuerySet[Feedback, UUID]:
 
 def suggestions_of(*, request: RecommendationRequest) -> QuerySet[Suggestion]:
     """Best first; songs that were hidden in any list of the post, or left the catalogue, are gone."""
-    shown = _published(request)
+    shown = _published_suggestions(request)
     return shown if request.post is None else shown.exclude(song__in=hidden_songs(post=request.post))
 
 
 def hidden_suggestions(*, request: RecommendationRequest) -> QuerySet[Suggestion]:
     """Those that ``suggestions_of`` leaves out because they were hidden."""
     return (
-        _published(request).filter(song__in=hidden_songs(post=request.post))
+        _published_suggestions(request).filter(song__in=hidden_songs(post=request.post))
         if request.post
         else Suggestion.objects.none()
     )
 
 
-def _published(request: RecommendationRequest) -> QuerySet[Suggestion]:
+def _published_suggestions(request: RecommendationRequest) -> QuerySet[Suggestion]:
     return request.suggestions.filter(song__status="published").select_related("song", "release").order_by("rank")
 
 
@@ -105,7 +105,7 @@ def answerable_requests(*, bulk: bool) -> QuerySet[RecommendationRequest]:
     return RecommendationRequest.objects.filter(looked_at, bulk=bulk)
 
 
-def analysis(*, photo: PostPhoto) -> PhotoAnalysis | None:
+def newest_analysis(*, photo: PostPhoto) -> PhotoAnalysis | None:
     """What the newest release that looked at the photo saw; None: not processed yet."""
     return PhotoAnalysis.objects.filter(subject__in=photo.subjects.all()).order_by("-created_at", "-pk").first()
 
@@ -131,10 +131,10 @@ def excerpt(*, suggestion: Suggestion, around: int = 2) -> Excerpt | None:
     suggested = suggestion.line_index
     if suggested is None or not suggestion.line:
         return None
-    lines = [words(line) for line in suggestion.song.lyrics.split("\n")]
-    wanted = key(words(suggestion.line))
+    lines = [sung_part(line) for line in suggestion.song.lyrics.split("\n")]
+    wanted = comparison_key(sung_part(suggestion.line))
     nearest = sorted(range(len(lines)), key=lambda place: abs(place - suggested))
-    index = next((place for place in nearest if wanted and key(lines[place][:LONGEST_LINE]) == wanted), None)
+    index = next((place for place in nearest if wanted and comparison_key(lines[place][:LONGEST_LINE]) == wanted), None)
     if index is None:
         return None
     before = [line for line in lines[:index] if line][-around:]

@@ -32,7 +32,7 @@ def live_releases() -> QuerySet[ModelRelease]:
     return live.order_by("state", "-created_at")  # "active" sorts before "staged"
 
 
-def answering(*, releases: Iterable[ModelRelease]) -> set[int]:
+def lock_serving_releases(*, releases: Iterable[ModelRelease]) -> set[int]:
     """The ids of those that answer at this moment, and go on to until the end of this transaction.
 
     Who activates, tries or retires a release waits for that, since they lock these rows, by id, too.

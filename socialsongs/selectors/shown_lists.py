@@ -62,21 +62,21 @@ def _share(part: int, whole: int) -> tuple[float, float, float]:
     return share, max(0.0, middle - half), min(1.0, middle + half)
 
 
-class Place(NamedTuple):
+class ShownSong(NamedTuple):
     rank: int
     score: float
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownSuggestions:
     """A list that was shown for a post's photos: its songs, the best first, and the one that was chosen."""
 
     post: UUID
-    songs: dict[UUID, Place]
+    songs: dict[UUID, ShownSong]
     chosen: UUID | None
 
 
-def shown_lists(*, release: ModelRelease, limit: int, public_only: bool = False) -> list[Shown]:
+def shown_lists(*, release: ModelRelease, limit: int, public_only: bool = False) -> list[ShownSuggestions]:
     """The newest lists by a release that were shown for posts that are still there, the oldest of them first.
 
     Of a list that was answered anew since, it is not known any more what was in it: it is left out, as is what was
@@ -90,13 +90,13 @@ def shown_lists(*, release: ModelRelease, limit: int, public_only: bool = False)
     of_these = {"request__in": list(posts), "release": release}
     choices = Feedback.objects.filter(kind=Feedback.Kind.CHOOSE, **of_these).order_by("created_at", "pk")
     chosen = dict(choices.values_list("request", "song"))
-    songs: dict[UUID, dict[UUID, Place]] = {}
+    songs: dict[UUID, dict[UUID, ShownSong]] = {}
     matches = (Suggestion.Origin.MATCH, Suggestion.Origin.EXPLORATION)
     suggested = Suggestion.objects.filter(**of_these, origin__in=matches).order_by("request", "rank")
     for request, song, rank, score in suggested.values_list("request", "song", "rank", "score"):
-        songs.setdefault(request, {})[song] = Place(rank, score)
+        songs.setdefault(request, {})[song] = ShownSong(rank, score)
     return [
-        Shown(post, songs[request], chosen.get(request))
+        ShownSuggestions(post, songs[request], chosen.get(request))
         for request, post in reversed(posts.items())
         if request in songs and chosen.get(request) in (None, *songs[request])
     ]

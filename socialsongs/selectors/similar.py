@@ -44,7 +44,7 @@ SELECT id FROM near GROUP BY id ORDER BY min(distance), id LIMIT %(limit)s
 EXACTLY = BEST_PHOTOS.replace(f"ORDER BY {NEAREST}", f"ORDER BY ({NEAREST}) + 0.0")  # by a sum, which no index knows
 
 
-class Read(NamedTuple):
+class EncodedSong(NamedTuple):
     """A song as the active release sees it, (SEARCH_DIM,)."""
 
     release: ModelRelease
@@ -57,7 +57,7 @@ def similar_songs(*, song: Song, limit: int) -> list[tuple[Song, float]]:
     Of several recordings of one song by the same artist, one. Explicit ones only of an explicit song, and only those
     for the site's own market. Raises NotEncoded.
     """
-    release, own = _read(song)
+    release, own = _encoded(song)
     near = nearest_songs(
         release=release,
         embedding=[*own[:-1], 0.0],
@@ -66,12 +66,12 @@ def similar_songs(*, song: Song, limit: int) -> list[tuple[Song, float]]:
     )
     rows = SongEmbedding.objects.filter(pk__in=[one.pk for one in near], stage_one__isnull=False)
     compared = sorted(
-        (-_cosine(own, vector), key, _name(title, artist))
+        (-_cosine(own, vector), key, _recording_key(title, artist))
         for key, vector, title, artist in rows.values_list("song_id", "stage_one", "song__title", "song__artist")
     )
     best: dict[tuple[str, str], tuple[UUID, float]] = {}
     for distance, key, name in compared:
-        if name != _name(song.title, song.artist):
+        if name != _recording_key(song.title, song.artist):
             best.setdefault(name, (key, max(0.0, -distance)))
     chosen = list(best.values())[:limit]
     songs = Song.objects.in_bulk([key for key, _ in chosen])
@@ -83,7 +83,7 @@ def posts_for_song(*, song: Song, limit: int) -> list[Post]:
 
     Only photos that the active release has looked at: not those of people whom a staged one answers. Raises NotEncoded.
     """
-    release, own = _read(song)
+    release, own = _encoded(song)
     values: dict[str, Any] = {
         "photos": ContentType.objects.get_for_model(PostPhoto).pk,
         "release": release.pk,
@@ -103,7 +103,7 @@ def posts_for_song(*, song: Song, limit: int) -> list[Post]:
     return [posts[key] for key in keys if key in posts]
 
 
-def _read(song: Song) -> Read:
+def _encoded(song: Song) -> EncodedSong:
     release = active_release()
     rows = SongEmbedding.objects.filter(song=song, release=release, stage_one__isnull=False)
     vector = rows.values_list("stage_one", flat=True).first()
@@ -112,7 +112,7 @@ def _read(song: Song) -> Read:
             "The lyrics of this song have not been read yet, or hold nothing that could be compared. "
             "Try again in a while."
         )
-    return Read(release, list(vector))
+    return EncodedSong(release, list(vector))
 
 
 def _cosine(one: Sequence[float], other: Any) -> float:
@@ -122,5 +122,5 @@ def _cosine(one: Sequence[float], other: Any) -> float:
     return sum(map(mul, one, other)) / lengths if lengths else 0.0
 
 
-def _name(title: str, artist: str) -> tuple[str, str]:
+def _recording_key(title: str, artist: str) -> tuple[str, str]:
     return title.casefold(), artist.casefold()

@@ -9,7 +9,7 @@ from ..conf import config
 from ..models import Feedback, Song, Taste
 
 if TYPE_CHECKING:
-    from ..people import Person
+    from ..user_types import Person
 
 LIKED = [Feedback.Kind.CHOOSE]
 DISLIKED = [Feedback.Kind.SKIP, Feedback.Kind.HIDE]

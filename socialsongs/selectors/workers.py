@@ -26,7 +26,7 @@ def all_workers() -> QuerySet[Any]:
     return Worker.objects.annotate(live=Exists(live_workers().filter(pk=OuterRef("pk"))))
 
 
-def others_on(*, device: str, host: str, name: str) -> QuerySet[Worker]:
+def earlier_workers_on(*, device: str, host: str, name: str) -> QuerySet[Worker]:
     """Live processes that held the same GPU first. CPUs are shared by the operating system."""
     if not device.startswith("cuda"):
         return Worker.objects.none()

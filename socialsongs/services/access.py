@@ -10,10 +10,10 @@ from django.utils import timezone
 from ..models import Post, PostAccess
 
 if TYPE_CHECKING:
-    from ..people import Person
+    from ..user_types import Person
 
 
-def note_reads(*, reader: Person, posts: Iterable[Post], door: PostAccess.Door) -> None:
+def record_access(*, reader: Person, posts: Iterable[Post], door: PostAccess.Door) -> None:
     """Record that this person sees these posts; only others' private ones count, once an hour for each door.
 
     When the row cannot be written, the error ends the request, so that the post is not shown.

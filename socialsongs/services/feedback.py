@@ -17,7 +17,7 @@ from ..models import Feedback, Post, RecommendationRequest, Song, Suggestion
 from .posts import lock_post
 
 if TYPE_CHECKING:
-    from ..people import Person
+    from ..user_types import Person
 
 
 def choose_song(*, post: Post, user: Person, song_id: uuid.UUID, request: RecommendationRequest | None = None) -> Song:
@@ -60,7 +60,7 @@ def record_feedback(
         return _record(suggestion=suggestion, user=user, kind=kind)
 
 
-def show_hidden(*, post: Post, user: Person, song_ids: Collection[uuid.UUID] | None = None) -> int:
+def undo_hide(*, post: Post, user: Person, song_ids: Collection[uuid.UUID] | None = None) -> int:
     """Take back that songs were hidden, in whichever list of the post; None: all of them. Returns how many songs.
 
     It was a slip, so nothing of it counts any more. Raises UnknownPost.
@@ -75,7 +75,7 @@ def show_hidden(*, post: Post, user: Person, song_ids: Collection[uuid.UUID] | N
     return songs
 
 
-def log_impressions(*, request: RecommendationRequest, shown: Sequence[Suggestion], user: Person) -> int:
+def record_impressions(*, request: RecommendationRequest, shown: Sequence[Suggestion], user: Person) -> int:
     """Note, once for each answer, that the owner of the request's post is shown its songs; returns how many songs.
 
     A worker that answers anew clears ``shown_at``, so that the new songs count as well.

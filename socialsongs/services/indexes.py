@@ -25,13 +25,13 @@ class Index:
     column: str
 
 
-class Built(NamedTuple):
+class BuiltIndex(NamedTuple):
     name: str
-    anew: bool
+    created: bool
     bytes: int
 
 
-def build_indexes(*, release: ModelRelease, memory_mib: int) -> list[Built]:
+def build_indexes(*, release: ModelRelease, memory_mib: int) -> list[BuiltIndex]:
     """Build both, or rebuild them beside the ones that searches go on using; writers are never locked out.
 
     Not inside a transaction. The graph must fit in ``memory_mib``, or the build takes many times as long: about 1,000
@@ -41,7 +41,7 @@ def build_indexes(*, release: ModelRelease, memory_mib: int) -> list[Built]:
         Index(f"socialsongs_hnsw_{release.pk}", EMBEDDINGS, "stage_one"),
         Index(f"socialsongs_photos_hnsw_{release.pk}", "socialsongs_photoanalysis", "direction"),
     )
-    with _given(memory_mib):
+    with _build_resources(memory_mib):
         return [_build(index, release) for index in indexes]
 
 
@@ -54,7 +54,7 @@ def cluster(*, memory_mib: int) -> None:
     nothing changed, while others use the embeddings.
     """
     order = "socialsongs_embedding_order"
-    with _given(memory_mib), connection.cursor() as cursor:
+    with _build_resources(memory_mib), connection.cursor() as cursor:
         with transaction.atomic(durable=True):
             cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; SET LOCAL statement_timeout = 0")
             try:  # first: who asks for more than is held may wait for somebody who waits, too
@@ -72,7 +72,7 @@ def cluster(*, memory_mib: int) -> None:
 
 
 @contextmanager
-def _given(memory_mib: int) -> Iterator[None]:
+def _build_resources(memory_mib: int) -> Iterator[None]:
     """So much memory, and all cores, for the building of indexes."""
     with connection.cursor() as cursor:
         cursor.execute(f"SET maintenance_work_mem = '{memory_mib}MB'")
@@ -83,7 +83,7 @@ def _given(memory_mib: int) -> Iterator[None]:
             cursor.execute("RESET maintenance_work_mem; RESET max_parallel_maintenance_workers")
 
 
-def _build(index: Index, release: ModelRelease) -> Built:
+def _build(index: Index, release: ModelRelease) -> BuiltIndex:
     with connection.cursor() as cursor:
         cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [index.name])
         found = cursor.fetchone()
@@ -99,4 +99,4 @@ def _build(index: Index, release: ModelRelease) -> Built:
         cursor.execute(f"VACUUM ANALYZE {index.table}")  # searches go by the statistics, and dead rows slow them down
         cursor.execute("SELECT pg_relation_size(%s::regclass)", [index.name])
         (size,) = cursor.fetchone()
-    return Built(index.name, found != (True,), size)
+    return BuiltIndex(index.name, found != (True,), size)

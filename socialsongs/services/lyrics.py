@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from .. import lrc
-from ..sung import without_markup, words
+from ..sung import sung_part, without_markup
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ufeff]+")
 BLANK_LINES = re.compile(r"\n{3,}")
@@ -40,5 +40,5 @@ def is_unsynced(synced_lyrics: str) -> bool:
 def _sung(lyrics: str) -> str:
     """What is not sung leaves a blank line, as a mark between stanzas does."""
     lines = lyrics.split("\n")
-    sung = [line if (said := words(line)) == line.strip() else said for line in lines]
+    sung = [line if (said := sung_part(line)) == line.strip() else said for line in lines]
     return lyrics if sung == lines else normalise("\n".join(sung))

@@ -20,7 +20,7 @@ from ..models import PhotoSubject, Post, PostPhoto, RecommendationRequest, State
 from .queue import requeue_posts
 
 if TYPE_CHECKING:
-    from ..people import Person
+    from ..user_types import Person
 
 
 def create_post(
@@ -48,7 +48,7 @@ def create_post(
         if earlier := _earlier_post(owner=owner, key=idempotency_key, fingerprint=fingerprint):
             return earlier, False
     _check_waiting(owner=owner, more=len(uploads))
-    photos = _clean(uploads)
+    photos = _clean_photos(uploads)
     post = Post(
         owner=owner,
         caption=caption,
@@ -69,14 +69,14 @@ def create_post(
     return post, True
 
 
-def _clean(uploads: Sequence[UploadedFile[Any]]) -> list[CleanPhoto]:
+def _clean_photos(uploads: Sequence[UploadedFile[Any]]) -> list[CleanPhoto]:
     """All photos, or the error of the first bad one, which says which that is."""
     photos = []
     for place, upload in enumerate(uploads, 1):
         try:
             photos.append(clean_photo(upload))
         except IntakeError as error:
-            error.of(place=place, name=upload.name or "", among=len(uploads))
+            error.locate(place=place, name=upload.name or "", among=len(uploads))
             raise
     return photos
 

@@ -14,7 +14,7 @@ from ..models import Post, RecommendationRequest, SongEmbedding, State
 from ..selectors.releases import serving_releases
 
 # As if it had never been tried.
-ANEW: dict[str, Any] = {
+QUEUED_AGAIN: dict[str, Any] = {
     "state": State.QUEUED,
     "reason": "",
     "attempts": 0,
@@ -34,8 +34,8 @@ def requeue_posts(*, posts: QuerySet[Post]) -> int:
     with transaction.atomic():
         failed = list(posts.filter(state=State.FAILED).select_for_update(of=("self",)).values_list("pk", flat=True))
         waiting = Q(is_default=True) | Q(state=State.FAILED)
-        RecommendationRequest.objects.filter(waiting, post__in=failed).update(**ANEW)
-        Post.objects.filter(pk__in=failed).update(**ANEW)
+        RecommendationRequest.objects.filter(waiting, post__in=failed).update(**QUEUED_AGAIN)
+        Post.objects.filter(pk__in=failed).update(**QUEUED_AGAIN)
         if failed:
             dispatch.announce_photos()
     return len(failed)
@@ -45,7 +45,7 @@ def requeue_requests(*, requests: QuerySet[RecommendationRequest]) -> int:
     """Queue those of the requests that failed again, but for those of failed posts; returns how many."""
     with transaction.atomic():
         failed = requests.filter(state=State.FAILED).exclude(post__state=State.FAILED)
-        count = RecommendationRequest.objects.filter(pk__in=failed.values("pk")).update(**ANEW)
+        count = RecommendationRequest.objects.filter(pk__in=failed.values("pk")).update(**QUEUED_AGAIN)
         if count:
             dispatch.announce_photos()
             dispatch.announce_songs()  # the bulk lane's requests
@@ -55,7 +55,7 @@ def requeue_requests(*, requests: QuerySet[RecommendationRequest]) -> int:
 def queue_songs(*, rows: QuerySet[SongEmbedding]) -> int:
     """Have songs read again; they stay in the search as they are until then. Returns how many rows."""
     with transaction.atomic():
-        count = rows.update(**ANEW)
+        count = rows.update(**QUEUED_AGAIN)
         if count:
             dispatch.announce_songs()
     return count
@@ -74,7 +74,7 @@ def rerank(*, since: datetime | None = None, until: datetime | None = None) -> i
     if until:
         old = old.filter(post__created_at__lt=until)
     with transaction.atomic():
-        count = RecommendationRequest.objects.filter(pk__in=old.values("pk")).update(**ANEW | {"bulk": True})
+        count = RecommendationRequest.objects.filter(pk__in=old.values("pk")).update(**QUEUED_AGAIN | {"bulk": True})
         if count:
             dispatch.announce_songs()
     return count

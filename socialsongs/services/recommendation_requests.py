@@ -19,7 +19,7 @@ from ..selectors.workers import ready_workers
 from .posts import lock_post
 
 if TYPE_CHECKING:
-    from ..people import Person
+    from ..user_types import Person
 
 POLL_SECONDS = 0.04
 

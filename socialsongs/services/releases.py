@@ -34,7 +34,7 @@ def register(*, name: str, sha256: str, card: dict[str, Any]) -> ModelRelease:
                 "Weights never change under a name: give the new ones a new name."
             )
         if created and not ModelRelease.objects.filter(state=State.ACTIVE).exists():
-            _switch(release)
+            _set_active(release)
         sync_embeddings()
     return release
 
@@ -69,9 +69,9 @@ def activate(*, release: ModelRelease, force: bool = False) -> None:
     The one before goes on being filled, for a rollback, until it is retired.
     """
     if not force:
-        _must_be_filled(release, otherwise=", or use --force")
+        _check_coverage(release, otherwise=", or use --force")
     with transaction.atomic():
-        _one_switch_at_a_time()
+        _lock_releases()
         _replace_active_by(release)
     sync_embeddings()  # of one that was retired before; apart, so that nobody who answers waits for it
 
@@ -79,7 +79,7 @@ def activate(*, release: ModelRelease, force: bool = False) -> None:
 def rollback() -> ModelRelease:
     """Let the release answer again that was active before, at once. Raises NotPossible when it is retired."""
     with transaction.atomic():
-        _one_switch_at_a_time()
+        _lock_releases()
         replaced = ModelRelease.objects.filter(state=State.STAGED, activated_at__isnull=False)
         before = replaced.order_by("-activated_at").first()
         if before is None:
@@ -99,9 +99,9 @@ def split(*, release: ModelRelease, share: int) -> None:
     if not 0 <= share <= MOST_SHARED:
         raise NotPossible(f"{share} of a hundred people is no share: say 0 to {MOST_SHARED}.")
     if share:
-        _must_be_filled(release)
+        _check_coverage(release)
     with transaction.atomic():
-        _one_switch_at_a_time()
+        _lock_releases()
         staged = ModelRelease.objects.filter(pk=release.pk, state=State.STAGED)
         if not staged.exists():
             raise NotPossible(f"{release.name} is not staged: `manage.py releases stage {release.name}` comes first.")
@@ -111,7 +111,7 @@ def split(*, release: ModelRelease, share: int) -> None:
         staged.update(share=share)
 
 
-def _must_be_filled(release: ModelRelease, *, otherwise: str = "") -> None:
+def _check_coverage(release: ModelRelease, *, otherwise: str = "") -> None:
     encoded, total = encoding_coverage(release=release)
     if encoded < total:
         way = "wait for the workers"
@@ -120,16 +120,17 @@ def _must_be_filled(release: ModelRelease, *, otherwise: str = "") -> None:
         raise NotPossible(f"{release.name} has encoded {encoded} of {total} songs as they are now; {way}{otherwise}.")
 
 
-def _one_switch_at_a_time() -> None:
-    """Rows that refer to a release may be written meanwhile, answers may not: ``selectors.answering``."""
+def _lock_releases() -> None:
+    """Lock all releases until the commit. Rows that refer to one can still be written; answers wait for the lock
+    (``selectors.releases.lock_serving_releases``)."""
     list(ModelRelease.objects.select_for_update(no_key=True).order_by("pk").defer("card"))
 
 
 def _replace_active_by(release: ModelRelease) -> None:
     ModelRelease.objects.filter(state=State.ACTIVE).exclude(pk=release.pk).update(state=State.STAGED)
-    _switch(release)
+    _set_active(release)
 
 
-def _switch(release: ModelRelease) -> None:
+def _set_active(release: ModelRelease) -> None:
     release.state, release.activated_at, release.paused, release.share = State.ACTIVE, timezone.now(), False, 0
     release.save(update_fields=["state", "activated_at", "paused", "share"])

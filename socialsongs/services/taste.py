@@ -10,7 +10,7 @@ from ..errors import TasteNotOffered
 from ..models import Taste
 
 if TYPE_CHECKING:
-    from ..people import Person
+    from ..user_types import Person
 
 
 def offer_taste(*, user: Person) -> Taste:

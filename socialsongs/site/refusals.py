@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.views import defaults
 
 from ..api.problem import CONTENT_TYPE, problem, status_of, unavailable
-from ..bodies import READING_ERRORS, named
+from ..bodies import READING_ERRORS, body_error
 from ..errors import BodyRefused, SocialSongsError, UnreadableBody
 from ..outages import is_outage
 from ..web.page import check_size, refused
@@ -38,7 +38,9 @@ class BodyLimits:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Also for what Django calls suspicious."""
-    error = named(exception) if isinstance(exception, READING_ERRORS) else UnreadableBody("The request is not valid.")
+    error = (
+        body_error(exception) if isinstance(exception, READING_ERRORS) else UnreadableBody("The request is not valid.")
+    )
     return answer(request, error)
 
 

@@ -23,7 +23,7 @@ from rest_framework.request import Request
 from .models import Token
 
 if TYPE_CHECKING:
-    from ..people import Person
+    from ..user_types import Person
 
 logger = logging.getLogger(__name__)
 FORM = re.compile(r"[0-9A-Za-z]{16,128}")

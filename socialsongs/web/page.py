@@ -14,7 +14,7 @@ from django.utils.cache import add_never_cache_headers
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from ..api.problem import TITLES, status_of, unavailable
-from ..bodies import READING_ERRORS, STRANGER_BYTES, check_body, named, photo_bytes
+from ..bodies import READING_ERRORS, STRANGER_BYTES, body_error, check_body, photo_bytes
 from ..errors import BodyRefused, BodyTooLarge, SocialSongsError
 from ..outages import is_outage
 from .expired_login import is_htmx, to_login
@@ -46,7 +46,7 @@ def page(view: View) -> View:
                 return to_login(request, **kwargs)  # the person's login has ended; their photos are not read
             return refused(request, error)
         except READING_ERRORS as error:
-            return refused(request, named(error))
+            return refused(request, body_error(error))
         except Error as error:
             if not is_outage(error):
                 raise

@@ -23,17 +23,17 @@ from ..conf import MIB, config
 from ..errors import NotRetryable, NotSuggested, PostFailed, SocialSongsError, UnknownPost, UnknownSong
 from ..models import Feedback, Post, PostAccess, RecommendationRequest, Rule, Song, State, Suggestion
 from ..selectors.posts import (
-    analysis,
     default_request,
     excerpt,
     find_post,
     hidden_suggestions,
     manages_post,
+    newest_analysis,
     own_posts,
     suggestions_of,
 )
-from ..services.access import note_reads
-from ..services.feedback import choose_song, clear_choice, log_impressions, record_feedback, show_hidden
+from ..services.access import record_access
+from ..services.feedback import choose_song, clear_choice, record_feedback, record_impressions, undo_hide
 from ..services.posts import body_digest, create_post, delete_post, retry_post
 from ..services.recommendation_requests import request_recommendations
 from .expired_login import is_htmx, login_needed
@@ -152,7 +152,7 @@ def _post_context(request: HttpRequest, post_id: uuid.UUID, done: Done | None = 
     post = find_post(user=request.user, post_id=post_id)
     if post is None:
         raise Http404("There is no such post, or you may not see it.")
-    note_reads(reader=request.user, posts=[post], door=PostAccess.Door.PAGE)  # type: ignore[arg-type]  # login_needed
+    record_access(reader=request.user, posts=[post], door=PostAccess.Door.PAGE)  # type: ignore[arg-type]  # login_needed
     manages, own = manages_post(user=request.user, post=post), post.owner_id == request.user.pk
     context: dict[str, Any] = {"post": post, "manages": manages, "own": own, "most_characters": MOST_CHARACTERS}
     context["done"] = done
@@ -171,7 +171,7 @@ def _post_context(request: HttpRequest, post_id: uuid.UUID, done: Done | None = 
     context |= _list_context(post, asked, done)
     if own and context["cards"]:
         shown = [card["suggestion"] for card in context["cards"]]
-        log_impressions(request=asked, shown=shown, user=request.user)  # type: ignore[arg-type]  # login_needed
+        record_impressions(request=asked, shown=shown, user=request.user)  # type: ignore[arg-type]  # login_needed
     return context
 
 
@@ -180,7 +180,7 @@ def _progress_context(row: Post | RecommendationRequest) -> dict[str, Any]:
     return {
         "working": row.state in (State.QUEUED, State.ANALYSING),
         "patient": waited > PATIENCE_SECONDS,
-        "failure": reasons.text_of(row.reason) if row.state == State.FAILED else "",
+        "failure": reasons.failure_text(row.reason) if row.state == State.FAILED else "",
     }
 
 
@@ -202,7 +202,7 @@ def _list_context(post: Post, asked: RecommendationRequest, done: Done | None) -
     seen = [
         {**tag, "photo": photo.position, "percent": round(tag["score"] * 100)}
         for photo in post.photos.all()
-        if (found := analysis(photo=photo))
+        if (found := newest_analysis(photo=photo))
         for tag in found.tags
     ]
     seen.sort(key=lambda tag: -tag["score"])
@@ -220,7 +220,7 @@ def _list_context(post: Post, asked: RecommendationRequest, done: Done | None) -
         "all_hidden": bool(hidden) and not cards,
         "confident": asked.confident is not False,  # None: answered by a release without confidence
         "otherwise": " or ".join(text for origin, text in OTHERWISE.items() if origin in origins) or "the nearest ones",
-        "notice": reasons.notice_of(asked.notice),
+        "notice": reasons.describe_notice(asked.notice),
         "tags": list({tag["name"]: tag for tag in reversed(seen)}.values())[::-1],
     }
 
@@ -328,7 +328,7 @@ def show_again(request: HttpRequest, post_id: uuid.UUID, song_id: uuid.UUID | No
     """Show a hidden song again; without ``song_id``, all hidden songs of the post."""
     post = _own_post(request, post_id)
     try:
-        show_hidden(post=post, user=request.user, song_ids=None if song_id is None else [song_id])  # type: ignore[arg-type]
+        undo_hide(post=post, user=request.user, song_ids=None if song_id is None else [song_id])  # type: ignore[arg-type]
     except UnknownPost as error:
         raise Http404(str(error)) from error
     song = Song.objects.filter(pk=song_id).first() if song_id else None

@@ -6,7 +6,7 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 
 from socialsongs.models import Rule, Song
-from socialsongs.services.access import note_reads
+from socialsongs.services.access import record_access
 from socialsongs.services.taste import offer_taste
 
 from ..clips import wav
@@ -27,7 +27,7 @@ def everything(ready_post, alice, staff, make_song):
     make_song("With a clip elsewhere", preview_url="https://example.org/a.mp3")
     Rule.objects.create(name="Summer", action="block", genre="pop")
     offer_taste(user=alice)
-    note_reads(reader=staff, posts=[ready_post], door="api")
+    record_access(reader=staff, posts=[ready_post], door="api")
     staff.set_password("correct horse")
     staff.save()
     return ready_post

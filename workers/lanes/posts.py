@@ -21,7 +21,7 @@ from torch import Tensor
 from recommender.results import PhotoView
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease, PhotoAnalysis, PhotoSubject, Post, PostPhoto, RecommendationRequest, State
-from socialsongs.selectors.releases import answering
+from socialsongs.selectors.releases import lock_serving_releases
 
 from ..failures import Outage, PermanentFailure, ReleaseChanged
 from ..figures import FIGURES, INTERACTIVE
@@ -203,7 +203,7 @@ def _write_failed(item: BatchItem, token: UUID, reason: str) -> None:
 
 def check_serving(releases: Collection[ModelRelease]) -> None:
     """Check that the releases serve, and keep them serving until the end of this transaction. Raises ReleaseChanged."""
-    serving = answering(releases=releases)
+    serving = lock_serving_releases(releases=releases)
     for release in releases:
         if release.pk not in serving:
             raise ReleaseChanged(f"{release.name} no longer serves")

@@ -12,7 +12,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from recommender.release import ReleaseError
 from socialsongs.models import Worker
 from socialsongs.selectors.releases import active_release
-from socialsongs.selectors.workers import others_on
+from socialsongs.selectors.workers import earlier_workers_on
 
 from ..figures import FIGURES
 from ..inference.loading import device_name, load_registered
@@ -51,7 +51,7 @@ class Duty:
         presence = self.presence
         try:
             presence.device = device_name()
-            if others := others_on(device=presence.device, host=socket.gethostname(), name=presence.name):
+            if others := earlier_workers_on(device=presence.device, host=socket.gethostname(), name=presence.name):
                 raise ReleaseError(
                     f"Worker {others[0].name} (process {others[0].pid}) uses {presence.device} already: one inference "
                     "process for each device. Stop one of them, or set SOCIALSONGS_DEVICE."

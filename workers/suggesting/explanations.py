@@ -8,7 +8,7 @@ from uuid import UUID
 from recommender.results import Explanation
 from socialsongs.lrc import has_stamps, start_of
 from socialsongs.models import Song
-from socialsongs.sung import key, words
+from socialsongs.sung import comparison_key, sung_part
 
 from .scores import ScoredCandidates
 from .song_list import OFFERED, ListedSong
@@ -40,7 +40,7 @@ def _sung_lines(song: Song, encoded_digest: str) -> Container[int]:
     """Return the indices of the lines that may be shown; none when the lyrics have changed since they were encoded."""
     if song.lyrics_digest != encoded_digest:
         return ()
-    return {index for index, line in enumerate(song.lyrics.split("\n")) if words(line)}
+    return {index for index, line in enumerate(song.lyrics.split("\n")) if sung_part(line)}
 
 
 def clip_start(song: Song, lines: Sequence[str], index: int) -> int | None:
@@ -52,8 +52,8 @@ def clip_start(song: Song, lines: Sequence[str], index: int) -> int | None:
     synced = song.synced_lyrics or song.lyrics
     if not has_stamps(synced):
         return None
-    line_key = key(lines[index])
-    earlier = sum(key(line) == line_key for line in lines[:index])
+    line_key = comparison_key(lines[index])
+    earlier = sum(comparison_key(line) == line_key for line in lines[:index])
     start = start_of(synced, lines[index], earlier)
     if start is None or not song.has_preview:
         return start

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recommender.choose import artist_key, choose, explore
 from socialsongs.conf import config
 from socialsongs.models import SongEmbedding, Suggestion
-from socialsongs.selectors.catalogue import Offered, editorial_songs, popular_songs
+from socialsongs.selectors.catalogue import FallbackSong, editorial_songs, popular_songs
 
 from .applied_rules import AppliedRules
 from .candidates import allowed_rows
@@ -124,7 +124,7 @@ def offered_songs(scored: ScoredCandidates) -> list[ListedSong]:
     ]
 
 
-def _shuffled(songs: Sequence[Offered], origin: Origin, rules: AppliedRules, rng: Random) -> list[ListedSong]:
+def _shuffled(songs: Sequence[FallbackSong], origin: Origin, rules: AppliedRules, rng: Random) -> list[ListedSong]:
     utility = np.array([rules.adjustment(song.song, song.genre) + rng.random() for song in songs])
     order = choose(
         utility,

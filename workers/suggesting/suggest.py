@@ -10,7 +10,7 @@ from uuid import UUID
 from recommender.results import Explanation
 from socialsongs.models import ModelRelease, Song, SongEmbedding, Suggestion
 from socialsongs.selectors.posts import LONGEST_LINE
-from socialsongs.sung import words
+from socialsongs.sung import sung_part
 
 from ..figures import FIGURES
 from ..inference.loading import LoadedRelease
@@ -74,7 +74,7 @@ def _suggestion(
     if explanation is not None:
         suggestion.reasons += [asdict(reason) for reason in explanation.reasons]
         if explanation.line is not None:
-            lines = [words(line) for line in song.lyrics.split("\n")]
+            lines = [sung_part(line) for line in song.lyrics.split("\n")]
             suggestion.line, suggestion.line_index = lines[explanation.line][:LONGEST_LINE], explanation.line
             suggestion.clip_start_ms = clip_start(song, lines, explanation.line)
     return suggestion

@@ -164,7 +164,7 @@ class Command(BaseCommand):
     def index(self, name: str, memory: int) -> None:
         release = _find(name)
         for built in build_indexes(release=release, memory_mib=memory):
-            done = "built" if built.anew else "rebuilt"
+            done = "built" if built.created else "rebuilt"
             self.stdout.write(f"{name}: {built.name} {done}, {built.bytes / MIB:.1f} MiB")
         self.stdout.write(f"{name}: index done")
 

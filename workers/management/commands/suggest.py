@@ -22,7 +22,7 @@ from socialsongs.conf import config
 from socialsongs.errors import DecodersUnavailable
 from socialsongs.intake import IntakeError, clean_photo
 from socialsongs.models import SongEmbedding, State, Suggestion
-from socialsongs.reasons import notice_of
+from socialsongs.reasons import describe_notice
 from socialsongs.selectors.releases import active_release
 from workers.inference.loading import LoadedRelease, load_registered
 from workers.lanes.songs import encode_songs
@@ -83,7 +83,7 @@ def _as_json(path: Path, view: PhotoView, suggestion_list: SuggestionList) -> di
         "photo": str(path),
         "tags": [{"name": tag.name, "kind": tag.kind, "score": tag.score, "box": tag.box} for tag in view.tags],
         "confident": suggestion_list.confident,
-        "notice": notice_of(suggestion_list.notice),
+        "notice": describe_notice(suggestion_list.notice),
         "suggestions": [
             {
                 "rank": suggestion.rank,
@@ -119,5 +119,5 @@ def _print(path: Path, view: PhotoView, suggestion_list: SuggestionList) -> None
             "" if suggestion.confidence is None else f"{suggestion.confidence:.0%}",
         )
     console.print(table)
-    if notice := notice_of(suggestion_list.notice):
+    if notice := describe_notice(suggestion_list.notice):
         console.print(Text(notice["detail"]))

@@ -24,7 +24,7 @@ from recommender.train.from_choices import ChoicesConfig, ChoicesResult, choices
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease
 from socialsongs.selectors.releases import active_release
-from socialsongs.selectors.shown_lists import Shown, shown_lists
+from socialsongs.selectors.shown_lists import ShownSuggestions, shown_lists
 from socialsongs.services.releases import register
 from workers.failures import Outage
 from workers.inference.loading import load_registered
@@ -118,7 +118,12 @@ class Command(BaseCommand):
             self.stdout.write(f"{name}: written to {folder}")
 
     def _train(
-        self, model: Image2Song, lists: list[Shown], export: Path | None, min_choices: int, training: ChoicesConfig
+        self,
+        model: Image2Song,
+        lists: list[ShownSuggestions],
+        export: Path | None,
+        min_choices: int,
+        training: ChoicesConfig,
     ) -> ChoicesResult:
         try:
             gathered = gather(model, lists)
