@@ -1,4 +1,4 @@
-# "@sha256:..." of the tag below: `make digests`
+# "@sha256:...": pins the image below; `make digests` prints it
 ARG PYTHON_DIGEST=
 FROM python:3.11-slim${PYTHON_DIGEST}
 

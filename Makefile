@@ -27,30 +27,30 @@ lint: setup  ## ruff, mypy, migrations, deployment check
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	SECRET_KEY=$$($(BIN)/python -c "import secrets; print(secrets.token_urlsafe(60))") $(BIN)/python manage.py check --deploy --fail-level WARNING
 
-schema: setup  ## write the OpenAPI snapshot anew
+schema: setup  ## write the OpenAPI snapshot, docs/openapi.yaml
 	$(BIN)/python manage.py spectacular --file docs/openapi.yaml --validate --fail-on-warn
 
-settings: setup  ## write the table of settings in docs/operations.md anew
+settings: setup  ## write the table of settings in docs/operations.md
 	$(BIN)/python -m tests.settings_table docs/operations.md
 
-lock: setup  ## after a change of requirements.txt: what the image installs, with hashes, to requirements.lock
+lock: setup  ## write requirements.lock, which the image installs; after a change of requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url requirements.txt --output-file requirements.lock
 
-digests:  ## the digests of the base images as variables for the file .env (asks their registry, by docker)
+digests:  ## print the digests of the base images as variables for .env (by docker, from the registry)
 	@python="$$(sed -n 's/^FROM \(python:[^$$]*\).*/\1/p' Dockerfile)"; \
 	for image in PYTHON=$$python $$(sed -n 's/^ *image: \([^$$]*\)$${\([A-Z]*\)_DIGEST:-}$$/\2=\1/p' docker-compose.yml); do \
 	    digest="$$(docker buildx imagetools inspect "$${image#*=}" --format '{{.Manifest.Digest}}')" || exit 1; \
 	    echo "$${image%%=*}_DIGEST=@$$digest"; \
 	done
 
-bench: setup  ## measure speed and memory (of this machine), all that needs no photos and songs of your own
+bench: setup  ## run the benches that need no photos and songs of your own
 	@for script in $(filter-out bench/diversity.py bench/scale.py,$(wildcard bench/*.py)); do $(BIN)/python $$script || exit 1; done
 
 faults: setup  ## run the fault tests and write their table to docs/operations.md
 	$(BIN)/python -m pytest tests/faults -p tests.faults.table --fault-table docs/operations.md
 
-soak: setup  ## 5,000 posts in ten minutes, while processes and servers are killed
+soak: setup  ## upload 5,000 posts in ten minutes while processes and servers are killed
 	$(BIN)/python -m tests.faults.soak --posts 5000 --minutes 10 --seed 1
 
 bombs: setup  ## post 2,000 hostile photos: none may break anything, or take over 2 s or 300 MB

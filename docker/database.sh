@@ -1,6 +1,6 @@
 #!/bin/sh
-# Run once, by PostgreSQL's image over an empty volume: the database, its owner, who is no superuser, and the extensions
-# that only a superuser may add. APP_NAME, APP_PASSWORD: of database and owner.
+# PostgreSQL's image runs this once, with an empty volume. It creates the database, its owner, which is no superuser, and
+# the extensions that only a superuser may add. APP_NAME: name of database and owner. APP_PASSWORD: of the owner.
 set -eu
 
 psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --set name="$APP_NAME" --set password="$APP_PASSWORD" \
