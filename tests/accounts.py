@@ -6,7 +6,7 @@ import uuid
 
 
 def token_of(user: object, scopes: tuple[str, ...] = ("read", "write")) -> str:
-    """A new one, for reading and writing unless it is said."""
+    """Make a token and return its text; for reading and writing unless ``scopes`` says otherwise."""
     from socialsongs.site.tokens import issue
 
     return issue(user=user, name=uuid.uuid4().hex, scopes=scopes, days=1)[1]  # type: ignore[arg-type]

@@ -20,6 +20,6 @@ def mp3(frames: int = 20) -> bytes:
 
 
 def flac() -> bytes:
-    """Its stream's description: 44.1 kHz, one channel, 16 bits, one second."""
+    """Return the STREAMINFO block alone: 44.1 kHz, one channel, 16 bits, one second."""
     described = (44_100 << 44 | 0 << 41 | 15 << 36 | 44_100).to_bytes(8, "big")
     return b"fLaC" + bytes([0x80, 0, 0, 34]) + bytes([16, 0, 16, 0]) + bytes(6) + described + bytes(16)

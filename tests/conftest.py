@@ -1,4 +1,4 @@
-"""What the tests share. The cast: alice owns the posts, bob looks at what is public, staff curates."""
+"""What the tests share. The cast: alice owns the posts, bob reads what is public, staff curates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ examples.load_profile("same")
 
 @pytest.fixture(autouse=True, scope="session")
 def _static_files() -> None:
-    """The pages name their files by content, as in production."""
+    """Collect the static files: pages name them by content, as in production."""
     from django.core.management import call_command
 
     call_command("collectstatic", interactive=False, verbosity=0)
@@ -26,7 +26,7 @@ def _static_files() -> None:
 
 @pytest.fixture(autouse=True)
 def _fresh_broker_and_cache() -> None:
-    """No throttle counts and no messages of an earlier test."""
+    """Remove the throttle counts and messages of earlier tests."""
     from django.core.cache import cache
 
     from socialsongs import dispatch, outages
@@ -38,7 +38,7 @@ def _fresh_broker_and_cache() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def broken_contract() -> Iterator[list[AssertionError]]:
-    """Whatever the API answers in any test is as its schema says."""
+    """Check each answer of the API in any test against the schema; return the list of failures in other threads."""
     from .contract import held
 
     with held() as found:
@@ -56,7 +56,7 @@ def _every_answer_is_as_the_schema_says(broken_contract: list[AssertionError]) -
 
 @pytest.fixture
 def photo_bytes() -> Callable[..., bytes]:
-    """A made photo in any format Pillow writes: a gradient, so that it is not one flat colour."""
+    """Return a function that makes a photo, a gradient, in any format that Pillow writes."""
     from PIL import Image
 
     def make(format: str = "JPEG", size: tuple[int, int] = (320, 240), mode: str = "RGB", **options: object) -> bytes:
@@ -105,7 +105,7 @@ def alice(db: None, django_user_model: type) -> object:
 
 @pytest.fixture
 def bob(db: None, django_user_model: type) -> object:
-    """Looks at what is public."""
+    """Reads what is public."""
     return django_user_model.objects.create_user("bob", password=None)
 
 
@@ -116,13 +116,13 @@ def staff(db: None, django_user_model: type) -> object:
 
 @pytest.fixture
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal in which no cell is broken."""
+    """Make the terminal so wide that no cell of a table is broken."""
     monkeypatch.setenv("COLUMNS", "200")
 
 
 @pytest.fixture
 def api_of() -> Callable[[object], object]:
-    """An API client with a token of the person's, for everything that they may do."""
+    """Return a function that makes an API client with a token of a person, with all scopes."""
     from django.utils import timezone
     from rest_framework.test import APIClient
 
@@ -134,7 +134,7 @@ def api_of() -> Callable[[object], object]:
         client = APIClient()
         if user is not None:
             if user.pk not in texts:
-                # As if just used, so that a request is not one statement more.
+                # As if just used, or a request would execute one more statement.
                 everything = {"scopes": Token.Scope.values, "last_used_at": timezone.now()}
                 _, texts[user.pk] = Token.objects.create(user=user, name="tests", **everything)
             client.credentials(HTTP_AUTHORIZATION=f"Token {texts[user.pk]}")

@@ -1,4 +1,4 @@
-"""Holds every answer of the API that a test gets against the schema, docs/openapi.yaml."""
+"""Checks every answer of the API that a test gets against the schema, docs/openapi.yaml."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OURS = re.compile(r"/api/v1(/[^?#]*)?(?=[?#]|$)")
 
 
 class BrokenContract(AssertionError):
-    """An answer that is not as the schema says."""
+    """An answer does not match the schema."""
 
 
 @cache
@@ -68,7 +68,7 @@ def check(method: str, url: str, status: int, headers: Mapping[str, str], body: 
 
 
 def _errors_of_no_operation(status: int, content_type: str, body: bytes | None) -> list[object]:
-    """No such address or no such method: any problem will do."""
+    """Return the errors of an answer to an unknown address or method: it must be a problem."""
     if status < 400 or content_type != PROBLEM:
         return ["what is not in the schema is answered by a problem"]
     problem = schema().spec.read_value()["components"]["schemas"]["Problem"]
@@ -81,9 +81,9 @@ def _is_of_the_type(error: DataValidationError) -> bool:
 
 @contextmanager
 def held() -> Iterator[list[BrokenContract]]:
-    """Every answer is checked: of this process's Django, whoever asks it, and of any server that http.client asks.
+    """Check every answer of this process's Django, and of any server that http.client asks.
 
-    What is found is raised where the answer arrives, or, in a thread of the live server, put into the list.
+    Raises BrokenContract where the answer arrives; in a thread of the live server, appends it to the list.
     """
     found: list[BrokenContract] = []
     django, putrequest, getresponse = (

@@ -27,7 +27,7 @@ from PIL import ImageCms
 from . import photos
 
 MIB = 1024 * 1024
-# What an upload may be answered with.
+# The statuses that an upload may be answered with.
 ANSWERS = {202, 413, 422}
 
 
@@ -181,7 +181,7 @@ KINDS: dict[Callable[[random.Random], bytes], float] = {
 
 
 def hostile_files(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """Kind and content; the same for the same seed."""
+    """Yield kind and content of each file; the same for the same seed."""
     for number in range(count):
         yield hostile_file(number, seed)
 
@@ -204,13 +204,13 @@ def decoders() -> list[psutil.Process]:
 
 
 def processor_seconds() -> float:
-    """Of this process and its decoders, also of those that ended."""
+    """Return the processor time of this process and its decoders, those that ended included."""
     return sum(sum(process.cpu_times()[:4]) for process in (psutil.Process(), *decoders()))
 
 
 @contextmanager
 def memory_of_decoders() -> Iterator[list[float]]:
-    """The most memory, in MiB, that one of them had; looked at a hundred times a second."""
+    """Yield a list of one number: the most memory, in MiB, that one decoder had, sampled a hundred times a second."""
     peak, stop = [0.0], threading.Event()
 
     def watch() -> None:
@@ -261,7 +261,7 @@ def main() -> None:
     answers: Counter[str] = Counter()
     broken, slowest, longest, before = 0, (0.0, ""), 0.0, psutil.Process().memory_info().rss / MIB
     most = before
-    # Made in a process of its own: what it takes to make them is not what it takes to refuse them.
+    # Made in a process of its own, so that its time and memory do not count as those of the refusal.
     making = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
     with making, memory_of_decoders() as peak:
         for number in range(options.files):

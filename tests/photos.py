@@ -1,4 +1,4 @@
-"""Photos made byte by byte: what Pillow would not write, because no camera should."""
+"""Photos made byte by byte, since Pillow does not write them: damaged, hostile or rare variants of the formats."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def written(image: Image.Image, format: str, **options: Any) -> bytes:
 
 
 def slope(mode: str = "RGB", size: tuple[int, int] = (320, 240)) -> Image.Image:
-    """White at the top, black at the bottom."""
+    """Return a gradient, white at the top and black at the bottom."""
     return Image.linear_gradient("L").resize(size).rotate(180).convert(mode)
 
 
@@ -33,12 +33,12 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 def with_segments(jpeg: bytes, *segments: bytes) -> bytes:
-    """Behind the start marker."""
+    """Insert segments behind the start marker."""
     return jpeg[:2] + b"".join(segments) + jpeg[2:]
 
 
 def tiff(entries: Sequence[tuple[int, int, int, bytes]], order: str = "<", start: int = 8, after: bytes = b"") -> bytes:
-    """Exif's inner file with one directory of (tag, type, count, value or offset of four bytes)."""
+    """Return the TIFF file inside Exif, with one directory of (tag, type, count, value or offset in four bytes)."""
     head = {"<": b"II", ">": b"MM"}[order] + struct.pack(order + "HI", 42, start)
     directory = struct.pack(order + "H", len(entries)) + b"".join(
         struct.pack(order + "HHI", tag, kind, count) + value[:4].ljust(4, b"\0") for tag, kind, count, value in entries
@@ -54,7 +54,7 @@ ROTATED = (0x0112, 3, 1, b"\x06\0")
 
 
 def many_scans(scans: int, size: tuple[int, int] = (320, 240)) -> bytes:
-    """The last scan of a progressive JPEG again and again."""
+    """Return a progressive JPEG whose last scan is repeated."""
     jpeg = written(slope(size=size), "JPEG", progressive=True)
     last = jpeg.rindex(b"\xff\xda")
     return jpeg[:last] + jpeg[last:-2] * scans + b"\xff\xd9"
@@ -71,7 +71,7 @@ def png(
     size: tuple[int, int], *, depth: int = 8, colour: int = 2, pixel: bytes = b"", packed: bytes | None = None,
     interlace: int = 0, before: bytes = b"", rows: int | None = None,
 ) -> bytes:  # fmt: skip
-    """One colour: ``pixel`` everywhere. ``before``: chunks before the picture; ``packed``: the picture itself."""
+    """Return a PNG of one colour, ``pixel``. ``before``: chunks before the image data; ``packed``: that data."""
     if packed is None:
         row = b"\0" + pixel * size[0]
         packing = zlib.compressobj(1)
@@ -107,7 +107,7 @@ def box(name: bytes, *content: bytes) -> bytes:
 
 
 def heic_boxes(more: bytes) -> bytes:
-    """A HEIC without pictures that says it shows 1,000 x 1,000 pixels, with ``more`` at the end of its boxes."""
+    """Return a HEIC without images that claims 1,000 x 1,000 pixels, with ``more`` at the end of its boxes."""
     shown = box(b"ipco", box(b"ispe", bytes(4), struct.pack(">II", 1000, 1000)))
     whose = box(b"ipma", bytes(4), struct.pack(">IHBB", 1, 1, 1, 1))
     meta = box(b"meta", bytes(4), box(b"pitm", bytes(4), b"\0\1"), box(b"iprp", shown, whose), more)
@@ -115,7 +115,7 @@ def heic_boxes(more: bytes) -> bytes:
 
 
 def made_of(parts: dict[int, list[int]]) -> bytes:
-    """Items that are made of others."""
+    """Return the box that says which items are derived from which others."""
     references = (struct.pack(f">HH{len(others)}H", item, len(others), *others) for item, others in parts.items())
     return box(b"iref", bytes(4), *(box(b"dimg", each) for each in references))
 
@@ -124,7 +124,7 @@ def heic(
     *, rotation: int = 0, profile: bytes = b"", tiles: tuple[int, int] | None = None,
     said: tuple[int, int] | None = None,
 ) -> bytes:  # fmt: skip
-    """The picture of the bundled file, perhaps turned (quarters, against the clock), or as ``tiles`` of a grid.
+    """Return the bundled image, rotated by quarters anticlockwise, or as ``tiles`` of a grid.
 
     ``said``: the size that the header claims.
     """

@@ -27,7 +27,7 @@ def free_port() -> int:
 
 
 def environment() -> dict[str, str]:
-    """Ours, with the test database in the place of the one it was made beside."""
+    """Return this process's environment, with the address of the test database."""
     url, _, _ = os.environ["DATABASE_URL"].rpartition("/")
     return {
         **os.environ,
@@ -38,7 +38,7 @@ def environment() -> dict[str, str]:
 
 @contextmanager
 def process(command: list[str], log: Path, **extra: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A program of the environment's bin folder, stopped at the end. Its output goes to ``log``."""
+    """Run a program of the virtual environment and stop it at the end. Its output goes to ``log``."""
     with log.open("wb") as output:
         started = subprocess.Popen(
             [str(Path(sys.executable).with_name(command[0])), *command[1:]],
@@ -70,7 +70,7 @@ def holds(server: int, connection: socket.socket) -> bool:
 
 
 def wait_until(true: Callable[[], object], log: Path, seconds: float = 90) -> None:
-    """Poll; when it never comes true, the end of the log says why."""
+    """Poll until ``true`` returns a true value. Raises AssertionError, with the end of the log, when it does not."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "\n".join(log.read_text(errors="replace").splitlines()[-30:])

@@ -36,11 +36,11 @@ TEXT = """
 """
 WORDS = TEXT.split()
 
-torch.set_num_threads(1)  # all of this is too small for more
+torch.set_num_threads(1)  # the network is too small for more
 
 
 def network() -> Network:
-    """The same weights every time."""
+    """Return a network with the same random weights in every run."""
     torch.manual_seed(21)
     made = Network(tags=len(TAGS), vocabulary=WORDS, references=8, architecture=card()["architecture"])
     made.reference.copy_(normalize(torch.randn_like(made.reference), dim=1))
@@ -70,7 +70,7 @@ def card(name: str = "small") -> dict[str, Any]:
 
 
 def registered(folder: Path, *names: str) -> list[ModelRelease]:
-    """Releases of random weights on disk, each known to the database; the first one answers."""
+    """Save releases with random weights and register them; the first one is active."""
     from socialsongs.services.releases import register
 
     found = []

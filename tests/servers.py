@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 _servers = ExitStack()
 atexit.register(_servers.close)
 
-# Each of the processes that share the tests has servers of its own: tests empty them, and some stop them.
+# Each pytest process (``-n``) has servers of its own: tests empty them, and some stop them.
 PART = os.environ.get("PYTEST_XDIST_WORKER", "main")
 if "DATABASE_URL" not in os.environ or PART != "main":
     found = _servers.enter_context(running(ROOT / "var" / "test" / PART))

@@ -1,4 +1,4 @@
-"""Curation, as staff."""
+"""The admin: curating songs, rules, posts and releases as staff."""
 
 from datetime import timedelta
 
@@ -162,7 +162,7 @@ def test_failed_posts_are_retried(desk, ready_post):
 
 @pytest.fixture
 def everything(ready_post, alice, staff, upload, release):
-    """A row in every table that the admin shows, and feedback of a post that is gone."""
+    """Make a row in every table that the admin shows, and feedback whose post was deleted."""
     song = Suggestion.objects.get(rank=1).song
     gone, _ = create_post(owner=alice, uploads=[upload()])
     asked = gone.requests.get()

@@ -14,7 +14,7 @@ URL = "/api/v1/posts"
 
 
 def problem(response, status, code):
-    """The one assertion about errors: problem+json with a stable code."""
+    """Assert that an answer is problem+json with this status and code; return its body."""
     assert response.status_code == status, response.content
     assert response["Content-Type"] == "application/problem+json"
     body = response.json()

@@ -1,4 +1,4 @@
-"""Asking for songs for a post again: POST and GET /api/v1/posts/{id}/recommendations."""
+"""Requests for other songs for a post: POST and GET /api/v1/posts/{id}/recommendations."""
 
 import json
 import threading
@@ -37,7 +37,7 @@ def send(api, post, body, **headers):
 
 
 def finish(request, release, songs, **values):
-    """As a worker does."""
+    """Answer a request as a worker does."""
     for rank, song in enumerate(songs, start=1):
         Suggestion.objects.create(request=request, song=song, release=release, rank=rank, score=0.5, reasons=[])
     values = {"state": State.READY, "release": release, "finished_at": timezone.now(), **values}
@@ -290,7 +290,7 @@ class TestWaitForRecommendations:
 
     @pytest.fixture
     def while_it_waits(self, ready_post):
-        """Runs a function with the new request as soon as another connection sees it."""
+        """Return a function that starts another with the new request, as soon as a second connection sees it."""
         threads, failures = [], []
 
         def work(function):

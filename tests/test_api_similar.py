@@ -1,4 +1,4 @@
-"""GET /api/v1/songs/{id}/similar and /posts: what is near a song."""
+"""GET /api/v1/songs/{id}/similar and /posts: similar songs, and posts that a song fits."""
 
 import uuid
 
@@ -17,13 +17,13 @@ def url_of(song, what):
 
 
 def axis(*places):
-    """A direction between axes of the space that is searched."""
+    """Return a unit vector between the axes of the search space."""
     return [1 / len(places) ** 0.5 if place in places else 0.0 for place in range(129)]
 
 
 @pytest.fixture
 def encoded(release, make_song):
-    """A song that a release has read as a direction in its space."""
+    """Return a function that makes a song whose stage-one vector is given."""
 
     def make(title, *places, **values):
         song = make_song(title, **values)

@@ -14,7 +14,7 @@ URL = "/api/v1/taste"
 
 @pytest.fixture
 def told(alice, ready_post):
-    """Alice was offered it, chose the first song of her post, skipped the second and hid the third."""
+    """Let Alice, who was offered taste, choose the first song of her post, skip the second and hide the third."""
     offer_taste(user=alice)
     songs = [suggestion.song for suggestion in ready_post.requests.get().suggestions.all()]
     choose_song(post=ready_post, user=alice, song_id=songs[0].pk)

@@ -13,7 +13,7 @@ from .releases import TAGS, WORDS, card
 
 
 def published(network):
-    """The weights under the names of efficientnet-lite-pytorch."""
+    """Return the weights under the names that efficientnet-lite-pytorch gives them."""
     names = {}
     blocks = list(network.features)[1:-1]
     for number, block in enumerate(blocks):

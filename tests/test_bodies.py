@@ -1,4 +1,4 @@
-"""What is read of a request's body, by the real web server: sizes, chunks, compression, and who sends it."""
+"""Which bodies of requests the real web server reads: sizes, chunks, compression, and who sends them."""
 
 import json
 import re
@@ -29,7 +29,7 @@ class Site:
         self.port, self.spool, self.log, self.pid = port, spool, log, pid
 
     def send(self, method, path, body=b"", headers=None):
-        """Status, headers and body of the answer. It may come before all is sent."""
+        """Send a request; return status, headers and body of the answer, which may come before all is sent."""
         head = {"Host": "localhost", "Connection": "close", "Content-Length": len(body), **(headers or {})}
         lines = [
             f"{method} {path} HTTP/1.1",
@@ -37,7 +37,7 @@ class Site:
         ]
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
             connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
-            with suppress(OSError):  # it may have heard enough
+            with suppress(OSError):  # the server may have closed the connection
                 connection.sendall(body)
             answer = b""
             try:
@@ -62,7 +62,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(django_db_setup, tmp_path_factory, django_db_blocker):
-    """One for the file: it is the same process whoever asks."""
+    """Start one server for all tests of this file."""
     folder = tmp_path_factory.mktemp("site")
     spool = folder / "spool"
     spool.mkdir()
@@ -89,7 +89,7 @@ def multipart(content, name="photos"):
 
 
 class Spooled(threading.Thread):
-    """The most bytes that lay in the server's folder for temporary files."""
+    """Measures the most bytes that were in the server's folder for temporary files."""
 
     def __init__(self, folder):
         super().__init__()
@@ -120,7 +120,7 @@ class Spooled(threading.Thread):
 @pytest.mark.parametrize("path", ["/accounts/login/", "/", "/admin/login/"])
 def test_files_of_an_unknown_client_are_refused_by_pages(site, path):
     body, headers = multipart(bytes(20 * MIB))
-    headers |= {"Cookie": f"csrftoken={'a' * 32}"}  # without it there is no look into the body
+    headers |= {"Cookie": f"csrftoken={'a' * 32}"}  # without it the check against forgery does not read the body
     with Spooled(site.spool) as spooled:
         status, _, content = site.send("POST", path, body, headers)
     assert status == 413
@@ -157,7 +157,7 @@ def test_a_large_json_is_refused(site, token):
 
 
 def test_a_chunked_body_is_not_read_as_empty(site, token):
-    """The server puts them together. One that does not: 411."""
+    """The server joins the chunks; one that does not answers 411."""
     headers = {"Content-Length": None, "Transfer-Encoding": "chunked", "Content-Type": "application/json"} | token
     found = site.problem("PATCH", "/api/v1/taste", b'11\r\n{"enabled": true}\r\n0\r\n\r\n', headers)
     assert found in [(409, "taste_not_offered"), (411, "length_required")]

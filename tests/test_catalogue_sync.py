@@ -1,4 +1,4 @@
-"""Embedding rows follow their songs, whoever wrote these: a slice of the catalogue in each turn of the reconciler."""
+"""The reconciler brings embedding rows in line with songs, one slice of the catalogue in each turn."""
 
 import pytest
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def songs(release):
-    """Five, in the order of their keys, written past the services: without embedding rows."""
+    """Make five songs past the services, so without embedding rows; return them in the order of their keys."""
     made = Song.objects.bulk_create(Song(title=f"Song {n}", artist="Ferry", lyrics=f"Tide {n}") for n in range(5))
     return sorted(made, key=lambda song: song.pk)
 

@@ -1,4 +1,4 @@
-"""What logged choices say: rates by release, how far down people look, what another order would have done."""
+"""Figures from logged choices: rates by release, examination by rank, estimated rate of another order."""
 
 from datetime import timedelta
 
@@ -26,14 +26,14 @@ PLACES = 10
 
 
 def people(appeal, ranks, eta, rng):
-    """Which places are chosen: looked at with a chance of r^-eta, and appealing; one song of a list at most."""
+    """Simulate choices: rank r is examined with probability r^-eta; at most one appealing song is chosen."""
     hits = rng.random(ranks.shape) < ranks.astype(float) ** -eta * appeal
     lot = np.where(hits, rng.random(ranks.shape), -1.0)
     return hits & (lot == lot.max(1, keepdims=True))
 
 
 def lists_by_score(count, eta, seed, slope=1.0, appeal=0.008):
-    """In the order of scores, but for one random song at a random place but the first in a tenth of them."""
+    """Return lists in the order of scores; a tenth of them has a random song at a random place after the first."""
     rng = np.random.default_rng(seed)
     ranks = np.tile(np.arange(1, PLACES + 1), (count, 1))
     scores = -np.sort(-rng.normal(1.0, 0.5, ranks.shape), axis=1)
@@ -79,7 +79,7 @@ def test_an_order_keeps_the_places_of_a_list():
 
 
 def logs(count, eta, seed):
-    """Lists in no good order, with what would appeal in them."""
+    """Return lists in a poor order, and which of their songs appeal."""
     rng = np.random.default_rng(seed)
     appeal = rng.beta(0.3, 8.0, (count, PLACES))
     ranks = np.tile(np.arange(1, PLACES + 1), (count, 1))
@@ -111,7 +111,7 @@ def test_a_random_order_is_not_reported_as_better():
 
 
 def test_the_estimate_is_corrected_for_clipped_weights():
-    """A song is moved from the last place to the first in every list; without the bound it counts 100^1."""
+    """The last song moves to the first place in every list; without clipping its weight would be 100^1."""
     ranks = np.tile([1, 100], (1000, 1))
     chosen = np.zeros(ranks.shape, bool)
     chosen[:500, 0] = True
@@ -142,7 +142,7 @@ def look_at(post, user, songs):
 
 @pytest.fixture
 def songs(ready_post):
-    """Of Alice's post, in order."""
+    """Return the songs of Alice's post in order."""
     return list(Suggestion.objects.filter(request__post=ready_post).values_list("song", flat=True))
 
 

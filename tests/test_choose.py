@@ -1,4 +1,4 @@
-"""From utilities to a list: the best song first, then what is good and different, and now and then something else."""
+"""From utilities to a list: the best song first, then relevant and different ones, sometimes an explored one."""
 
 from collections import Counter
 from random import Random
@@ -83,7 +83,7 @@ def test_in_a_share_of_the_lists_one_place_after_the_first_goes_to_another_song(
         assert listed[0] == 1
         assert listed[place] in (10, 11)
         assert propensities[place] == pytest.approx(0.25 / 2 / 2)
-    # The propensities are what happens: how often a song got a place.
+    # Propensities equal the frequencies with which a song gets a place.
     shown = Counter(listed[1] for listed, _, _ in lists)
     assert shown[10] / len(lists) == pytest.approx(0.0625, abs=0.015)
     assert shown[2] / len(lists) == pytest.approx(0.875, abs=0.02)

@@ -1,4 +1,4 @@
-"""Leases: who works on a row, and who may write its result."""
+"""Claims and leases: which worker has a row, and which may write its result."""
 
 import threading
 import uuid
@@ -42,7 +42,7 @@ def test_it_takes_the_oldest_and_counts_the_attempt(posts):
 
 
 def test_a_row_that_was_tried_before_is_taken_alone(posts):
-    """Its process may have died of it."""
+    """The row may have killed its process."""
     killed = claim(Post.objects.all(), limit=3)
     Post.objects.update(lease_expires_at=Now() - timedelta(seconds=1))
     assert len(killed.rows) == 3

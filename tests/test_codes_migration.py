@@ -1,4 +1,4 @@
-"""Codes that were saved before they were mapped are found afterwards."""
+"""The migration maps codes that were saved before codes were mapped."""
 
 import importlib
 

@@ -39,7 +39,7 @@ def random_release(folder, name="tiny", seed=0):
 
 @pytest.fixture
 def folder(settings, tmp_path):
-    """A releases folder with one release, "tiny"."""
+    """Return a releases folder with one release, "tiny"."""
     settings.SOCIALSONGS = {**settings.SOCIALSONGS, "RELEASES_DIR": str(tmp_path / "releases")}
     random_release(tmp_path / "releases")
     return tmp_path / "releases"
@@ -64,7 +64,7 @@ def test_the_first_release_is_active_and_a_second_one_staged(folder, make_song):
     random_release(folder, "second", seed=1)
     assert run("releases", "register") == "second: staged\ntiny: active\n"
     assert states() == {"tiny": "active", "second": "staged"}
-    assert SongEmbedding.objects.filter(state=State.QUEUED).count() == 2  # one song, to be read for both
+    assert SongEmbedding.objects.filter(state=State.QUEUED).count() == 2  # one song, to be encoded for both
 
 
 def test_registering_again_changes_nothing(folder):
@@ -129,7 +129,7 @@ def test_a_rollback_is_immediate_and_songs_edited_meanwhile_are_encoded_for_both
         run("releases", "rollback")
     song.lyrics = "Other words again"
     save_song(song=song)
-    assert run("releases", "stage", "second") == "second: staged\n"  # and reads what it has missed
+    assert run("releases", "stage", "second") == "second: staged\n"  # and the songs that it has missed are queued
     row = SongEmbedding.objects.select_related("song").get(release__name="second")
     assert (row.lyrics_digest, row.state) == (row.song.lyrics_digest, State.QUEUED)
 
@@ -206,13 +206,16 @@ def database_now():
 
 
 def test_the_rate_holds_over_batches(folder, make_song, settings):
-    """A batch's time must be over before the next is taken, whichever worker takes it."""
+    """A batch's share of the rate must be over before any worker claims the next."""
     run("releases", "register")
     for number in range(3):
         make_song(f"Song {number}")
     release = ModelRelease.objects.get()
     limit(release=release, songs_per_second=0.1)
-    settings.SOCIALSONGS = {**settings.SOCIALSONGS, "RECONCILE_SECONDS": 60}  # for as long, a worker waits itself
+    settings.SOCIALSONGS = {
+        **settings.SOCIALSONGS,
+        "RECONCILE_SECONDS": 60,
+    }  # a worker waits in its task for limits shorter than that
     loaded, loop = load_registered(release), Loop()
     release.refresh_from_db()
     before = database_now()

@@ -143,7 +143,7 @@ def test_the_image_has_a_python_that_the_project_allows():
 @pytest.mark.worker
 @pytest.mark.django_db(transaction=True)
 def test_its_processes_come_up_on_a_fresh_database(tmp_path):
-    """Web, worker and beat as compose starts them, here; without a release, and for a public host name."""
+    """Run web, worker and beat with compose's commands; without a release, and for a public host name."""
     port = free_port()
     logs = {name: tmp_path / f"{name}.log" for name in ("web", "worker", "beat")}
     here = {"0.0.0.0:8000": f"127.0.0.1:{port}", "/tmp/beat-schedule": str(tmp_path / "beat-schedule")}
@@ -173,7 +173,7 @@ def test_its_processes_come_up_on_a_fresh_database(tmp_path):
 
 @contextmanager
 def redis_of_compose(folder, password):
-    """Its own command line, with the server from pip, on a port; gives the address without a password."""
+    """Run the compose file's Redis command with the server from pip; yield its address without the password."""
     port = free_port()
     shell, option, script = SERVICES["redis"]["command"]
     script = script.replace("$$", "$").replace(
@@ -207,7 +207,7 @@ def test_without_the_password_nobody_writes_to_its_redis(tmp_path):
         ours = resolved(SERVICES["web"]["environment"]["REDIS_URL"], given).replace("redis:6379/0", address)
         with redis.Redis.from_url(ours) as known:
             assert known.set("key", "value")
-            # Nor may we do what a page or a message never needs: this is how a writer becomes a reader of files.
+            # The site's own user may not run commands that it never needs, such as those that read files.
             for refused in (
                 ["CONFIG", "SET", "dir", "/"], ["CONFIG", "GET", "requirepass"], ["SAVE"], ["SHUTDOWN"], ["FLUSHALL"],
                 ["MODULE", "LOAD", "/x.so"], ["REPLICAOF", "127.0.0.1", "1"], ["DEBUG", "SLEEP", "0"], ["KEYS", "*"],
@@ -260,7 +260,7 @@ def test_site_and_workers_need_no_more_than_its_redis_allows(tmp_path, settings)
 
 @pytest.mark.django_db(transaction=True)
 def test_its_database_belongs_to_a_role_that_is_no_superuser(tmp_path):
-    """The script that makes role and database, and all migrations by that role."""
+    """Run the script that makes role and database, then all migrations as that role."""
     script = ROOT / "docker" / "database.sh"
     assert f"./docker/{script.name}:/docker-entrypoint-initdb.d/{script.name}:ro" in SERVICES["postgres"]["volumes"]
     assert os.access(script, os.X_OK)
@@ -293,12 +293,12 @@ def test_its_database_belongs_to_a_role_that_is_no_superuser(tmp_path):
 
 
 def resolved(value, given):
-    """A value as compose fills it in: ${NAME:-default}, ${NAME:?}."""
+    """Return a value with its variables replaced as compose does: ${NAME:-default}, ${NAME:?}."""
     return re.sub(r"\$\{(\w+):[-?]([^}]*)\}", lambda found: given.get(found[1], found[2]), value)
 
 
 def healthy(port):
-    """The health check of the web service itself."""
+    """Run the health check of the web service; return whether it passes."""
     _, _, *arguments = SERVICES["web"]["healthcheck"]["test"]
     check = [argument.replace(":8000/", f":{port}/") for argument in arguments]
     return subprocess.run([sys.executable, *check], capture_output=True, check=False).returncode == 0

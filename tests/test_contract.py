@@ -1,4 +1,4 @@
-"""The hook that holds every answer against the schema finds what it is there to find."""
+"""The check of answers against the schema finds answers that do not match."""
 
 import http.client
 import json

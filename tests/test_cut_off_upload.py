@@ -1,4 +1,4 @@
-"""An upload whose connection is cut at the commit: nobody knows whether it happened, so nothing is thrown away."""
+"""An upload whose database connection is cut at the commit: the outcome is unknown, so its files stay."""
 
 import pytest
 from django.db import OperationalError, connection

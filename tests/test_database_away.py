@@ -1,4 +1,4 @@
-"""The database takes no changes, or is away: whoever asks is told to come back, by API, pages, login and admin."""
+"""While the database is read-only or away, API, pages, login and admin answer 503 with Retry-After."""
 
 import json
 
@@ -24,7 +24,7 @@ def atomic_requests(request):
 
 @pytest.fixture
 def read_only():
-    """PostgreSQL's own refusal."""
+    """Make PostgreSQL itself refuse changes."""
 
     def turn(on):
         with connection.cursor() as cursor:
@@ -84,7 +84,7 @@ def test_a_read_only_database_answers_503_to_changes_and_reads_go_on(api_of, ali
     fragment = browser.post("/", {"photos": upload()}, headers={"HX-Request": "true"})
     comes_back(fragment)
     assert "<html" not in fragment.content.decode()
-    # What only reads goes on.
+    # Reads go on.
     assert api.get(f"/api/v1/posts/{post.pk}").status_code == 200
     assert browser.get("/").status_code == 200
     assert browser.get(staff_page).status_code == 302
@@ -122,7 +122,7 @@ def test_without_a_database_every_door_answers_503(api_of, alice, upload, browse
 
 
 def test_a_statement_that_is_wrong_is_no_outage(browser, monkeypatch, rf):
-    """A mistake of ours stays one, to be seen as such, and under /api/ it is said as a problem."""
+    """A bug stays an error 500, and is a problem under /api/."""
 
     def wrong(**_):
         with connection.cursor() as cursor:

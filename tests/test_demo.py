@@ -1,4 +1,4 @@
-"""`manage.py demo`: everything on a bare machine, and what it says when it cannot start."""
+"""`manage.py demo`: it starts everything on a bare machine, and says why when it cannot."""
 
 import json
 import os
@@ -29,13 +29,13 @@ from socialsongs.site.management.commands import demo as command
 
 from .processes import ROOT, free_port, wait_until
 
-# What the tests tell Django; the demo is to find its own way.
+# Settings of the tests, which the demo must not inherit.
 TOLD = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SECURE_SSL", "STATIC_ROOT", "MEDIA_ROOT")
 
 
 @pytest.fixture
 def var():
-    """An empty folder that PostgreSQL's user may enter, too: pytest's own are closed to others."""
+    """Return an empty folder that PostgreSQL's user may enter; pytest's own folders are closed to others."""
     folder = Path(tempfile.mkdtemp(prefix="socialsongs-demo-"))
     folder.chmod(0o711)
     yield folder
@@ -48,7 +48,7 @@ def port():
 
 
 class Demo:
-    """A demo that is ready, from outside."""
+    """A running demo, used through HTTP."""
 
     def __init__(self, process, site, log):
         self.process, self.site, self.log = process, site, log
@@ -96,7 +96,7 @@ def started(var, port, log):
         process.wait(60)
 
 
-# The real thing, with the release that ships
+# The demo as a process, with the release that ships
 
 
 @pytest.mark.worker
@@ -117,11 +117,11 @@ def test_posts_outlive_a_kill_and_ctrl_c_ends_all_of_it(var, port, photo_bytes, 
         running.nothing_is_left()
 
 
-# What stops a start
+# Reasons not to start
 
 
 def refusal(var, port):
-    """How `manage.py demo` ends, and what it says; with the servers of the tests."""
+    """Run `manage.py demo` with the servers of the tests; return its exit code and output."""
     done = subprocess.run(
         [sys.executable, "manage.py", "demo", "--port", str(port)],
         cwd=ROOT, env={**os.environ, "VAR_DIR": str(var)}, capture_output=True, text=True, timeout=60, check=False,
@@ -174,7 +174,7 @@ def test_the_passwords_are_made_once_and_nobody_else_reads_them(tmp_path):
     assert (tmp_path / "demo.json").stat().st_mode & 0o777 == 0o600
 
 
-# The servers that it brings
+# The embedded servers
 
 
 def test_the_servers_need_room_and_say_what_to_do(var, monkeypatch):

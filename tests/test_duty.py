@@ -1,4 +1,4 @@
-"""A worker process's row, and when it takes no work: release missing or changed, a device that is another's."""
+"""A worker process's row, and when the process takes no work: release missing or changed, device in use."""
 
 import gc
 import time
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Consumer:
-    """What a duty needs of Celery's consumer."""
+    """The part of Celery's consumer that a duty uses."""
 
     def __init__(self):
         self.queues = {"interactive", "bulk"}
@@ -106,7 +106,7 @@ def test_a_release_that_cannot_be_loaded_stops_it_until_it_can(folder, settings,
     }[harm]
     assert said in duty.presence.problem
     assert duty.consumer.queues == set()
-    assert duty.work(bulk=True)  # somebody else should do it
+    assert duty.work(bulk=True)  # work is left for another worker
     post.refresh_from_db()
     assert (post.state, post.attempts) == (State.QUEUED, 0)
 
@@ -207,6 +207,6 @@ def test_a_worker_has_a_row_that_beats_changes_at_once_and_goes(settings):
     assert problem == "why"
     for _ in range(2):  # it beats
         *_, seen_at = wait_for(lambda *found, before=seen_at: found[-1] > before)
-    beat_every(60)  # which is also how long the end waits for its last word
+    beat_every(60)  # end() waits as long for the thread
     presence.end()
     assert row() is None

@@ -119,7 +119,7 @@ def test_a_cursor_of_ours_leads_on(ask, alice):
     assert found == [str(post.pk) for post in reversed(posts)]
 
 
-# What a head says
+# Headers
 
 TYPES = {
     "hex": "charset=hex",

@@ -1,4 +1,4 @@
-"""What a post shows of a lyric that was edited since the song was suggested."""
+"""The line that a post shows when the lyrics were edited after the song was suggested."""
 
 import pytest
 
@@ -9,7 +9,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def line(alice, api_of, ready_post):
-    """Edits the first song's lyrics; returns its line as the API has it."""
+    """Return a function that edits the first song's lyrics and returns its line from the API."""
 
     def line(lyrics):
         song = ready_post.requests.get().suggestions.get(rank=1).song
@@ -51,7 +51,7 @@ def test_a_post_page_is_there_without_its_line(client, alice, ready_post, line):
     client.force_login(alice)
     page = client.get(f"/posts/{ready_post.pk}")
     assert page.status_code == 200
-    assert page.content.decode().count("The tide comes in") == 2  # of the other two songs, as the line
+    assert page.content.decode().count("The tide comes in") == 2  # as the line of the other two songs
 
 
 def test_what_is_not_sung_is_no_neighbour_and_no_line(alice, api_of, ready_post):

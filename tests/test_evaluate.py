@@ -134,7 +134,7 @@ def run(folder, releases, *more):
 
 @pytest.fixture
 def captions(judged):
-    """Photos of a training, and what people said of the judged ones."""
+    """Write captions of training photos and of the judged ones."""
     folder = judged / "captions"
     (folder / "images").mkdir(parents=True)
     rows = [{"image": f"{name}.png", "split": "test", "captions": [f"a {name}"]} for name in ("sea", "snow", "dog")]

@@ -1,4 +1,4 @@
-"""Is a list varied, are songs in too many lists, and does the line that is shown say what the photo shows?"""
+"""Figures of lists: diversity, hubness, and whether the shown line matches the photo's tags."""
 
 import json
 

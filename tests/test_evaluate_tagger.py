@@ -67,7 +67,7 @@ def test_mean_precision_leaves_out_what_is_never_shown():
 
 
 class Redness(torch.nn.Module):
-    """A tagger that sees one thing: how red each of 7 x 7 regions is."""
+    """A tagger with one score: how red each of 7 x 7 regions is."""
 
     backbone = torch.nn.Identity()
 

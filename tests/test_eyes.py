@@ -1,4 +1,4 @@
-"""Training the eyes on a few drawn photos: what is learned from whom, figures, and going on after a kill."""
+"""Training the image encoder ("eyes") on a few drawn photos: targets, figures, and resuming after a kill."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MOODS = 20
 
 
 def drawn(number, warm):
-    """Red dogs and blue boats, for whoever cannot see more than colours."""
+    """Draw a red dog or a blue boat, which a random network can tell apart by colour."""
     rng = np.random.default_rng(number)
     colour = [200, 40, 40] if warm else [40, 40, 200]
     pixels = rng.normal(colour, 30, (48, 64, 3)).clip(0, 255).astype(np.uint8)
@@ -76,7 +76,7 @@ def data(tmp_path_factory):
 
 
 def start(name):
-    """Random weights that tell photos apart: that takes statistics."""
+    """Return random weights with batch statistics, without which all photos look the same to them."""
     torch.manual_seed(1)
     network = whole_network(name)
     for layer in network.modules():

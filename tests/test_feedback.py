@@ -1,4 +1,4 @@
-"""What people do with suggestions, told twice and counted once."""
+"""Feedback on suggestions: recorded for the right list, and counted once."""
 
 import pytest
 from django.utils import timezone
@@ -19,7 +19,7 @@ def asked(ready_post):
 
 @pytest.fixture
 def steered(ready_post, release):
-    """Another list for the same post, with the third song of the first list and a song of its own."""
+    """Make a second list for the post, with the third song of the first list and a song of its own."""
     request = RecommendationRequest.objects.create(post=ready_post, text="upbeat", state="ready", release=release)
     for rank, song in enumerate([Song.objects.get(title="Song 3"), Song.objects.get(title="Song 1")], start=1):
         Suggestion.objects.create(request=request, song=song, release=release, rank=rank, score=1.0)
@@ -47,7 +47,7 @@ def test_shown_songs_are_noted_with_rank_propensity_and_release(asked, alice):
 
 def test_reading_a_list_again_records_nothing_more(asked, alice, django_assert_num_queries):
     seen(asked, alice)
-    assert seen(asked, alice) == 0  # by a row that was read before
+    assert seen(asked, alice) == 0  # by a row that was loaded before
     fresh = RecommendationRequest.objects.get()
     with django_assert_num_queries(0):
         assert record_impressions(request=fresh, shown=[], user=alice) == 0

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def lived(ready_post, alice, release):
-    """A post with all that can come to be known of it."""
+    """Make a post with rows in every table that can refer to it."""
     asked = ready_post.requests.get()
     record_impressions(request=asked, shown=asked.suggestions.all(), user=alice)
     choose_song(post=ready_post, user=alice, song_id=asked.suggestions.get(rank=1).song_id)
@@ -50,7 +50,7 @@ def lived(ready_post, alice, release):
 
 
 def keys_of(post):
-    """Of every row that is about a post, as texts."""
+    """Return the keys of every row about a post, as texts."""
     photos = PostPhoto.objects.filter(post=post)
     subjects = PhotoSubject.objects.filter(object_id__in=[str(photo.pk) for photo in photos])
     requests = RecommendationRequest.objects.filter(post=post) | RecommendationRequest.objects.filter(
@@ -60,7 +60,7 @@ def keys_of(post):
 
 
 def mentions(keys):
-    """Rows of any table of the app that hold one of the keys in any column."""
+    """Return the rows of any table of the app that hold one of the keys in any column."""
     return [
         f"{model.__name__}.{name} = {value}"
         for model in apps.get_app_config("socialsongs").get_models()

@@ -1,4 +1,4 @@
-"""What every answer of the stand-alone site says to browsers: nothing inline runs, nothing private is kept."""
+"""The security headers of every answer of the stand-alone site: no inline code, no caching of private pages."""
 
 import pytest
 from django.conf import settings
@@ -31,7 +31,7 @@ def routes(resolver, prefix="", names=()):
 
 @pytest.fixture
 def address(ready_post, make_song, staff):
-    """A route of the URLconf with the ids of things that are there."""
+    """Return a function that fills a route of the URLconf with the ids of existing rows."""
     song = make_song("With a clip")
     song.preview_file.save("a.wav", ContentFile(wav()))
     asked = ready_post.requests.get()
@@ -80,7 +80,7 @@ def test_every_address_sends_the_headers_to_everybody_and_with_every_status(addr
             assert "unsafe" not in policy, route
             assert "camera=()" in answer.headers["Permissions-Policy"], route
     assert len(found) > 100
-    # The keys above lead somewhere: most addresses answer with what they are for.
+    # Most addresses exist with the keys above.
     assert sum(status == 200 for _, status in found) > 50
 
 

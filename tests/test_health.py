@@ -1,4 +1,4 @@
-"""Health: may uploads come, and is this worker well?"""
+"""Health: may the web process take uploads, and is this worker live?"""
 
 import os
 import socket
@@ -26,7 +26,7 @@ DEAD = "redis://poster:topsecret@127.0.0.1:1/0"
 
 
 def worker(name="inference@one", *, silent=0, **values):
-    """A row as the heartbeat leaves it, ``silent`` seconds ago."""
+    """Make a worker's row whose last heartbeat was ``silent`` seconds ago."""
     defaults = {
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -103,7 +103,7 @@ def test_a_broker_that_hangs_is_waited_for_once(settings, monkeypatch):
         assert [dispatch.send(dispatch.DRAIN_INTERACTIVE) for _ in range(20)] == [False] * 20
         mute.setblocking(False)
         mute.accept()[0].close()
-        with pytest.raises(BlockingIOError):  # nobody has called a second time
+        with pytest.raises(BlockingIOError):  # there was no second connection
             mute.accept()
 
 

@@ -1,4 +1,4 @@
-"""Files that cost more than they look, and files that break decoders: they are refused or read, and soon."""
+"""Files that cost more to decode than their size suggests, and files that break decoders: answered in bounded time."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def limits(settings):
 
 @pytest.fixture
 def fresh():
-    """No process of an earlier test."""
+    """End the decoders of earlier tests, and those of this one afterwards."""
     pool._pool(2).end()
     pool._pool.cache_clear()
     yield
@@ -51,7 +51,7 @@ def fresh():
 
 @contextmanager
 def processor(seconds):
-    """Less time than that, of this process: what others take of the machine does not count."""
+    """Assert that the block takes less processor time than ``seconds``; the load of the machine does not count."""
     began = time.process_time()
     yield
     assert time.process_time() - began < seconds
@@ -80,7 +80,7 @@ def test_hostile_photos_are_refused_or_read(api_of, alice, upload, limits):
             assert not kept.getexif()
 
 
-# Told from the container, before anything is decoded
+# Refused by the container's header, before anything is decoded
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def test_long_metadata_are_skipped(upload, make):
 
 
 def test_the_memory_of_a_decoder_is_limited(upload, limits):
-    """A file that needs more than its header says; here, the whole limit is lower than what any picture takes."""
+    """A large photo brings a decoder near its limit."""
     with memory_of_decoders() as peak:
         clean_photo(upload(photos.png((7000, 7000), depth=8, colour=6, pixel=b"abcd")))
     assert 200 < peak[0] < 300
@@ -296,7 +296,7 @@ def test_when_all_decoders_are_busy_photos_wait_and_then_give_up(upload, limits,
 
 
 def test_decoders_end_with_the_web_process_and_know_nothing_of_it():
-    """It is killed; in a decoder, Django and the environment are not there."""
+    """The web process is killed; a decoder has neither Django nor the environment."""
     code = (
         "import django; django.setup();"
         "from django.core.files.base import ContentFile; from socialsongs.intake import clean_photo;"
@@ -369,12 +369,12 @@ def is_alive(pid):
         return False
 
 
-# Photos of a host's own model, which a worker reads
+# Photos of a host's own model, which a worker decodes
 
 
 @pytest.fixture
 def subject_of(make_song):
-    """A file field of another model stands for a host's."""
+    """Return a function that makes the subject of a file field of another model, as a host's photo is."""
 
     def make(content):
         song = make_song()
@@ -393,7 +393,7 @@ def test_a_worker_decodes_a_hosts_photo_as_an_upload_is_decoded(model, subject_o
     for content in (jpeg, photos.heic(rotation=1)):
         seen = decode(model, subject_of(content)).result()
         middle = seen.shape[1] // 2
-        assert abs(float(seen[0, middle, 4] - seen[0, middle, -4])) > 2  # dark on one side, since it is turned
+        assert abs(float(seen[0, middle, 4] - seen[0, middle, -4])) > 2  # dark on one side, since it is upright
         assert abs(float(seen[0, 4, middle] - seen[0, -4, middle])) < 0.5
 
 

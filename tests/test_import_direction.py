@@ -1,4 +1,4 @@
-"""recommender <- workers -> socialsongs: who may import whom, and no torch in the web process."""
+"""recommender <- workers -> socialsongs: which package may import which, and no torch in the web process."""
 
 import ast
 import os
@@ -35,7 +35,7 @@ def test_no_file_imports_what_its_package_may_not(package):
 
 
 def rooms_imported(path):
-    """The rooms of ``workers`` that a file in one of them imports from, absolutely or relatively."""
+    """Yield the rooms of ``workers`` from which a file in one of them imports, absolutely or relatively."""
     package = path.relative_to(ROOT).parent.parts
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):

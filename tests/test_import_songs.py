@@ -1,4 +1,4 @@
-"""A catalogue file into the catalogue."""
+"""The import of a catalogue file."""
 
 import gzip
 import json
@@ -213,7 +213,7 @@ def test_it_needs_a_file_that_is_there(tmp_path):
 
 
 def test_the_sample_catalogue(release):
-    """What ships: 300 songs or more, each complete, most of them evoking their theme, some explicit, some with LRC."""
+    """The sample catalogue has 300 songs or more, each complete, some explicit, some with LRC."""
     call_command("import_songs", sample=True)
     songs = Song.objects.all()
     assert songs.count() >= 300

@@ -1,4 +1,4 @@
-"""Each refusal of an upload, and what a photo looks like that was let in."""
+"""Each refusal of an upload, and how an accepted photo is stored."""
 
 import struct
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""Who guesses passwords has to wait, at every door, and leaves a line in the log."""
+"""Failed logins are limited at every login form, and logged."""
 
 from datetime import timedelta
 
@@ -29,7 +29,7 @@ def people(alice, bob):
 
 
 def log_in(door, name="alice", password="wrong", address="192.0.2.1", **headers):
-    """A new browser each time."""
+    """Log in with a new browser."""
     return Client().post(door, {"username": name, "password": password}, REMOTE_ADDR=address, headers=headers)
 
 
@@ -90,7 +90,7 @@ def test_logins_are_limited_without_redis_too(people, settings):
     assert [log_in(DOORS[0]).status_code for _ in range(4)] == [200, 200, 429, 429]
 
 
-# By which address
+# The address that counts
 
 
 @pytest.mark.parametrize(

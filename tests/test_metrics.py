@@ -1,4 +1,4 @@
-"""GET /metrics/: what the rows say, for Prometheus."""
+"""GET /metrics/: figures from the rows, for Prometheus."""
 
 import math
 from datetime import timedelta
@@ -23,7 +23,7 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q
 
 @pytest.fixture
 def scrape(api_of, staff):
-    """All samples by name, each as (labels, value)."""
+    """Return all samples by name, each as (labels, value)."""
 
     def make(accept="", parse=text_string_to_metric_families):
         answer = api_of(staff).get(URL, headers={"Accept": accept} if accept else {})
@@ -38,14 +38,14 @@ def scrape(api_of, staff):
 
 
 def value(samples, **labels):
-    """Of the only sample with these labels; None when there is none."""
+    """Return the value of the only sample with these labels, or None."""
     found = [number for given, number in samples if labels.items() <= given.items()]
     assert len(found) <= 1
     return found[0] if found else None
 
 
 def post(owner, *, age=0, **values):
-    """``age``: seconds since the upload."""
+    """Make a post. ``age``: seconds since the upload."""
     made = Post.objects.create(owner=owner, **values)
     Post.objects.filter(pk=made.pk).update(created_at=Now() - timedelta(seconds=age))
     return made

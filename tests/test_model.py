@@ -1,4 +1,4 @@
-"""What holds for every release, whatever its weights: shapes, ranges, and that nothing depends on its neighbours."""
+"""Properties of every release, whatever its weights: shapes, ranges, and independence of the batch."""
 
 import math
 from dataclasses import replace
@@ -431,7 +431,7 @@ def test_pooling_goes_from_the_mean_to_the_maximum():
 
 
 def made_map(*peaks, size=(7, 7)):
-    """A logit map that falls off around the peaks: (row, column, height)."""
+    """Return a logit map that falls off around the peaks: (row, column, height)."""
     rows, columns = np.indices(size)
     hills = [height - np.hypot(rows - row, columns - column) for row, column, height in peaks]
     return np.max([np.full(size, -4.0), *hills], axis=0).astype(np.float32)

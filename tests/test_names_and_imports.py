@@ -1,4 +1,4 @@
-"""The modules of the project: none imports itself by a detour, and a name stands for one thing."""
+"""The modules of the project import each other without circles, and a name stands for one thing."""
 
 import ast
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Stage one in the database against the same in memory: whatever the request allows, by index or one by one."""
+"""Stage one in the database gives the result in memory, with and without the index, for any filter."""
 
 from collections import Counter
 from io import StringIO
@@ -24,7 +24,7 @@ GENRES, LANGUAGES, MARKETS = ("folk", "pop", "rock"), ("en", "en-GB", "de", "pt-
 
 @pytest.fixture
 def many(release):
-    """Songs about 40 matters, with all kinds of rights, by pk of their embedding."""
+    """Make songs in 40 clusters with all kinds of rights; return them by the key of their embedding."""
     random = np.random.default_rng(7)
     matters = np.tile(random.normal(size=(40, SEARCH_DIM)), (SONGS // 40, 1))
     vectors = matters + 0.1 * random.normal(size=matters.shape)
@@ -71,7 +71,7 @@ def photo(seed):
 
 
 def allows(row, parameters):
-    """What a request's parameters mean, once more and in words of its own."""
+    """Return whether a request's parameters allow a song: a second implementation of the filters."""
     language, market = parameters.get("language"), parameters.get("market")
     return (
         row.status == "published"
@@ -84,7 +84,7 @@ def allows(row, parameters):
 
 
 def in_memory(rows, query, parameters):
-    """Keys of all rows that are allowed, best first."""
+    """Return the keys of all allowed rows, best first."""
     allowed = [row for row in rows if allows(row, parameters)]
     products = np.array([np.dot(np.float16(row.stage_one), query) for row in allowed])
     return [allowed[place].pk for place in np.argsort(-products, kind="stable")]
@@ -156,7 +156,7 @@ def test_embeddings_can_be_laid_next_to_their_neighbours(release, many, index, m
     if index:
         call_command("releases", "index", release.name, stdout=StringIO())
     call_command("releases", "cluster", stdout=StringIO())
-    # With the transactions that wrote the rows, by which workers know what they have in memory.
+    # With the transactions that wrote the rows, by which workers know whether their cache is current.
     assert search(release, photo(6), SONGS, {}) == everything
     with connection.cursor() as cursor:
         cursor.execute("SELECT cell FROM socialsongs_songembedding ORDER BY ctid")
@@ -181,7 +181,7 @@ def test_embeddings_stay_as_they_are_while_somebody_uses_them(release, many, mon
 
 
 def plans(release, query, parameters):
-    """How the database would find the songs, for each query that looked for some."""
+    """Return the plan of each query that searched for songs."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
         with CaptureQueriesContext(connection) as queries:
@@ -208,7 +208,7 @@ def test_the_index_is_used_when_many_songs_are_allowed_and_the_b_tree_when_few_a
 
 @pytest.mark.django_db(transaction=True)
 def test_when_the_index_finds_too_few_all_allowed_songs_are_compared(release, indexed, monkeypatch):
-    """Statistics may be wrong: here they say many, and there are few."""
+    """The database's statistics may be wrong: here they estimate many, and there are few."""
     monkeypatch.setattr(nearest, "SORTED_ROWS", 0)
     monkeypatch.setattr(nearest, "MOST_SCANNED", 1)
     with transaction.atomic(), connection.cursor() as cursor, CaptureQueriesContext(connection) as queries:

@@ -1,4 +1,4 @@
-"""Lyrics are kept in one form, however they came."""
+"""Lyrics are stored in one normalised form."""
 
 import pytest
 

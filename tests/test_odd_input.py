@@ -1,4 +1,4 @@
-"""Odd photos, odd lyrics and other languages: each has a sensible result or an error with a name."""
+"""Odd photos, odd lyrics and other languages: each has a sensible result or a named error."""
 
 import json
 import struct
@@ -41,7 +41,7 @@ def slope(mode="L", size=(64, 48)):
 
 
 def png_of_16_bits(*levels, width=20, height=10):
-    """Pillow writes no colours of 16 bits: one level for grey, three for a colour."""
+    """Return a PNG of 16 bits, which Pillow does not write: one level for grey, three for a colour."""
 
     def chunk(name, content):
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))

@@ -1,4 +1,4 @@
-"""Line states of an older version, in half precision, are packed where they are; and back."""
+"""The migration packs line states of half precision in place, and unpacks them again."""
 
 from importlib import import_module
 

@@ -1,4 +1,4 @@
-"""(image, song) pairs: reading, figures, and training on a made set, squares of a colour with a lyric for each."""
+"""(image, song) pairs: parsing, figures, and training on coloured squares with a lyric for each colour."""
 
 import csv
 import json
@@ -51,7 +51,7 @@ def write(path, rows):
 
 @pytest.fixture(scope="module")
 def squares(tmp_path_factory):
-    """Three images of each colour, and the rows that pair them with its lyric."""
+    """Make three images of each colour; return the rows that pair them with the colour's lyric."""
     folder = tmp_path_factory.mktemp("squares")
     rows = []
     for name, (colour, lyrics) in COLOURS.items():
@@ -271,7 +271,7 @@ def test_the_best_placed_partner_counts(model):
 
 
 def test_an_image_that_is_near_every_song_is_not_first_for_every_song(model):
-    """Raw relevance of the first photo is higher throughout, that of the second rises more at its song."""
+    """The first photo has higher raw relevance to every song; the second stands out more at its own song."""
 
     class Known:
         mean_score = 0.0
@@ -380,7 +380,7 @@ def test_lessons_follow_the_file(squares, config, releases):
 
 @pytest.fixture(scope="module")
 def trained(pairs_file, releases, tmp_path_factory):
-    """The folder of a training on all pairs."""
+    """Train on all pairs; return the folder."""
     out = tmp_path_factory.mktemp("trained")
     assert main(command(pairs_file, out, releases, epochs=10, **{"held-out": 0})) == 0
     return out

@@ -1,4 +1,4 @@
-"""Forward passes that fail: halved down to the item that is to blame; out of memory is remembered."""
+"""Forward passes that fail are halved down to the item to blame; the batch size that fits is remembered."""
 
 import os
 
@@ -10,7 +10,7 @@ from workers.inference.passes import GOOD_PASSES, Passes
 
 
 def fussy(most=100, bad=()):
-    """Work that is done for up to ``most`` items, none of them bad; and the sizes it was tried with."""
+    """Return work that fails for more than ``most`` items or a bad one, and the sizes that it was called with."""
     sizes = []
 
     def work(items):
@@ -78,7 +78,7 @@ def test_after_many_good_passes_larger_ones_are_tried_again():
 
 
 def test_a_gpu_that_is_broken_ends_the_process(monkeypatch):
-    """Whose other items would all seem to fail; another process begins with a context of its own."""
+    """All other items would fail, too; a new process begins with a new CUDA context."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     ends = []

@@ -131,7 +131,7 @@ STORAGE = """
 
 @pytest.fixture
 def host(tmp_path):
-    """The project's files and an empty database of its own."""
+    """Write the project's files and make an empty database for it."""
     for name, text in {
         "host/settings.py": SETTINGS,
         "host/urls.py": URLS,
@@ -211,7 +211,7 @@ def test_a_blank_project_gets_songs(host):
         "print(Token.objects.create(user=Member.objects.create_user('a@example.org')).key)",
     ).strip().splitlines()[-1]  # fmt: skip
 
-    # The pages do with the URLs that the host has: there is no "logout" here.
+    # The pages work with the URLs that the host has: it has no "logout".
     manage(
         "shell", "--no-imports", "-c",
         "from django.test import Client; from members.models import Member; client = Client();"
@@ -248,7 +248,7 @@ def test_a_blank_project_gets_songs(host):
         while not _listens(port):
             assert time.monotonic() < deadline, logs["web"].read_text()
             time.sleep(0.2)
-        # The contract is the same on any host, whatever it has set for the schemas of its own views.
+        # The schema is the same on any host, whatever settings the host has for its own.
         _, schema, _ = call("GET", f"{site.removesuffix('/v1')}/schema/?format=json", token)
         committed = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
         assert {path.removeprefix("/music") for path in schema["paths"]} == set(committed["paths"])

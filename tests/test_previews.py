@@ -1,4 +1,4 @@
-"""Previews of songs: audio by content, stored and served as what it is and nothing else."""
+"""Previews of songs: accepted by content, stored and sent as audio only."""
 
 import re
 
@@ -48,7 +48,7 @@ def test_audio_is_taken_and_served_as_what_it_is(desk, api_of, alice, make_song,
         song = make_song(preview_file=ContentFile(clip, name))
     else:
         song = make_song()
-        # A browser says what the name says.
+        # A browser derives the type from the name.
         assert save(desk, song, preview_file=SimpleUploadedFile(name, clip, "text/html")).status_code == 302
         song.refresh_from_db()
     assert re.fullmatch(rf"previews/[0-9a-f]{{32}}\{ending}", song.preview_file.name)
@@ -97,7 +97,7 @@ def test_large_clips_are_refused(desk, make_song, settings):
 
 
 def test_a_song_with_an_old_preview_can_still_be_edited(make_song):
-    """Clips that were stored before they were checked."""
+    """A clip that was stored before clips were checked."""
     from socialsongs.services.catalogue import save_song
 
     song = make_song()

@@ -1,4 +1,4 @@
-"""docker/nginx.conf.template: as text, and where nginx is installed, for real before the real web server."""
+"""docker/nginx.conf.template: as text, and where nginx is installed, as a proxy of the real web server."""
 
 import gzip
 import http.client
@@ -32,7 +32,7 @@ def variables(**given):
 
 
 def filled(values):
-    """As envsubst fills it in."""
+    """Return the template with its variables replaced as envsubst does."""
     return re.sub(r"\$\{(\w+)\}", lambda found: values[found[1]], TEMPLATE)
 
 
@@ -64,7 +64,7 @@ def test_a_whole_upload_passes_and_other_bodies_are_small():
 
 @pytest.fixture(scope="module")
 def proxied(django_db_setup, tmp_path_factory):
-    """Ports of the proxy, and the log of the web server behind it."""
+    """Start the proxy and a web server; yield the proxy's port and the web server's log."""
     folder = tmp_path_factory.mktemp("proxy")
     web, port, log = free_port(), free_port(), folder / "web.log"
     static = folder / "static"
@@ -138,7 +138,7 @@ def test_slow_connections_stay_with_the_proxy(proxied, alice, photo_bytes):
         Content_Type="multipart/form-data; boundary=edge",
     )  # fmt: skip
     assert response.status == 202, text
-    # One address has so many and no more.
+    # One address has a limited number of connections.
     assert ask(port, "GET", "/health/")[0].status == 429
     for connection in slow:
         connection.close()

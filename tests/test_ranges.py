@@ -1,4 +1,4 @@
-"""Clips of the site's own in parts: what players ask for when they start in the middle."""
+"""Range requests for the site's own clips, which players send to start in the middle."""
 
 import http.client
 import io
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def clip(seconds=1, rate=8000):
-    """A WAV of a tone that rises, so that no two places in it are the same."""
+    """Return a WAV of a rising tone, in which no two parts are the same."""
     file = io.BytesIO()
     with wave.open(file, "wb") as sound:
         sound.setnchannels(1)
@@ -37,7 +37,7 @@ SIZE = len(CLIP)
 
 @pytest.fixture(params=["files", "elsewhere"])
 def song(request, make_song, monkeypatch):
-    """With a clip on disk, and with one in a storage that is none of this machine's files."""
+    """Make a song with a clip on disk, or in a storage without local files."""
     if request.param == "elsewhere":
         monkeypatch.setattr(Song._meta.get_field("preview_file"), "storage", InMemoryStorage())
     song = make_song()

@@ -45,7 +45,7 @@ def two_photos(photos, photo_bytes):
 
 @pytest.fixture
 def arguments(releases, tmp_path, photos):
-    """Writes the catalogue, of rows or of raw lines, and returns the command line."""
+    """Return a function that writes the catalogue, from rows or raw lines, and returns the command line."""
 
     def arguments(*songs, command="rank", **changes):
         catalogue = tmp_path / "songs.jsonl"
@@ -208,7 +208,7 @@ def test_strange_lyrics_are_ranked(rank, two_photos):
     }
     for line in rank(*(song(*item) for item in strange.items())):
         assert sorted(line["songs"]) == sorted(strange)
-        assert set(line["songs"][-2:]) == {"punctuation", "right to left"}  # nothing to read, nothing it can read
+        assert set(line["songs"][-2:]) == {"punctuation", "right to left"}  # no words; no English
 
 
 def test_strange_ids_survive(rank, two_photos):

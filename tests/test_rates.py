@@ -1,4 +1,4 @@
-"""Rates hold under requests at the same time, and refuse nobody when the cache fails."""
+"""Rates hold under concurrent requests, and refuse nobody when the cache fails."""
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ LOCAL = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache",
 
 @pytest.fixture
 def at(monkeypatch):
-    """Sets the clock."""
+    """Return a function that sets the clock."""
     now = [1_000_000_000.0]
     monkeypatch.setattr(rates.time, "time", lambda: now[0])
 
@@ -116,7 +116,7 @@ def test_what_others_write_into_redis_is_not_run(written, monkeypatch, caplog):
 
 @pytest.mark.parametrize("written", [b'"text"', b"[1]", b'{"a": 1}', b"1.5", b"1e400", b"NaN"])
 def test_a_value_that_is_no_count_counts_as_zero(written, at):
-    """In an earlier step, whose count is read and not added to."""
+    """In an earlier step, whose count is only read."""
     assert allowed(rate="1/minute")
     redis = caches["default"]._cache.get_client()
     (key,) = redis.keys("*")

@@ -28,7 +28,7 @@ LYRICS = ["The gulls go home\nThe tide comes in", "Snow on the road", "Zither qu
 
 @pytest.fixture
 def folder(releases, tmp_path):
-    """A copy to damage."""
+    """Return the folder of a copy of the release, to be damaged."""
     return shutil.copytree(releases, tmp_path / "releases")
 
 

@@ -1,4 +1,4 @@
-"""A release that is replaced while its worker computes: its result is dropped, the row is taken anew."""
+"""A release is replaced while its worker computes: the result is dropped and the row claimed anew."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def rows(two):
 
 
 class Switching:
-    """The model, but while it computes another release is activated."""
+    """The model, which activates another release while it computes."""
 
     def __init__(self, model, release):
         self._model, self._release = model, release

@@ -1,4 +1,4 @@
-"""What is installed where: everything pinned, and what the image gets, with hashes."""
+"""Requirements: everything is pinned, and the image's lock has hashes."""
 
 import os
 import re
@@ -17,7 +17,7 @@ LOCK = (ROOT / "requirements.lock").read_text()
 
 
 def pinned(text):
-    """Requirement by name; -r lines and comments left out."""
+    """Return the requirements by name and specifier, without -r lines and comments."""
     lines = [line.split("#")[0].split(" --hash")[0].rstrip(" \\") for line in text.splitlines()]
     found = [Requirement(line) for line in lines if line and line[0] not in " -"]
     assert found
@@ -51,7 +51,7 @@ def test_lock_and_requirements_agree():
 
 
 def test_the_lock_has_all_that_its_packages_need():
-    """By what the installed ones say, on this platform."""
+    """By the metadata of the installed packages, on this platform."""
     asked = {one.name: one.extras for one in pinned((ROOT / "requirements.txt").read_text()).values()}
     locked = {name: one for (name, _), one in pinned(LOCK).items() if applies(one)}
     extras = {canonicalize_name(name): named for name, named in asked.items()}
@@ -81,7 +81,7 @@ def test_everything_is_pinned(file):
 
 
 def test_digests_are_asked_for_each_base_image(tmp_path):
-    """With a docker that only repeats what it was asked: there is none here, and no registry."""
+    """With a fake docker that prints its arguments."""
     docker = tmp_path / "docker"
     docker.write_text(
         '#!/bin/sh\n[ "$*" = "buildx imagetools inspect $4 --format {{.Manifest.Digest}}" ] && echo "of $4"\n'

@@ -1,4 +1,4 @@
-"""Posts answered anew by another release: beside the catalogue's work, and without touching choices."""
+"""Posts are answered anew by another release in the bulk lane, and keep their choices."""
 
 from datetime import timedelta
 
@@ -37,7 +37,7 @@ def work_off():
 
 @pytest.fixture
 def posts(rows, alice, upload, make_song):
-    """Three, of today, of ten days ago and of a month ago, answered by the release before."""
+    """Make posts of today, ten days ago and a month ago, answered by the former release."""
     for number in range(3):
         make_song(f"Song {number}")
     work_off()
@@ -66,7 +66,7 @@ def test_it_takes_the_posts_of_an_age_and_their_choices_stay(posts, rows, capsys
     waiting = RecommendationRequest.objects.get(state=State.QUEUED)
     assert (waiting.post_id, waiting.bulk) == (ten_days.pk, True)
     assert answered_by(ten_days) == ("before", "before")  # shown until the new ones are there
-    assert not Loop()._interactive()  # nobody waits for it
+    assert not Loop()._interactive()  # nobody waits for the answer
     work_off()
     assert answered_by(ten_days) == ("after", "after")
     assert answered_by(today) == answered_by(month) == ("before", "before")

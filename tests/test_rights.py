@@ -1,4 +1,4 @@
-"""Who sees and does what with a post: every address about it, for each kind of person, private and public."""
+"""Rights on posts: every address about a post, for each kind of person, with private and public posts."""
 
 from datetime import timedelta
 from types import SimpleNamespace
@@ -72,7 +72,7 @@ def superuser_only(name, visibility, anonymous):
     return {"superuser": 200, "moderator": 403}.get(name, in_admin(name, visibility, anonymous))
 
 
-# Name, method, whom it answers how. What is not listed here fails the test below.
+# Name, method, expected answers. An address that is not listed fails the test below.
 TABLE = [
     ("socialsongs:post", "get", sees),
     ("socialsongs:post", "delete", owns(204)),
@@ -216,7 +216,7 @@ def test_metrics_have_a_permission_of_their_own(api_of, cast, ready_post):
     assert api_of(scraper).get(reverse("socialsongs:post", args=[ready_post.pk])).status_code == 404
 
 
-# What is recorded
+# The record of reads
 
 
 def looks():

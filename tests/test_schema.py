@@ -1,4 +1,4 @@
-"""The contract, as a committed snapshot."""
+"""The OpenAPI schema, as a committed snapshot."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""GET /api/v1/songs?q= and the admin's search: what is found, and in which order."""
+"""GET /api/v1/songs?q= and the admin's search: matches and their order."""
 
 import json
 from base64 import b64encode
@@ -83,7 +83,7 @@ def artists(find):
 
 @pytest.fixture
 def named(make_song):
-    """Songs by artists of these names, and others whose lyrics are full of them."""
+    """Make songs by artists of these names, and others whose lyrics hold the names often."""
     for number, name in enumerate(NAMES):
         make_song(f"Namesake {number}", artist=name, lyrics="Over the sea")
     make_song("All of them", artist="Various", lyrics="\n".join(NAMES) + "\nC N W B R E N 8 12 t E T u")
@@ -236,7 +236,7 @@ def many(make_song):
 
 
 def pages(api, url):
-    """All pages forth, then all back."""
+    """Return all pages by ``next``, then all by ``previous``."""
     forth, back = [], []
     answer = api.get(url).json()
     while True:

@@ -1,4 +1,4 @@
-"""The search's functions and indexes come and go with their migration, and rows that are there are found."""
+"""The search's functions and indexes come and go with their migration, and existing rows are found."""
 
 import pytest
 from django.core.management import call_command
@@ -32,7 +32,7 @@ def test_forth_and_back_with_songs(release, make_song):
         assert (functions(), has("socialsongs_song_names"), has("socialsongs_song_search")) == (0, False, True)
         with CaptureQueriesContext(connection) as queries:
             call_command("migrate", "socialsongs", "0010", verbosity=0)
-        # Songs are read while the indexes are built.
+        # Songs can be read while the indexes are built.
         building = " ".join(query["sql"] for query in queries if "INDEX" in query["sql"])
         assert building.count("CREATE INDEX") >= 4
         assert "DROP INDEX" not in building
@@ -41,7 +41,7 @@ def test_forth_and_back_with_songs(release, make_song):
     assert functions() == 5
     assert not has("socialsongs_song_search_old")
     assert [hit.pk for hit in search_songs(songs=Song.objects.all(), text="second")] == [first.pk]
-    # What was edited and not read again before the migration shows no line.
+    # Songs that were edited and not encoded again before the migration show no line.
     assert dict(line_offsets.values_list("song", "line_offsets")) == {first.pk: [0, 1], second.pk: []}
 
 

@@ -1,4 +1,4 @@
-"""Rows of an older version lose the vectors that mean something else now, and are read again; nothing else is lost."""
+"""The migration drops vectors of the older search space and queues their rows again; nothing else is lost."""
 
 from io import StringIO
 
@@ -21,7 +21,7 @@ def execute(statement, *values):
 
 
 def as_it_was(numbers):
-    """Songs read, photos looked at, posts answered, and a second release that is tried on somebody."""
+    """Make encoded songs, analysed photos, answered posts, and a split second release."""
     vector = str([0.1] * numbers)
     execute(
         "UPDATE socialsongs_songembedding SET state = 'ready', attempts = 2, stage_one = %s, line_states = 'some' "

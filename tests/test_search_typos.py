@@ -1,4 +1,4 @@
-"""Search on a PostgreSQL that has pg_trgm, as a distribution's package has it: typos are forgiven.
+"""Search on a PostgreSQL that has pg_trgm, as Debian's package has it: typos are tolerated.
 
 It has no pgvector, so that it holds songs alone: the migration's functions and the song's own table and indexes.
 """
@@ -37,7 +37,7 @@ def binaries():
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """Its folder, which holds its socket."""
+    """Start a server; yield its folder, which holds its socket."""
     if (folder := binaries()) is None:
         pytest.skip(without("PostgreSQL with pg_trgm", "postgresql"))
     place = Path(f"/tmp/socialsongs-trgm-{os.getpid()}")
@@ -72,7 +72,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def other(server, django_db_blocker):
-    """A connection by the name of "other", in a database of its own; everything is left as it was."""
+    """Yield a Django connection named "other" to a new database on that server."""
     with django_db_blocker.unblock():
         default = connections.databases["default"]
         connections.databases["other"] = default | {

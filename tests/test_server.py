@@ -1,4 +1,4 @@
-"""The web server as it is started everywhere: slow connections, bodies of all kinds, addresses, its log, its end."""
+"""The web server with its usual command: slow connections, bodies, client addresses, its log, its end."""
 
 import http.client
 import json
@@ -35,7 +35,7 @@ def started_site(tmp_path, command=WEB, **environment):
 
 @pytest.fixture(scope="module")
 def site(django_db_setup, tmp_path_factory):
-    """Port and log of one for the tests that do not end it."""
+    """Start one server for all tests that do not end it; yield its port and log."""
     with started_site(tmp_path_factory.mktemp("site"), SOCIALSONGS_MAX_UPLOAD_BYTES="1000000") as (port, log, _):
         yield port, log
 
@@ -57,7 +57,7 @@ def opened(port, text):
 
 
 def answer(connection):
-    """The status, and all that came, once the server has closed."""
+    """Read until the server closes; return the status and all bytes."""
     received = b""
     while piece := connection.recv(65536):
         received += piece
@@ -74,7 +74,7 @@ def form(photo):
 
 
 def test_two_hundred_slow_connections_do_not_delay_others(site, alice, photo_bytes):
-    """Headers that drip, the body of a login, the body of an upload; eight threads would be held by nine of them."""
+    """Slow headers, login bodies and upload bodies; without buffering, nine would occupy all eight threads."""
     body, kind = form(photo_bytes())
     openings = [
         "GET /health/ HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
@@ -90,14 +90,14 @@ def test_two_hundred_slow_connections_do_not_delay_others(site, alice, photo_byt
             connection.sendall(b"x")
         response, _ = ask(port, "GET", "/health/")
         assert response.status == 200
-    # In pieces, which arrive, too. No other test uploads here: between two the tests' database is made anew, while
+    # A body in pieces arrives, too. No other test uploads here: the database is made anew between tests, while
     # these processes know its content types by their numbers.
     pieces = (body[start : start + 1000] for start in range(0, len(body), 1000))
     response, text = ask(port, "POST", "/api/v1/posts", pieces, Authorization=token(alice), Content_Type=kind)
     assert response.status == 202, text
     assert Post.objects.get().photos.count() == 1
     for connection in slow:
-        connection.sendall(b"x")  # all of them hang still
+        connection.sendall(b"x")  # all of them are still open
         connection.close()
 
 
@@ -116,7 +116,7 @@ def test_what_arrives_too_slowly_is_closed():
 
 
 def test_clients_that_do_not_read_their_answers_do_not_delay_others(tmp_path):
-    """Each asks for 120 MB at once; a thread that waits until they are read would wait for ever."""
+    """Each asks for 120 MB; a thread that waited until they are read would wait for ever."""
     static = tmp_path / "static"
     static.mkdir()
     (static / "large.txt").write_bytes(b"x" * 2_000_000)
@@ -124,7 +124,7 @@ def test_clients_that_do_not_read_their_answers_do_not_delay_others(tmp_path):
         deaf = [opened(port, "GET /static/large.txt HTTP/1.1\r\nHost: localhost\r\n\r\n" * 60) for _ in range(24)]
         for _ in range(10):
             assert ask(port, "GET", "/health/", seconds=5)[0].status == 200
-        # Who does read gets all of them.
+        # A client that reads gets all bytes.
         patient, received = deaf.pop(), 0
         patient.settimeout(20)
         while received < 120_000_000:
@@ -187,7 +187,7 @@ def test_the_loop_closes_slow_connections_and_ends_with_the_process_that_started
 def test_bodies_above_the_limit_are_refused(site, alice):
     port, log = site
     mine = {"Authorization": token(alice), "Content_Type": "multipart/form-data; boundary=edge"}
-    # Whoever is not logged in has nothing to upload; the sender is told, after all of it was thrown away.
+    # A client without a login may not upload; it is answered after its body was thrown away.
     login = {"Content_Type": "application/x-www-form-urlencoded"}
     response, text = ask(port, "POST", "/accounts/login/", b"x" * 20_000_000, **login)
     assert (response.status, json.loads(text)["code"]) == (413, "body_too_large")
@@ -199,7 +199,7 @@ def test_bodies_above_the_limit_are_refused(site, alice):
     response, text = ask(port, "POST", "/api/v1/posts", b"x" * (most + 1), **mine)
     assert (response.status, json.loads(text)["code"]) == (413, "body_too_large")
 
-    # A client that asks first need not send it.
+    # A client that sends Expect: 100-continue need not send the body.
     asks = opened(
         port, "POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 99000000\r\n\r\n"
     )
@@ -236,7 +236,7 @@ def test_a_made_up_session_or_token_uploads_nothing(site, login):
 
 
 def test_who_uploads_after_their_login_has_ended_is_sent_to_the_login(site):
-    """And what comes on the connection then is another request."""
+    """The next bytes on the connection are another request."""
     port, _ = site
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     headers = {"Cookie": "sessionid=made-up", "Content-Type": "multipart/form-data; boundary=edge"}
@@ -252,7 +252,7 @@ def test_who_uploads_after_their_login_has_ended_is_sent_to_the_login(site):
 
 
 def test_a_valid_session_or_token_may_upload(site, alice, client):
-    """Answered by the application, which finds nothing to keep in it."""
+    """The application answers, since the body passes."""
     port, _ = site
     body = b"x" * 3_000_000
     for kind in ("read", "write"):
@@ -326,7 +326,7 @@ def test_both_processes_answer_a_dead_one_is_replaced_and_a_stop_is_graceful(tmp
         head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         upload = opened(port, f"POST /api/v1/posts HTTP/1.1\r\n{head}")
         upload.sendall(body[:100])
-        wait_until(lambda: holds(started.pid, upload), log)  # one that still waits in the kernel is nobody's
+        wait_until(lambda: holds(started.pid, upload), log)  # a connection that still waits in the kernel would be lost
         started.send_signal(signal.SIGTERM)
         wait_until(lambda: not answers(f"http://127.0.0.1:{port}"), log)
         upload.sendall(body[100:])

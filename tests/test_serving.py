@@ -139,7 +139,7 @@ def test_a_staged_release_that_cannot_be_loaded_leaves_its_people_to_the_active_
     assert "Release old serves instead of new" in caplog.text
 
 
-# Filled means: with the lyrics as they are now
+# Coverage counts songs that are encoded with today's lyrics
 
 
 def edited(song):

@@ -1,4 +1,4 @@
-"""Songs that are like a song, and public photos that it fits, by vectors of two numbers and many zeros."""
+"""Similar songs, and public posts that a song fits; vectors have two numbers and many zeros."""
 
 from io import StringIO
 
@@ -32,7 +32,7 @@ def vector(x, y, rest=0.0):
 
 @pytest.fixture
 def encoded(release, make_song):
-    """A song whose vector is (x, y) for the active release."""
+    """Return a function that makes a song whose vector is (x, y) for the active release."""
 
     def make(title, x, y, rest=0.0, **values):
         song = make_song(title, **values)
@@ -44,7 +44,7 @@ def encoded(release, make_song):
 
 @pytest.fixture
 def seen(release, alice, upload):
-    """A public, ready post whose photos have these directions."""
+    """Return a function that makes a public, ready post whose photos have these directions."""
 
     def make(*directions, caption="", **values):
         post, _ = create_post(owner=alice, uploads=[upload() for _ in directions], caption=caption)
@@ -190,7 +190,7 @@ def test_a_page_of_posts_asks_a_fixed_number_of_queries(encoded, seen, django_as
 
 @pytest.mark.django_db(transaction=True)
 def test_where_the_index_gives_up_all_photos_are_compared(encoded, seen, monkeypatch):
-    """Private photos are nearer than the public one, and the index may look at no more than a few."""
+    """Private photos are nearer than the public one, and the index may visit only a few rows."""
     monkeypatch.setattr(nearest, "MOST_SCANNED", 1)
     song = encoded("Sea", 1, 0)
     post = seen(*[(2, number / 100) for number in range(9)], visibility="private")

@@ -34,7 +34,7 @@ def test_with_a_photo(monkeypatch):
 
 
 def last_lines(*arguments, cwd=ROOT, **environment):
-    """Return what a run of pytest prints after its own title of the section, and its code."""
+    """Run pytest; return the lines that it prints after the title "skipped tests"."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(
         command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300, check=False

@@ -1,4 +1,4 @@
-"""Where stage one's vectors lie does not change what is nearest; it makes them easier to find."""
+"""The transform of stage one's vectors keeps the nearest songs, and makes them easier to index."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def random():
 
 @pytest.fixture
 def queries(random):
-    """They differ along a few axes only."""
+    """Return queries that differ along a few axes only."""
     return (random.normal(size=(64, DIM)) * 0.7 ** np.arange(DIM)).astype(np.float32)
 
 

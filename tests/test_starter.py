@@ -1,4 +1,4 @@
-"""The release that ships: it is whole, small, and its suggestions follow the photo."""
+"""The release that ships: it is complete and small, and its suggestions follow the photo."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where the stand-alone site keeps photos, nobody else on the machine looks."""
+"""Other accounts of the machine cannot read the photos of the stand-alone site."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What goes into a list beside relevance: rules, taste, exploration, and what is offered when nothing fits."""
+"""What goes into a list beside relevance: rules, taste, exploration, and songs for photos that nothing fits."""
 
 from collections import Counter
 from datetime import timedelta
@@ -79,7 +79,7 @@ def view(model):
 
 @pytest.fixture
 def sure(monkeypatch, model):
-    """Any song fits: the threshold of this release of random weights says nothing."""
+    """Set the threshold so that any song fits; with random weights it means nothing."""
     monkeypatch.setitem(model.card["confidence"], "threshold", 0.0)
 
 
@@ -101,7 +101,7 @@ def titles(found):
     return [one.song.title for one in found.suggestions]
 
 
-# What is allowed, and what is said when it is little
+# Filters, and notices when few songs pass them
 
 
 def test_explicit_songs_come_when_they_are_asked_for(songs, sure, ask, model, known):
@@ -244,7 +244,7 @@ def test_without_a_clear_match_editorial_and_popular_songs_are_offered(songs, un
     assert titles(found)[2] == "Song 3"
     assert len(set(titles(found))) == 5
     for one in found.suggestions[:3]:
-        assert (one.line, one.reasons) == ("", [])  # nothing is made up about why they fit
+        assert (one.line, one.reasons) == ("", [])  # no reasons are invented
     assert all(one.line for one in found.suggestions[3:])
 
 
@@ -279,12 +279,12 @@ def test_not_everybody_is_offered_the_same_order(songs, unsure, ask):
     assert len({tuple(titles(ask(seed=str(seed)))) for seed in range(5)}) > 1
 
 
-# Sure or not: by what fits among all that the request allows, whatever is pinned or moved
+# Confident or not: by all songs that the request allows, whatever is pinned or moved
 
 
 @pytest.fixture
 def ranked(songs, sure, ask, monkeypatch, model):
-    """All songs, best first; only the first one fits."""
+    """Return all songs, best first; only the first one fits."""
     found = ask(limit=12).suggestions
     monkeypatch.setitem(model.card["confidence"], "threshold", found[0].confidence)
     assert found[1].confidence < found[0].confidence
@@ -420,7 +420,7 @@ def test_the_taste_of_a_person_moves_their_own_lists_alone(songs, sure, ask, pla
     assert titles(ask(limit=12, user=bob.pk)) == before
     assert titles(ask(limit=12)) == before
     choose(alice, last, request, known, kind="skip")
-    assert titles(ask(limit=12, user=alice.pk))[-1] == last.title  # the latest word counts
+    assert titles(ask(limit=12, user=alice.pk))[-1] == last.title  # the latest event counts
 
 
 # The line and the clip
@@ -442,11 +442,11 @@ def test_the_clip_starts_at_the_line_if_that_is_in_the_preview(plain, sure, mode
     assert (found.line, found.clip_start_ms) == ("Only one line", start)
 
 
-# Where these meet
+# Combinations
 
 
 def chances(ask, draws=500, **parameters):
-    """How often each song got each rank, and what was recorded: {(title, rank): (share, propensity, origin)}."""
+    """Return how often each song got each rank, and what was recorded: {(title, rank): (share, propensity, origin)}."""
     counts, told = Counter(), {}
     for seed in range(draws):
         for one in ask(seed=str(seed), **parameters).suggestions:
@@ -551,7 +551,7 @@ MARKED = "[Chorus: tide gulls masts home]\ntide gulls masts\nLyrics by: Tide Gul
 
 @pytest.fixture
 def lines_of(plain, sure, model, known, ask):
-    """Writes lyrics past the services, as older versions kept them, reads them, and says what is shown of them."""
+    """Return a function that writes lyrics past the services, encodes them, and returns the shown line."""
 
     def lines(lyrics, **values):
         song = add(1, lyrics="sea light rain")
@@ -597,7 +597,7 @@ def test_the_clip_starts_at_its_line_however_that_is_written(plain, sure, model,
     assert found.clip_start_ms == 7000
 
 
-# Lyrics that were edited since they were read
+# Lyrics that were edited after they were encoded
 
 
 def edited(song, lyrics):
@@ -611,7 +611,7 @@ def test_no_line_of_edited_lyrics_is_shown_until_they_are_encoded(songs, sure, a
     for song in songs[:6]:
         edited(song, "\n".join(reversed(song.lyrics.split("\n"))))
     found = {one.song: one for one in ask(limit=12).suggestions}
-    assert len(found) == 12  # they are still found
+    assert len(found) == 12  # they are still suggested
     for song in songs[:6]:
         assert (found[song].line, found[song].line_index, found[song].clip_start_ms) == ("", None, None)
     assert all(found[song].line for song in songs[6:])

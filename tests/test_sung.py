@@ -1,4 +1,4 @@
-"""What of a lyric is sung."""
+"""Which parts of a lyric are sung."""
 
 import pytest
 

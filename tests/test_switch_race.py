@@ -1,4 +1,4 @@
-"""An answer is written only while its release still answers: two connections, and a lock that one of them waits for."""
+"""An answer is written only while its release is serving: two connections, one of which waits for a lock."""
 
 import threading
 import time
@@ -40,7 +40,7 @@ def two(releases_folder, make_song):
 
 
 class Aside(threading.Thread):
-    """Does something on a connection of its own."""
+    """A thread that runs a function on a database connection of its own."""
 
     def __init__(self, does):
         super().__init__(daemon=True)
@@ -62,7 +62,7 @@ class Aside(threading.Thread):
         assert self.error is None
 
     def waits(self):
-        """True when it waits for a lock, False when it came to its end."""
+        """Return True when the thread waits for a lock, False when it has ended."""
         deadline = time.monotonic() + PATIENCE
         while self.is_alive():
             assert time.monotonic() < deadline
@@ -165,7 +165,7 @@ def test_workers_do_not_wait_for_each_other(two, alice, upload):
 
 
 def test_releases_are_locked_in_one_order_so_that_no_deadlock_occurs(two):
-    """Answers of both releases are written together while all releases are switched to and fro."""
+    """Answers of both releases are written while releases are activated in turn."""
     old, new = two
     split(release=new, share=50)
     end = threading.Event()

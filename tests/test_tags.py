@@ -9,7 +9,7 @@ from recommender.train.data import WORDS, read_tags
 
 TAGS = read_tags()
 MORE = read_tags(WORDS)
-# What a photo must not be said to tell of people: origin, faith, health, body, orientation. ("black" and "white" are
+# Tags must not say of people: origin, faith, health, body, orientation. ("black" and "white" are
 # colours, "church" is a building.)
 FORBIDDEN = [
     "african", "asian", "arab", "european", "indian", "chinese", "mexican", "latino", "hispanic", "caucasian",

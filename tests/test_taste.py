@@ -1,4 +1,4 @@
-"""Whose choices count, and that they are nobody else's."""
+"""Taste: whose choices count, and for whom."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def told(ready_post, release):
-    """Writes feedback of somebody, ``minutes`` ago."""
+    """Return a function that records feedback of a person, ``minutes`` ago."""
 
     def write(user, song, kind, minutes=0):
         row = Feedback.objects.create(

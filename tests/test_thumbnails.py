@@ -1,4 +1,4 @@
-"""Small copies of photos: made once, kept, and gone with their photo."""
+"""Thumbnails: made once, kept, and deleted with their photo."""
 
 import os
 from io import BytesIO
@@ -37,7 +37,7 @@ def test_it_is_made_once_and_kept(api_of, alice, address, monkeypatch):
     content = first.body
     assert Image.open(BytesIO(content)).size == (192, 192)
     kept = Thumbnail.objects.get()
-    os.unlink(kept.photo.image.path)  # it is not needed any more
+    os.unlink(kept.photo.image.path)  # the photo's file is not read again
     assert small(api, address).body == content
     assert Thumbnail.objects.get() == kept
 

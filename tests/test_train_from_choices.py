@@ -1,4 +1,4 @@
-"""``manage.py train_matcher --from-choices``: posts of one colour each, whose owner chooses the song of that colour."""
+"""``manage.py train_matcher --from-choices``: each post has a colour; its owner chooses the song of that colour."""
 
 import copy
 import random
@@ -75,7 +75,7 @@ def songs(db, make_song):
 
 @pytest.fixture
 def posts(active, alice, songs):
-    """Each with one photo and all songs in any order; the song of its colour is chosen."""
+    """Make posts of one photo, with all songs in random order; the song of the photo's colour is chosen."""
     lot = random.Random(1)
     made = []
     for number in range(POSTS):
@@ -133,7 +133,7 @@ def test_what_people_choose_makes_a_better_release_that_is_staged(folder, active
 
 
 def first_songs(model):
-    """The best song for a photo of each colour."""
+    """Return the best song for a photo of each colour."""
     views = model.analyse([Image.new("RGB", (64, 64), colour) for colour, _ in COLOURS.values()])
     encoded = model.encode([lyrics for _, lyrics in COLOURS.values()])
     return [list(COLOURS)[model.relevance(view.embedding, encoded).argmax()] for view in views]
@@ -224,7 +224,7 @@ def test_without_an_active_release_there_is_nothing_to_start_from(folder):
 
 
 def lists(choices):
-    """Lists of three songs; what is chosen of each, or None."""
+    """Return lists of three songs; ``chosen``: the chosen place of each, or None."""
     return [ShownList([row], [0, 1, 2], [1, 2, 3], [0.5, 0.4, 0.1], chosen) for row, chosen in enumerate(choices)]
 
 

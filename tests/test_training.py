@@ -1,4 +1,4 @@
-"""The training commands on a few drawn photos: they run through, go on where they stopped, and leave a release."""
+"""The training commands on a few drawn photos: they finish, resume from checkpoints, and save a release."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def drawn(seed):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Captioned photos, labelled photos, old lyrics, described lyrics, own songs."""
+    """Write captioned photos, labelled photos, old lyrics, described lyrics and songs with themes."""
     root = tmp_path_factory.mktemp("data")
     (root / "captions" / "images").mkdir(parents=True)
     (root / "labels" / "set").mkdir(parents=True)

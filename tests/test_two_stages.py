@@ -1,4 +1,4 @@
-"""Stage one picks, stage two ranks: in memory against the full relevance of all songs, and the workers against that."""
+"""Two stages in memory agree with ranking all songs by relevance, and the workers agree with that."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def views(model):
 
 @pytest.fixture
 def songs(model):
-    """More than are ranked at once; each twice, so that there are equal scores."""
+    """Encode more songs than one batch ranks; each twice, so that there are equal scores."""
     different = ["\n".join(np.random.default_rng(seed).permutation(LINES)) for seed in range(150)]
     encoded = model.encode(different)
     assert all(isinstance(song, EncodedLyric) for song in encoded)

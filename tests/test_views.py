@@ -1,4 +1,4 @@
-"""What a request's photos look like to the model, when they were looked at before."""
+"""The views of a request's photos, loaded from stored analyses."""
 
 import pytest
 

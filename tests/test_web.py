@@ -231,7 +231,7 @@ def test_a_song_from_further_down_and_rules_that_speak_for_songs_are_marked(mine
 
 
 def steer(mine, post, text):
-    """Where asking for other songs leads, and the request."""
+    """Steer a post; return the address that follows, and the request."""
     response = mine.post(url("post-page-steer", post.pk), {"text": text})
     request = post.requests.filter(is_default=False).first()
     return response.headers["Location"], request
@@ -419,7 +419,7 @@ def test_only_requests_for_the_post_are_shown(client, mine, bob, ready_post, ste
 
 
 def test_the_page_holds_no_inline_code(mine, ready_post, steered):
-    """So that a strict content security policy can be put in front of it."""
+    """A strict content security policy forbids it."""
     pages = [url("post-page", ready_post.pk), f"{url('post-page', ready_post.pk)}?request={steered.pk}", "/"]
     page = "".join(mine.get(page).content.decode() for page in pages)
     assert " style=" not in page
@@ -464,7 +464,7 @@ def test_a_form_with_an_invalid_key_is_accepted_without_one(mine, upload, key):
 
 
 class TestExpiredLogin:
-    """Whoever is not logged in any more gets to the login, and from there back."""
+    """A person whose login has ended is sent to the login, and back afterwards."""
 
     @pytest.mark.parametrize(
         ("method", "name"),

@@ -1,4 +1,4 @@
-"""A text beside a photo: what it asks for, what it refuses, and that songs follow."""
+"""A text beside a photo: its wishes and refusals move the ranking."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The whole loop with a real Celery worker: songs are read, a photo is posted, songs are suggested."""
+"""The whole way with a real Celery worker: songs are encoded, a photo is posted, songs are suggested."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def test_a_worker_encodes_the_catalogue_and_answers_a_post(catalogue, alice, upl
         wait_until(lambda: not SongEmbedding.objects.exclude(state=State.READY).exists(), log)
         good, _ = create_post(owner=alice, uploads=[upload(photo("coffee.png")), upload(photo("chelsea.png"))])
         wait_until(lambda: Post.objects.get(pk=good.pk).state == State.READY, log)
-        with transaction.atomic():  # before the worker can see it
+        with transaction.atomic():  # before the commit makes it visible to the worker
             broken, _ = create_post(owner=alice, uploads=[upload()])
             stored = broken.photos.get().image
             stored.storage.delete(stored.name)
@@ -66,7 +66,7 @@ def test_a_worker_encodes_the_catalogue_and_answers_a_post(catalogue, alice, upl
 
 
 def test_the_reconciler_finds_work_without_a_wake_up(catalogue, alice, upload, tmp_path, settings):
-    """A song changed behind the services' back and a post whose message was lost."""
+    """A song that was changed past the services, and a post whose wake-up was lost."""
     worker_log, beat_log = tmp_path / "worker.log", tmp_path / "beat.log"
     settings.SOCIALSONGS = {**settings.SOCIALSONGS, "BROKER_URL": "redis://127.0.0.1:1/0"}
     post, _ = create_post(owner=alice, uploads=[upload(photo("coffee.png"))])
