@@ -1,4 +1,4 @@
-r"""What does variety cost? Lists of ten songs by strength of the diversity: how alike, how fitting, how often one song.
+r"""What does diversity cost? Lists of ten songs by its strength: similarity, relevance, most frequent songs.
 
 python bench/diversity.py [--songs FILE.jsonl ...] --photos FOLDER ... --judged FOLDER [--plot docs/diversity.png]
 
@@ -54,7 +54,7 @@ Lists = list[list[int]]
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The songs that can be read, row by row; ``places``: where each was among those that were given."""
+    """The songs that can be encoded, row by row; ``places``: where each was among the given songs."""
 
     songs: list[EncodedLyric]
     artists: list[str]  # by ``artist_key``
@@ -72,7 +72,7 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Candidates:
-    """For one photo, as rows of the catalogue, and how well each fits, in standard deviations."""
+    """For one photo: rows of the catalogue, and the standing of each."""
 
     rows: list[int]
     utility: NDArray[np.float64]
@@ -81,7 +81,7 @@ class Candidates:
 def find(
     model: Image2Song, catalogue: Catalogue, photos: Sequence[Vector], *, corrected: bool = True
 ) -> list[Candidates]:
-    """``corrected``: with each song's mean over reference photos removed, in both stages."""
+    """Find the candidates. ``corrected``: subtract each song's mean over reference photos, in both stages."""
     pooled = np.stack([song.stage_one for song in catalogue.songs])
     songs = catalogue.songs if corrected else [replace(song, mean_score=0.0) for song in catalogue.songs]
     mean_query = 0.0 if corrected else model.query(np.zeros(model.dim, np.float32))  # less the mean photo's
@@ -106,7 +106,7 @@ def make_lists(catalogue: Catalogue, found: Sequence[Candidates], strength: floa
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one way to choose: one value a photo, and of all lists for --photos."""
+    """Figures of one way to choose: one value per photo, and those of all lists for --photos."""
 
     similarity: Array
     judged_similarity: Array
@@ -114,7 +114,7 @@ class Figures:
     hubs: Hubness
 
     def beside(self, plain: Figures) -> dict[str, Any]:
-        """``plain``: relevance alone."""
+        """Return the figures relative to ``plain``, the lists by relevance alone."""
         return {
             "similarity": float(self.similarity.mean()),
             "similarity_change": change(self.similarity, plain.similarity),
@@ -127,7 +127,7 @@ class Figures:
 
 
 class Bench:
-    """Photos and catalogues, read once."""
+    """Photos and catalogues, encoded once."""
 
     def __init__(self, model: Image2Song, given: argparse.Namespace) -> None:
         self.model = model
@@ -177,7 +177,7 @@ def as_percent(found: Change) -> str:
 
 
 def plot(measured: dict[float, dict[str, Any]], path: Path) -> None:
-    """nDCG kept by similarity lost, on the judged set, with the goals and the default."""
+    """Plot the nDCG that is kept by the similarity that is lost, on the judged set, with the goals and the default."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")

@@ -1,4 +1,4 @@
-"""A catalogue file into the catalogue: songs a second, and where the time goes; then the same file again.
+"""The import of a catalogue file: songs per second, time by stage; then the same file again.
 
 python bench/imports.py [--songs 100000]
 
@@ -47,7 +47,7 @@ TARGET = 1000
 
 
 def make_songs(count: int) -> Iterator[str]:
-    """Lines of a catalogue file, each another song."""
+    """Yield lines of a catalogue file, each a different song."""
     samples = [json.loads(line) for line in CATALOGUE.read_text().splitlines()]
     sung = [line for song in samples for line in song["lyrics"].splitlines() if line]
     chance = random.Random(1)
@@ -70,7 +70,7 @@ def import_file(file: Path) -> Imported:
 
 
 def milliseconds_by_stage(lines: Sequence[str]) -> dict[str, float]:
-    """Of a song."""
+    """Return the milliseconds per song of each stage."""
     lyrics = [json.loads(line)["lyrics"] for line in lines]
     language_of(lyrics[0])  # loads its model
     stages: dict[str, Callable[[], Any]] = {

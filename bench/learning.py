@@ -1,8 +1,8 @@
-r"""Does learning from choices raise the choose rate without making all lists alike? A simulated population says.
+r"""Does learning from choices raise the choose rate without making all lists alike? A simulation.
 
 python bench/learning.py [--rounds 5] [--lists 3000] [--songs FILE.jsonl ...] [--plot learning.png]
 
-In each round the present model answers for so many new photos, people choose or do not, and the learner (that of
+In each round the present model answers for --lists new photos, people choose or do not, and the learner (that of
 ``manage.py train_matcher --from-choices``) makes a new one from all its lists; that one answers from then on if it is
 better by the command's own measure. Beside it: no learning, and learning from choices that all count alike, wherever
 they stood. All are measured on the same photos and people, which no round has.
@@ -15,8 +15,8 @@ What is assumed of the people, and hidden from the learner:
 - How much a song appeals to somebody for a photo is SHARED of the starter's own relevance and HIDDEN of a taste that
   the starter does not know (a sum of products of a soft yes or no to the photo and one to the song), both in standard
   deviations over songs, and PERSONAL noise of each person and song.
-- Somebody looks at the place r with a chance of r^-ETA, each place on its own, and chooses what appeals most of what
-  was looked at, if it appeals more than a threshold; it is set so that START of the starter's lists have a choice.
+- A person examines the place r with probability r^-ETA, each place on its own, and chooses what appeals most of what
+  was examined, if it appeals more than a threshold; it is set so that START of the starter's lists have a choice.
 
 So people do not follow the learner's click model: they choose one song of a list at most, and the chance depends on
 the other songs. They do not tire of songs and do not change; all of them share the hidden taste.
@@ -75,7 +75,7 @@ PHOTO_RATE = 3e-3
 
 
 class Given(nn.Module):
-    """In the place of the photo encoder: photos are vectors v here, and learning can turn them."""
+    """Stands in for the photo encoder: photos are vectors v here, which learning can rotate."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -94,14 +94,14 @@ class Songs:
 
 
 class Answers(NamedTuple):
-    """The songs of each list, the best first, and how relevant each is."""
+    """The songs of each list, best first, and their relevance."""
 
     songs: NDArray[np.int64]  # (N, PLACES)
     scores: Array  # (N, PLACES)
 
 
 class People:
-    """Whoever is shown a list; the same for every learner."""
+    """The people who are shown lists; the same for every learner."""
 
     def __init__(self, start: Network, songs: Songs, reference: Tensor, rng: np.random.Generator) -> None:
         l0 = songs.read.pooled.numpy().astype(np.float64)
@@ -115,13 +115,13 @@ class People:
 
     @torch.no_grad()
     def appeal(self, photos: Tensor) -> Array:
-        """To everybody alike, (N, S)."""
+        """Return how much each song appeals to everybody, (N, S)."""
         sides = np.tanh(3 * ((photos.numpy() - self.mean) @ self.of_photos.T) / self.photo_scale)
         own = (self.start.stage_one(photos, self.songs.read.pooled)).double().numpy()
         return SHARED * standard(own, 1) + HIDDEN * standard(sides @ self.of_songs.T, 1)
 
     def choose(self, appeal: Array, shown: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-        """The place that is chosen in each list, -1: none. ``seed``: the same people look at the same places."""
+        """Return the place that is chosen in each list, or -1. ``seed``: makes people and examination reproducible."""
         rng = np.random.default_rng(seed)
         to_me = appeal + PERSONAL * rng.normal(size=appeal.shape)
         looked = rng.random(shown.shape) < np.arange(1, shown.shape[1] + 1) ** -ETA
@@ -145,7 +145,7 @@ def standard(values: Array, axis: int) -> Array:
 
 
 def some_photos(reference: Tensor, count: int, draw: torch.Generator) -> Tensor:
-    """Mixtures of two, and noise, (N, D)."""
+    """Return mixtures of two reference photos and noise, (N, D)."""
     pairs = torch.randint(len(reference), (2, count), generator=draw)
     part = torch.rand(count, 1, generator=draw)
     noise = torch.randn(count, reference.shape[1], generator=draw) / reference.shape[1] ** 0.5
@@ -154,7 +154,7 @@ def some_photos(reference: Tensor, count: int, draw: torch.Generator) -> Tensor:
 
 
 def answer(network: Network, photos: Tensor, songs: Songs, exploration: float, seed: int) -> Answers:
-    """As a worker answers: diverse lists, and in a share of them a random song at a random place."""
+    """Answer as a worker does: diverse lists, and in a share of them a random song at a random place."""
     rng = Random(seed)
     seen = network.embed_photos(torch.empty(len(photos), 0), photos).detach()
     scores = standard(relevances(network, seen, songs.read, range(len(songs.artists))), 1)
@@ -185,7 +185,7 @@ class Learner:
 
 
 class Measured(NamedTuple):
-    """Photos like those of the rounds, then as many of other kinds, and how songs appeal for them."""
+    """Photos like those of the rounds, then as many of other kinds, and the songs' appeal for them."""
 
     photos: Tensor
     appeal: Array
@@ -194,7 +194,7 @@ class Measured(NamedTuple):
 def measure(
     learner: Learner, people: People, by: Measured, start: Array | None, options: argparse.Namespace
 ) -> dict[str, Any]:
-    """``start``: what was chosen of the starter's lists, by the same people."""
+    """Measure the present network. ``start``: what the same people chose of the starter's lists."""
     answers = answer(learner.network, by.photos, people.songs, options.exploration, options.seed)
     learner.chosen = (people.choose(by.appeal, answers.songs, options.seed) >= 0).astype(np.float64)
     before = learner.chosen if start is None else start
@@ -363,7 +363,7 @@ def main() -> None:
 
 
 def best(appeal: Array) -> NDArray[np.int64]:
-    """The lists of somebody who knows how songs appeal to everybody alike."""
+    """Return the lists of an oracle that knows how songs appeal to everybody."""
     return np.argsort(-appeal, axis=1)[:, :PLACES]
 
 

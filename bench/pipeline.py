@@ -41,7 +41,7 @@ from servers import ROOT, bench_folder, environment, own_servers
 
 from socialsongs.site.embedded import die_with_parent
 
-# Everything of one run. The process of the bare model is told its parent's.
+# The folder of one run. The process of the bare model gets its parent's.
 FOLDER = Path(os.environ.get("PIPELINE_BENCH_FOLDER") or bench_folder())
 os.environ |= environment(FOLDER) | {
     "PIPELINE_BENCH_FOLDER": str(FOLDER),
@@ -98,9 +98,9 @@ CATALOGUE = ROOT / "socialsongs" / "sample" / "catalogue.jsonl"
 FEWEST_LINES = 30, 38
 LONG_SIDE, QUALITY = 1600, 88  # as uploads are stored
 ENCODE_AT_ONCE = 64
-PORTION = 500  # posts that are queued at once for the memory
+PORTION = 500  # posts that are queued at once when memory is measured
 FEW_PHOTOS = 1000
-POLL_SECONDS = 0.2  # between looks at the rows
+POLL_SECONDS = 0.2  # between queries of the rows' states
 STOP_SECONDS, STALL_SECONDS = 30, 120
 MIB = 1024 * 1024
 TARGETS = {
@@ -119,7 +119,7 @@ console = Console(width=110, stderr=True)
 
 
 class Bare:
-    """In a process of its own: answers questions on standard input, idle until one comes."""
+    """The bare model in a process of its own: answers questions from standard input."""
 
     def __init__(self, lyrics: Sequence[str], photos: Sequence[str]) -> None:
         self.lyrics, self.photos = lyrics, photos
@@ -131,7 +131,7 @@ class Bare:
         self.rank = TwoStage(self.model, [])
 
     def encode(self, threads: int = 0) -> float:
-        """Songs per second; with 0 threads, with as many as torch takes by itself."""
+        """Return songs per second. ``threads``: 0 is torch's default."""
         own = torch.get_num_threads()
         torch.set_num_threads(threads or own)
         began = time.perf_counter()
@@ -144,7 +144,7 @@ class Bare:
         return len(self.lyrics) / seconds
 
     def batches(self, reasons: bool = True) -> float:
-        """Photos per second."""
+        """Return photos per second."""
         size = config().INTERACTIVE_BATCH
         began = time.perf_counter()
         ahead = self._decode(self.photos[:size])
@@ -155,7 +155,7 @@ class Bare:
         return len(self.photos) / (time.perf_counter() - began)
 
     def singles(self, count: int) -> list[float]:
-        """Milliseconds of one photo after another."""
+        """Return the milliseconds of single photos, one after another."""
         taken = []
         for path in islice(cycle(self.photos), count):
             began = time.perf_counter()
@@ -184,7 +184,7 @@ def _releases() -> Path | None:
 
 
 def answer_questions() -> None:
-    """Each line a method's name and its arguments; the answer is a line as well."""
+    """Answer each line, a method's name and its arguments, with a line."""
     bare = Bare(**json.loads(sys.stdin.readline()))
     for line in sys.stdin:
         name, *arguments = json.loads(line)
@@ -223,11 +223,11 @@ def bare_process(lyrics: Sequence[str], photos: Sequence[Path]) -> Iterator[Bare
         process.wait(STOP_SECONDS)
 
 
-# What there is to do
+# The work
 
 
 def make_songs(count: int) -> list[Song]:
-    """Of the sample catalogue's stanzas, about as long as songs are; no two alike."""
+    """Make songs of the sample catalogue's stanzas, of usual length; no two are alike."""
     rows = [json.loads(line) for line in CATALOGUE.read_text(encoding="utf-8").splitlines()]
     stanzas = [stanza for row in rows for stanza in stanzas_of(row["lyrics"])]
     chance = random.Random(0)
@@ -244,7 +244,7 @@ def make_songs(count: int) -> list[Song]:
 
 
 def make_photos(count: int, folder: Path) -> list[Path]:
-    """Cut out of real photos and mirrored at random, brought to the size of stored ones; no two alike."""
+    """Make photos by random crops and flips of real ones, in the size of stored photos; no two are alike."""
     folder.mkdir(parents=True)
     sources = [ImageOps.contain(load_photo(path), (2 * LONG_SIDE, 2 * LONG_SIDE)) for path in samples()]
     chance = random.Random(0)
@@ -265,7 +265,7 @@ def make_photos(count: int, folder: Path) -> list[Path]:
 
 
 def queue_posts(owner: Any, photos: Sequence[Path]) -> None:
-    """Rows of posts with one photo each, in one transaction and without a message. Several may share a file."""
+    """Insert posts of one photo each, in one transaction and without a wake-up. Several may share a file."""
     posts = [Post(owner=owner) for _ in photos]
     rows = [
         PostPhoto(post=post, image=f"posts/{path.name}", width=LONG_SIDE, height=LONG_SIDE)
@@ -305,33 +305,33 @@ def program(command: Sequence[str], name: str) -> Iterator[None]:
 
 @contextmanager
 def worker() -> Iterator[None]:
-    """A fresh one, ready: its model is loaded and warm."""
+    """Start a worker and wait until its model is loaded and warm."""
     with program(WORKER, "worker"):
         wait_until(lambda: Worker.objects.filter(queues__contains=["interactive"], state=Worker.State.READY).exists())
         yield
 
 
 def wait_until(true: Callable[[], bool], progress: Callable[[], object] = lambda: None) -> None:
-    """Rarely looked at, so that nothing is slowed down; gives up when ``progress`` stands still."""
+    """Poll rarely, so as not to slow anything down. Raises when ``progress`` stands still."""
     last, since = progress(), time.monotonic()
     while not true():
         time.sleep(POLL_SECONDS)
         if time.monotonic() - since > STALL_SECONDS:
             if progress() == last:
                 end = (FOLDER / "worker.log").read_text(errors="replace").splitlines()[-20:]
-                raise SystemExit("\n".join(["The worker does not get on. The end of its log:", *end]))
+                raise SystemExit("\n".join(["The worker makes no progress. The end of its log:", *end]))
             last, since = progress(), time.monotonic()
 
 
 def figures() -> dict[str, Any]:
-    """All that the worker has done so far."""
-    time.sleep(config().HEARTBEAT_SECONDS + 1.5)  # until a heartbeat has told all
+    """Return the worker's figures, from its row."""
+    time.sleep(config().HEARTBEAT_SECONDS + 1.5)  # until a heartbeat has written all figures
     found: dict[str, Any] = Worker.objects.get(queues__contains=["interactive"]).figures
     return found
 
 
 def now() -> Any:
-    """By the database's clock."""
+    """Return the time by the database's clock."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         return cursor.fetchone()[0]
@@ -351,7 +351,7 @@ class Bench:
     bare: BareProcess
 
     def work_off(self, photos: Sequence[Path]) -> float:
-        """Photos per second, from the message to the last that is ready."""
+        """Return photos per second, from the wake-up to the last ready post."""
         queue_posts(self.owner, photos)
         began = now()
         dispatch.send(dispatch.DRAIN_INTERACTIVE)
@@ -362,7 +362,7 @@ class Bench:
         return float(len(photos) / (done.aggregate(last=Max("finished_at"))["last"] - began).total_seconds())
 
     def reencode(self) -> float:
-        """Songs per second, from the first batch's end to the last one's."""
+        """Return songs per second, from the end of the first batch to that of the last."""
         call_command("reencode", stdout=StringIO())
         wait_for_songs()
         ends = SongEmbedding.objects.aggregate(first=Min("finished_at"), last=Max("finished_at"), all=Count("pk"))
@@ -395,7 +395,7 @@ class Bench:
 
     def each_second(self, going_on: Callable[[int], bool]) -> tuple[list[float], list[Any]]:
         """Post photos while ``going_on(how many were posted)``: milliseconds of each until ready, and when it was."""
-        chance = random.Random(1)  # in step with nothing that ticks, too
+        chance = random.Random(1)  # not in step with anything periodic
         accepted: dict[Any, Any] = {}
         began = time.monotonic()
         for number, path in enumerate(cycle(self.photos)):
@@ -425,7 +425,7 @@ class Bench:
         }
 
     def singles_under_bulk(self, idle: dict[str, Any], bulk_rate: float) -> dict[str, Any]:
-        """One photo a second while the whole catalogue is encoded anew."""
+        """Post one photo per second while the whole catalogue is encoded anew."""
         began = now()
         call_command("reencode", stdout=StringIO())
         taken, ends = self.each_second(lambda _: are_waiting(SongEmbedding.objects))
@@ -448,8 +448,10 @@ class Bench:
         }
 
     def bulk(self, rounds: int) -> dict[str, Any]:
-        """The lane, its database included, beside the encoder alone on the same lyrics: on one thread, whose steps
-        need not wait for each other, or on all, whichever is faster."""
+        """Compare the bulk lane, database included, with the encoder alone on the same lyrics.
+
+        The encoder runs on one thread, where steps need not wait for each other, or on all, whichever is faster.
+        """
         alone, together, lane = [], [], []
         for _ in range(rounds):
             alone.append(self.bare.ask("encode", 1))
@@ -467,7 +469,7 @@ class Bench:
         }
 
     def memory(self, many: int) -> dict[str, Any]:
-        """A fresh worker's resident set after a few and after many photos."""
+        """Return a new worker's resident set after few and after many photos."""
         resident, done = {}, 0
         for goal in (min(FEW_PHOTOS, many), many):
             while done < goal:
@@ -510,7 +512,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
             dispatch.send(dispatch.DRAIN_BULK)
             wait_for_songs()
             with connection.cursor() as cursor:
-                cursor.execute("VACUUM ANALYZE")  # what the database does by itself, but at any time
+                cursor.execute("VACUUM ANALYZE")  # autovacuum's work, but now and not at any time
             say("bulk: bare encoder and lane")
             found = bench.bulk(given.rounds)
             say("photos: bare model and pipeline")

@@ -111,7 +111,7 @@ class Bench:
     # Loading
 
     def load(self, releases: dict[ModelRelease, int], whole: ModelRelease) -> dict[str, float]:
-        """The songs, and as many of the first ones as each release has read."""
+        """Load the songs, and the embeddings of the first ones of each release."""
         count = len(self.made)
         say(f"{count} songs' rows")
         rows = load.timed(load.copy_songs, self.made, range(count), self.genres)
@@ -131,7 +131,7 @@ class Bench:
         }
 
     def prepared(self, songs: int) -> list[int]:
-        """The first songs, in the order in which their embeddings are loaded."""
+        """Return the first songs, in the order in which their embeddings are loaded."""
         order = np.arange(songs) if self.arrival else np.argsort(self.made.cells[:songs], kind="stable")
         numbers: list[int] = order.tolist()
         return numbers
@@ -147,7 +147,7 @@ class Bench:
             cursor.execute(statement)
 
     def arrival_then_order(self, release: ModelRelease) -> dict[str, Any]:
-        """How fast it is with the rows as they came; then they are put in order."""
+        """Time queries with the rows as they arrived, then put the rows in order."""
         say("speed in no order")
         in_no_order = quantiles("", self.times(release)[-1])
         for other in ModelRelease.objects.all():
@@ -164,7 +164,7 @@ class Bench:
     # Speed
 
     def times(self, release: ModelRelease, **parameters: Any) -> list[list[float]]:
-        """Milliseconds of each photo's suggestions, round by round; every list is full."""
+        """Return the milliseconds of each photo's suggestions, round by round; every list is full."""
         song_cache.cached_songs.cache_clear()
         rule = Rule.objects.create(name="A tenth is raised", action="boost", genre="tenth", strength=0.2)
         rounds = []
@@ -183,7 +183,7 @@ class Bench:
     # Fidelity
 
     def fidelity(self, release: ModelRelease, songs: int, genre: str = "") -> dict[str, float]:
-        """Among the first ``songs``, or those of them that have a genre."""
+        """Return the fidelity among the first ``songs``, or those of them that have a genre."""
         allowed = np.arange(songs) if not genre else np.flatnonzero(self.genres[:songs] == genre)
         recalls, ratios, overlaps = [], [], []
         parameters = {"genre": genre} if genre else {}
@@ -219,7 +219,7 @@ class Bench:
     # Churn
 
     def churn(self, release: ModelRelease, songs: int) -> dict[str, float]:
-        """A fifth goes, as many others come."""
+        """Delete a fifth of the songs and add as many others."""
         photos = range(len(self.views))
 
         def recall(allowed: NDArray[np.int64]) -> float:
@@ -246,7 +246,7 @@ class Bench:
 
 
 def peer_vectors(made: Made) -> Sequence[NDArray[np.float32]]:
-    """Of each new song, from those of its sources by how many lines it has from each."""
+    """Return each new song's vector: the mean of its sources' vectors, weighted by their lines in it."""
     told = [stanzas_of(text) for text in made.real]
     vectors = sentence_vectors(list(chain.from_iterable(told)))
     owner = np.repeat(np.arange(len(told)), [len(part) for part in told])
@@ -298,7 +298,7 @@ def peer(bench: Bench) -> dict[str, float]:
 
 
 def judged(model: Image2Song, folder: Path, others: Sequence[str]) -> dict[str, float]:
-    """nDCG@10 of the model and the peer over the judged songs, and of both ways to rank over these and all others."""
+    """Return nDCG@10 of model and peer over the judged songs, and of one and two stages over these and all others."""
     names = {"photos": folder / "photos", "labels": folder / "photos.jsonl", "songs": folder / "songs.jsonl"}
     found = read_judged(model, **names)
 
@@ -318,7 +318,7 @@ def judged(model: Image2Song, folder: Path, others: Sequence[str]) -> dict[str, 
 def _both_ways(
     model: Image2Song, judged: JudgedSet, others: Sequence[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores (P, S) of the full ranking and of two stages; what is not ranked comes last."""
+    """Return the scores (P, S) of the full ranking and of two stages; songs that are not ranked come last."""
     lyrics = [*(song.lyrics for song in judged.songs), *others]
     encoded = [one for start in range(0, len(lyrics), 64) for one in model.encode(lyrics[start : start + 64])]
     columns = [column for column, one in enumerate(encoded) if isinstance(one, EncodedLyric)]

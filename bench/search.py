@@ -1,4 +1,4 @@
-"""Searches of a catalogue by name, words and common words: milliseconds each, and whether indexes found everything.
+"""Searches of a catalogue by name, words and common words: milliseconds, and whether each used indexes only.
 
 python bench/search.py [--songs 100000]
 
@@ -35,7 +35,7 @@ from socialsongs.selectors.catalogue import published_songs  # noqa: E402
 from socialsongs.selectors.search import search_songs  # noqa: E402
 
 TIMES = 5
-# The number-th word is drawn by the cube of a random number: word0 is in most lyrics.
+# Words are drawn by the cube of a random number: word0 is in most lyrics.
 WORDS = "(SELECT string_agg('word' || floor(20000 * random() ^ 3), ' ') FROM generate_series(1, %s + 0 * number))"
 FILL = f"""
 INSERT INTO socialsongs_song (id, title, artist, album, lyrics, synced_lyrics, language, genre, moods, themes, explicit,
@@ -73,7 +73,7 @@ def measure(count: int) -> dict[str, Any]:
 
 
 def scans(text: str) -> bool:
-    """Does any of its queries read the whole table?"""
+    """Return whether any query of the search reads the whole table."""
     with CaptureQueriesContext(connection) as queries:
         search_songs(songs=published_songs(), text=text)
     return any("Seq Scan on socialsongs_song" in plan for plan in plans([query["sql"] for query in queries]))

@@ -1,6 +1,6 @@
-"""What is left of the site while slow connections hang: /health/ and an upload, before, meanwhile and after.
+"""How fast the site is beside slow connections: /health/ and an upload, before, during and after them.
 
-A third of the connections drips headers, a third the body of a login, a third that of an upload with a made-up token;
+A third of the connections sends headers slowly, a third a login body, a third an upload body with a made-up token;
 each sends a byte a second and is made anew when the server closes it. Only servers of this script's own are asked.
 
 python bench/slow_connections.py [--connections N] [--seconds S] [--web COMMAND]
@@ -28,7 +28,7 @@ from servers import ROOT, bench_folder, environment, own_servers
 from upload import free_port, samples
 
 PAUSE_SECONDS = 1.0
-ASK_SECONDS = 10.0  # then an answer counts as missing, and as so long
+ASK_SECONDS = 10.0  # an answer that takes longer counts as missing, with this time
 TARGET_SECONDS = 1.0
 
 HEADERS = b"GET /health/ HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
@@ -114,7 +114,7 @@ class Drip:
 
 
 def measure(seconds: float, asks: dict[str, Callable[[], tuple[int | None, float]]]) -> dict[str, dict[str, float]]:
-    """Each asked in turn, about twice a second."""
+    """Send each request in turn, about twice a second."""
     times: dict[str, list[float]] = {name: [] for name in asks}
     missing = dict.fromkeys(asks, 0)
     deadline = time.monotonic() + seconds
@@ -134,7 +134,7 @@ def measure(seconds: float, asks: dict[str, Callable[[], tuple[int | None, float
 
 
 def rate(seconds: float, how: Callable[[], tuple[int | None, float]], clients: int = 8) -> float:
-    """Answers a second, with so many clients at once and no slow connections."""
+    """Return answers per second to ``clients`` concurrent clients, without slow connections."""
     done = [0] * clients
     deadline = time.monotonic() + seconds
 
@@ -151,7 +151,7 @@ def rate(seconds: float, how: Callable[[], tuple[int | None, float]], clients: i
 
 
 def uploader(port: int) -> Callable[[], tuple[int | None, float]]:
-    """An upload of a real photo by somebody who may."""
+    """Return a function that uploads a real photo with a valid token."""
     from django.contrib.auth import get_user_model
 
     from socialsongs.site.tokens import issue

@@ -1,6 +1,6 @@
 """From the upload to the songs: one photo after another through the API of a fresh `manage.py demo`; memory by process.
 
-Before that, what decoding in processes of their own costs: photos a second that four threads check and re-encode, as
+Before that, what decoding in separate processes costs: photos per second that four threads check and re-encode, as
 the web process does it and with the decoder called in the threads themselves, in turns.
 
 python bench/upload.py [--decoders-only] [PHOTO ...]
@@ -63,7 +63,7 @@ def samples() -> list[Path]:
 
 
 def large_photos() -> list[bytes]:
-    """What cameras and screens make, 2 to 12 million pixels."""
+    """Make photos of usual cameras and screens, 2 to 12 million pixels."""
     made = []
     for format, size in (("JPEG", (4000, 3000)), ("JPEG", (1920, 1080)), ("PNG", (1920, 1080)), ("WEBP", (2000, 1500))):
         noise = Image.effect_noise((size[0] // 8, size[1] // 8), 60).resize(size)
@@ -90,14 +90,14 @@ def processor_seconds() -> float:
 
 
 def uploads_per_second(photos: list[bytes], threads: ThreadPoolExecutor) -> tuple[float, float]:
-    """By the clock, and by the processor's time for all."""
+    """Return uploads per second of wall time, and per second of processor time."""
     began, used = time.monotonic(), processor_seconds()
     list(threads.map(lambda photo: clean_photo(ContentFile(photo)), photos))
     return len(photos) / (time.monotonic() - began), len(photos) / (processor_seconds() - used)
 
 
 def cost_of_decoders(photos: list[bytes], rounds: int) -> dict[str, float]:
-    """The median of rounds, each of which has both: what else runs on the machine meets both."""
+    """Return medians over rounds with both, so that other load of the machine affects both."""
     rates: dict[str, list[tuple[float, float]]] = {"here": [], "apart": []}
     with ThreadPoolExecutor(THREADS) as threads:
         uploads_per_second(photos, threads)  # starts the processes
@@ -110,7 +110,7 @@ def cost_of_decoders(photos: list[bytes], rounds: int) -> dict[str, float]:
         "uploads_per_s": round(statistics.median(rate for rate, _ in rates["apart"]), 1),
         "uploads_per_s_in_web_process": round(statistics.median(rate for rate, _ in rates["here"]), 1),
         "decoders_ratio": round(statistics.median(apart[0] / here[0] for apart, here in pairs), 3),
-        # The same by the time of the processor, where other programs run beside.
+        # The same by processor time, for machines with other load.
         "decoders_processor_ratio": round(statistics.median(apart[1] / here[1] for apart, here in pairs), 3),
     }
 
@@ -122,7 +122,7 @@ def free_port() -> int:
 
 
 def start(var: str, port: int) -> tuple[subprocess.Popen[str], str, float]:
-    """The running demo, the poster's token, and the seconds until it was ready."""
+    """Start the demo; return its process, the poster's token, and the seconds until it was ready."""
     environment = {key: value for key, value in os.environ.items() if key not in ("DATABASE_URL", "REDIS_URL")}
     # The limits for people would slow the clock down: it polls every few milliseconds.
     environment |= {"VAR_DIR": var, "COLUMNS": "200", "SOCIALSONGS_READ_RATE": "100000/hour"}
@@ -142,7 +142,7 @@ def start(var: str, port: int) -> tuple[subprocess.Popen[str], str, float]:
 
 
 def post(site: str, token: str, photo: Path) -> dict[str, Any]:
-    """The queued post, with the seconds that the upload took and those from its answer to the songs."""
+    """Post a photo; return the post with the seconds of the upload and those until its songs."""
     boundary = uuid.uuid4().hex
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="photos"; filename="{photo.name}"\r\n\r\n'
     body = head.encode() + photo.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
@@ -164,7 +164,7 @@ def post(site: str, token: str, photo: Path) -> dict[str, Any]:
 
 
 def memory(demo: int) -> dict[str, float]:
-    """The largest resident set of each kind of process, MiB."""
+    """Return the largest resident set of each kind of process, MiB."""
     largest: dict[str, float] = {}
     for process in psutil.Process(demo).children(recursive=True):
         command = " ".join(process.cmdline())
@@ -186,9 +186,9 @@ def main() -> None:
     mixed = [*[path.read_bytes() for path in photos], *large_photos()] * 2
     cost = cost_of_decoders(mixed, options.rounds)
     table = Table(
-        "decoded", "uploads a second", title=f"{len(mixed)} photos, {THREADS} threads, {os.cpu_count()} cores"
+        "decoded", "uploads per second", title=f"{len(mixed)} photos, {THREADS} threads, {os.cpu_count()} cores"
     )
-    table.add_row("in processes of their own", f"{cost['uploads_per_s']:.1f}")
+    table.add_row("in separate processes", f"{cost['uploads_per_s']:.1f}")
     table.add_row("in the web process", f"{cost['uploads_per_s_in_web_process']:.1f}")
     console.print(table)
     if options.decoders_only:
@@ -204,7 +204,7 @@ def main() -> None:
         finally:
             demo.send_signal(signal.SIGINT)
             demo.wait(60)
-    table = Table("photo", "upload s", "ready s", "state", "first song", title=f"{os.cpu_count()} cores")
+    table = Table("photo", "upload, s", "until ready, s", "state", "first song", title=f"{os.cpu_count()} cores")
     for photo, found in zip(photos, posts, strict=True):
         first = found["suggestions"][0]["song"]["title"] if found["suggestions"] else ""
         table.add_row(photo.name, f"{found['upload_s']:.2f}", f"{found['ready_s']:.2f}", found["state"], first)

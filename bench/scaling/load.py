@@ -1,4 +1,4 @@
-"""Prepared rows into the database by COPY, as a restored catalogue would come, and what they take there."""
+"""Loads prepared rows into the database by COPY, as a restore would, and measures their size."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from socialsongs.models import ModelRelease
 # Genres by which searches are filtered, and the share of the songs that have each.
 GENRES = {"tenth": 0.1, "hundredth": 0.01, "thousandth": 0.001}
 OTHERS = "others"
-EDITORIAL = 200  # songs that staff would offer to any photo
+EDITORIAL = 200  # editorial songs
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 SONG = {
@@ -44,19 +44,19 @@ def song_id(number: int) -> UUID:
 
 
 def genres(songs: int) -> NDArray[np.str_]:
-    """Of each song, by lot."""
+    """Return the genre of each song, drawn at random."""
     names = [*GENRES, OTHERS]
     shares = [*GENRES.values(), 1 - sum(GENRES.values())]
     return np.random.default_rng(1).choice(names, songs, p=shares)
 
 
 def markets(number: int) -> list[str]:
-    """A fifth of the songs may be shown in two countries alone."""
+    """Return the markets of each song: a fifth may be shown in two countries only."""
     return ["AT", "DE"] if number % 5 == 0 else []
 
 
 def popularity(number: int) -> float:
-    """Known of every tenth song, among those that may be shown anywhere."""
+    """Return the popularity: known for every tenth song, of those that may be shown anywhere."""
     return (number * 7919 % 1000) / 1000 if number % 10 == 3 else 0.0
 
 
@@ -88,12 +88,12 @@ def copy_embeddings(
 
 
 def lyrics_digests(made: Made) -> list[str]:
-    """As the database computes them."""
+    """Return the digests of the lyrics, as the database computes them."""
     return [hashlib.md5(made.lyrics(number).encode()).hexdigest() for number in range(len(made))]
 
 
 def copy_peer(vectors: Iterable[NDArray[np.float32]]) -> None:
-    """The plain table of somebody who has a sentence encoder: an id and a vector."""
+    """Load the peer's plain table: an id and a vector of the sentence encoder."""
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE peer (id bigint PRIMARY KEY, embedding vector(384))")
     rows = ((number, Vector(vector)) for number, vector in enumerate(vectors))
@@ -116,7 +116,7 @@ def timed(work: Any, *given: Any, **named: Any) -> float:
 
 
 def sizes(release: ModelRelease, median_lines: int) -> dict[str, float]:
-    """Bytes a song, of all its tables and indexes; and of the row and its index entries at the median lyric."""
+    """Return bytes per song: of all tables and indexes, and of the row and its index entries at the median lyric."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM socialsongs_songembedding WHERE release_id = %s", [release.pk])
         (rows,) = cursor.fetchone()

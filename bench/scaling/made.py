@@ -1,4 +1,4 @@
-"""A large catalogue out of a small one: new songs from the line states of real lyrics, and the exhaustive ranking.
+"""Makes a large catalogue from a small one: new songs from line states of real lyrics, and the exhaustive ranking.
 
 Each new song takes its lines from three real ones (two fifths, three tenths, three tenths), and no two have two of
 these in common, so that they share at most two fifths of their lines; its length is a real one's. Stage one's vector is
@@ -40,7 +40,7 @@ class Made:
     exact (P, N) the full relevance for each photo
     """
 
-    real: list[str]  # the lyrics that lines were taken from
+    real: list[str]  # the source lyrics
     first: NDArray[np.int64]  # of each of these, its first line's place among all lines
     lines: list[str]  # of all of them; ``places`` (sum of m,) says which of them
     places: NDArray[np.int64]
@@ -58,7 +58,7 @@ class Made:
         return self.states[self.starts[song] : self.starts[song + 1]]
 
     def source_of(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Which of the real lyrics each line is from."""
+        """Return the source lyric of each line."""
         return np.searchsorted(self.first, places, "right") - 1
 
     def lyrics(self, song: int) -> str:
@@ -73,7 +73,7 @@ def make(
     folder: Path,
     say: Callable[[str], None],
 ) -> Made:
-    """N songs and their relevance for the photos v (P, D)."""
+    """Make N songs, and their relevance for the photos v (P, D)."""
     key = hashlib.sha256(
         repr((model.sha256, songs, FEWEST_LINES, SHARES)).encode() + "\0".join(lyrics).encode() + photos.tobytes()
     )
@@ -99,7 +99,7 @@ def make(
 
 
 def _read(model: Image2Song, lyrics: Sequence[str]) -> tuple[list[str], list[str], list[NDArray[np.void]]]:
-    """The lyrics that could be read, the words of all lines together, and the states of each lyric's."""
+    """Return the lyrics that could be encoded, the words of all lines, and the line states of each lyric."""
     encoded = [song for start in range(0, len(lyrics), 64) for song in model.encode(lyrics[start : start + 64])]
     texts: list[str] = []
     words: list[str] = []
@@ -114,7 +114,7 @@ def _read(model: Image2Song, lyrics: Sequence[str]) -> tuple[list[str], list[str
 
 
 def _recombine(real: Sequence[int], songs: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which of all real lines, of lyrics with so many each, make up the new songs; and where each song begins."""
+    """Return the source lines of the new songs, and where each song begins. ``real``: the lines of each source."""
     lot = Random(0)
     lengths = np.array(real)
     longest_first = np.argsort(-lengths, kind="stable").tolist()
@@ -133,7 +133,7 @@ def _recombine(real: Sequence[int], songs: int) -> tuple[NDArray[np.int64], NDAr
 
 
 def _sources(lot: Random, longest_first: list[int], at_least: list[int], parts: list[int], used: set[int]) -> list[int]:
-    """A source for each part, none of whose pairs was used before."""
+    """Return a source for each part, so that no pair of sources is used twice."""
     for _ in range(TRIES):
         chosen = [longest_first[lot.randrange(at_least[lines])] for lines in parts]
         low, middle, high = sorted(chosen)
@@ -164,7 +164,7 @@ def _exhaustive(
     path: Path,
     say: Callable[[str], None],
 ) -> None:
-    """(N, 1 + P): the mean over the reference photos, and each photo; one pass over all songs for all of them."""
+    """Return relevances (N, 1 + P): mean over the reference photos, then each photo; in one pass over all songs."""
     network = model.network
     together = torch.cat([network.reference, torch.from_numpy(photos)])
     references = len(network.reference)

@@ -1,4 +1,4 @@
-"""How long suggestions take, by the size of the catalogue and by how many songs a filter leaves."""
+"""Plots the time of suggestions by catalogue size and by the share of songs that a filter leaves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BARS = {"p50_ms": -0.18, "p95_ms": 0.18}
 
 
 def plot(found: dict[str, Any], folder: Path) -> None:
-    """scale.png and filters.png, of the figures that ``bench/scale.py`` prints."""
+    """Draw scale.png and filters.png from the figures that ``bench/scale.py`` prints."""
     from matplotlib.figure import Figure
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -18,8 +18,8 @@ from ..skips import import_or_skip, without
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-# Of every module of tests here. Numbers begin anew with each test, so that content types have the same ones in all of
-# them: the site goes on from test to test and remembers them.
+# Marks of every module of tests here. Sequences restart with each test, so that content types keep their keys in
+# all of them: the site runs on from test to test and caches them.
 BROWSER = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True, reset_sequences=True),
@@ -28,7 +28,7 @@ BROWSER = [
 
 
 def wait_for_truth(page, expression, seconds=20):
-    """Asked from outside: what Playwright itself polls with is a string of code, which the pages' policy forbids."""
+    """Poll from outside: Playwright's own polling evaluates a string of code, which the pages' policy forbids."""
     for _ in range(seconds * 10):
         if page.evaluate(expression):
             return
@@ -62,7 +62,7 @@ def worker(tmp_path):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, django_db_setup, django_db_blocker):
-    """Of all tests of a module: it starts for seconds."""
+    """Start one site for all tests of a module, since a start takes seconds."""
     with django_db_blocker.unblock():
         call_command("flush", interactive=False, verbosity=0)
     address = f"127.0.0.1:{free_port()}"
@@ -80,7 +80,7 @@ def password():
 
 @pytest.fixture
 def page(browser, site, alice, password, client):
-    """The home page of alice."""
+    """Open the home page as alice."""
     alice.password = password
     alice.save()
     client.force_login(alice)

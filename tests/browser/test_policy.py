@@ -15,7 +15,7 @@ from .conftest import BROWSER, wait_for_truth
 pytestmark = BROWSER
 
 SEEN = "violations"
-# Pages that are told apart by a row's id, once; and what ends the session.
+# Pages that differ by a row's id count once; addresses that end the session are left out.
 LEFT_OUT = ("/logout/", "/static/", "/api/v1/", "/samples/", "format=")
 
 
@@ -35,7 +35,7 @@ def everything(ready_post, alice, staff, make_song):
 
 @pytest.fixture
 def watched(browser, site):
-    """A page, and what its browser complained about."""
+    """Return a page, and the list of violations that its browser reports."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     complaints = []
     context.expose_binding(SEEN, lambda source, what: complaints.append((source["page"].url, what)))
@@ -54,14 +54,14 @@ def watched(browser, site):
 
 
 def kind(url):
-    """Its path without ids: one page of each kind is enough."""
+    """Return a page's path without ids: one page of each kind is enough."""
     parts = urlsplit(url)
     path = "/".join("#" if any(map(str.isdigit, part)) else part for part in parts.path.split("/"))
     return path, parts.query.partition("=")[0]
 
 
 def crawl(page, start, most=120):
-    """Every kind of page that can be reached by links; returns the kinds."""
+    """Open a page of every kind that links lead to; return the kinds."""
     ahead, known = [start], set()
     while ahead and len(known) < most:
         url = ahead.pop(0)

@@ -1,4 +1,4 @@
-"""Hiding, choosing and what is told to screen readers; and what a page weighs."""
+"""Hiding, choosing and announcements for screen readers; and the size of a page."""
 
 import re
 
@@ -102,7 +102,7 @@ def test_new_songs_are_announced_in_a_few_words(page, site, ready_post):
     page.goto(f"{site}/posts/{ready_post.pk}")
     status = page.get_by_role("status")
     expect(status).to_have_count(1)
-    page.evaluate("window.told = document.getElementById('status')")  # the same element from before to after
+    page.evaluate("window.told = document.getElementById('status')")  # the same element before and after
     Post.objects.update(state=State.ANALYSING)
     expect(status).to_have_text("Analysing your photo and finding songs…")
     Post.objects.update(state=State.READY)
@@ -149,7 +149,7 @@ def test_a_password_form_says_what_it_wants_and_ticks_are_small(page, site):
 
 @pytest.fixture
 def posts(alice, photo_bytes, upload):
-    """Twelve, of noise: no photo is larger."""
+    """Make twelve posts with photos of noise, which compress worst."""
     from io import BytesIO
 
     from PIL import Image

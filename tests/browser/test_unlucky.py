@@ -1,4 +1,4 @@
-"""What the page does when the server, the network or the login is away, and when something is clicked twice."""
+"""The page without server, network or login, and when something is clicked twice."""
 
 import re
 from io import BytesIO
@@ -54,7 +54,7 @@ def answer():
 
 
 class Others:
-    """What stands between the page and the site, and answers in its place: (status, body), or how the network fails."""
+    """A proxy between page and site that answers in the site's place: (status, body), or a failure of the network."""
 
     answer: tuple[int, str] | str | None
 
@@ -99,7 +99,7 @@ def test_polling_survives_any_answer_of_others(waiting, found, says):
     expect(waiting.locator("[data-poll]")).to_be_visible()
     answer()
     others.answer = None
-    waiting.evaluate("dispatchEvent(new Event('online'))")  # it does not wait for its turn
+    waiting.evaluate("dispatchEvent(new Event('online'))")  # it does not wait for the next poll
     expect(waiting.locator(".songs .card")).to_have_count(3)
 
 

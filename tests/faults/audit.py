@@ -1,4 +1,4 @@
-"""What must be true of the rows after any fault: nothing lost, nothing double, nothing left in a worker's hands."""
+"""The invariants of the rows after any fault: no post lost or answered twice, no lease left."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Audit:
 
 
 def open_posts() -> int:
-    """Posts that are not done, with their questions."""
+    """Return the number of posts that are not done, or whose requests are not."""
     return Post.objects.filter(Q(state__in=OPEN) | Q(requests__state__in=OPEN)).distinct().count()
 
 
 def audit(accepted: Iterable[UUID]) -> Audit:
-    """All invariants, over the posts that a client was told are accepted."""
+    """Check all invariants, over the posts that were accepted."""
     found = Audit()
     posts = {post.pk: post for post in Post.objects.prefetch_related("requests__suggestions", "photos__subjects")}
     songs = SongEmbedding.objects.filter(release__state="active", stage_one__isnull=False, status="published").count()

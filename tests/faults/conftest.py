@@ -1,4 +1,4 @@
-"""A catalogue of three songs, encoded, and the crew of a fault test."""
+"""The fixtures of fault tests: a catalogue of three encoded songs, and the crew."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .crew import QUICK, Crew
 
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """A row of the table of faults: what was done, how, what became of it, and the seconds until all was done."""
+    """Return a function that adds a row to the table of faults: fault, how, result, and the seconds to recover."""
 
     def add(fault: str, how: str, result: object, seconds: float) -> None:
-        # Plain values: they travel from the processes that share the tests.
+        # Plain values, since they are sent from the processes of ``-n``.
         request.node.user_properties.append(("fault", (fault, how, str(result), seconds)))
 
     return add
@@ -28,7 +28,7 @@ def record(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 @pytest.fixture
 def catalogue(make_song: Callable[..., object], model: Image2Song, releases: Path, settings: object) -> Path:
-    """Three songs that the active release has read; the folder of the release."""
+    """Make three songs, encoded for the active release; return the folder of releases."""
     from workers.inference.loading import LoadedRelease
     from workers.lanes.songs import encode_songs
 

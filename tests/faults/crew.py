@@ -1,4 +1,4 @@
-"""The people and processes of a fault test: posts are uploaded, workers come and go, faults are switched on."""
+"""The processes of a fault test: it uploads posts, starts and kills workers, and switches faults on and off."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ class Crew:
 
     @contextmanager
     def worker(self, node: str = "worker", **extra: str) -> Iterator[BaseProcess]:
-        """Killed at the end: what a process does that is told to stop has a test of its own."""
+        """Run a worker, and kill it at the end: stopping by signal has a test of its own."""
         with self._process(self._worker(node), node, extra) as worker:
             yield worker
             worker.kill()
 
     @contextmanager
     def worker_with(self, node: str, **extra: str) -> Iterator[None]:
-        """One with an environment that must be there when the process begins."""
+        """Run a worker as a new program, for variables that must be set when the process begins."""
         command, log = self._worker(node), self._log(node)
         with process(command, log, **self.environment | {"FAULTS": str(self.faults)} | extra) as worker:
             yield
@@ -84,7 +84,7 @@ class Crew:
         return forked(command, self._log(name), environment() | self.environment | {"FAULTS": str(self.faults)} | extra)
 
     def _log(self, name: str) -> Path:
-        """Of a process that begins; what goes wrong from now on is looked for there."""
+        """Return the log of a new process; from now on ``wait`` shows its end when it fails."""
         self.lives += 1
         self.log = self.folder / f"{self.lives}-{name}.log"
         self.log.touch()
@@ -109,7 +109,7 @@ class Crew:
 
     @contextmanager
     def held(self, point: str, *colours: str) -> Iterator[list[Post]]:
-        """With new posts, and the worker at this point of its first batch of them; it goes on at the end."""
+        """Upload posts and hold the worker at a point of its first batch of them; release it at the end."""
         self.switch_on(f"wait-{point}")
         posts = self.post(*colours)
         self.wait((self.faults / f"at-{point}").exists)
@@ -117,14 +117,14 @@ class Crew:
         self.switch_off(f"wait-{point}")
 
     def looks(self) -> list[tuple[int, int]]:
-        """Pid and number of photos of each look, in order; the first one of a process warms it up."""
+        """Return process id and number of photos of each forward pass, in order; the first of a process warms it up."""
         lines = (self.faults / "looks").read_text().splitlines()
         return [(int(pid), int(photos)) for pid, photos in map(str.split, lines)]
 
     # Posts
 
     def post(self, *colours: str) -> list[Post]:
-        """A post of one photo for each colour."""
+        """Upload a post of one photo for each colour."""
         made = []
         for colour in colours:
             upload = SimpleUploadedFile("photo.jpg", plain(colour))
@@ -133,7 +133,7 @@ class Crew:
         return made
 
     def settled(self, posts: list[Post] | None = None, seconds: float = 60) -> str:
-        """When everything is done, all rows are as they must be; says what became of these posts (None: of all)."""
+        """Wait until all is done and check all invariants; return the states of ``posts`` in words (None: of all)."""
         self.wait(lambda: not open_posts(), seconds)
         found = audit([post.pk for post in self.posts])
         assert (found.lost, found.double) == ([], [])

@@ -5,9 +5,9 @@ At each of POINTS, on the way of a batch of posts:
     cut-POINT    once: the server ends the process's database connection
     wait-POINT   as long as the file is there: it stays at the point, or only for as many seconds as the file says
 For as long as the file is there:
-    red-kills    a look at a red photo kills the process, as a fault in a native library would
-    red-raises   a look at a red photo raises RuntimeError
-    oom          a look at more photos than the file says runs out of memory
+    red-kills    the analysis of a red photo kills the process, as a fault in a native library would
+    red-raises   the analysis of a red photo raises RuntimeError
+    oom          a forward pass over more photos than the file says runs out of memory
     storage      no photo can be read from the storage
 The worker itself writes "at-POINT" while it stays at a point, and a line to "looks" for each look: pid, photos.
 """
@@ -74,7 +74,7 @@ def wait_at(point: str) -> None:
 
 
 def install_points() -> None:
-    """Where the functions are looked up: all of them in workers.lanes.posts."""
+    """Patch the functions where they are looked up: all of them in workers.lanes.posts."""
     from workers.lanes import posts as photos
 
     def before(function: str, point: str) -> None:
@@ -151,7 +151,7 @@ def install_storage() -> None:
 
 @app.on_after_finalize.connect
 def install(**_: Any) -> None:
-    """Models can only be imported when Django is set up."""
+    """Install all faults; models can only be imported when Django is set up."""
     install_points()
     install_looks()
     install_storage()

@@ -1,4 +1,4 @@
-"""Celery processes, forked off a server that has imported torch and no more: a start costs one second, not five."""
+"""Celery processes, forked from a server that has imported torch: a start takes one second instead of five."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from socialsongs.site.embedded import die_with_parent
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTEXT = multiprocessing.get_context("forkserver")
-# Nothing that reads Django's settings: those come from the environment of each process.
+# Nothing that reads Django's settings, which depend on the environment of each process.
 PRELOADED = """
     recommender.release recommender.images celery.bin.celery celery.apps.worker celery.apps.beat kombu.transport.redis
     psycopg tests.faults.forks
@@ -24,7 +24,7 @@ CONTEXT.set_forkserver_preload(PRELOADED.split())
 
 @contextmanager
 def forked(command: list[str], log: Path, environment: dict[str, str]) -> Iterator[BaseProcess]:
-    """A ``celery`` command; what still runs at the end is told to stop. Its output goes to ``log``."""
+    """Run a ``celery`` command and stop it at the end. Its output goes to ``log``."""
     process = CONTEXT.Process(target=_run, args=(command, log, environment))
     process.start()
     try:

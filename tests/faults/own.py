@@ -1,4 +1,4 @@
-"""Servers of a test's own, which it may stop, kill and start again."""
+"""Servers of one test, which may stop, kill and restart them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from socialsongs.site.embedded import NAME, Servers, locations, running
 
 
 class OwnServers:
-    """Embedded ones, of one folder. To be started by the main thread: they die with the thread that started them."""
+    """Embedded servers in one folder. Start them from the main thread: they die with the thread that started them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,7 +30,7 @@ class OwnServers:
         self._started.close()
 
     def start(self) -> None:
-        """Whichever of the two does not run. Redis is empty then."""
+        """Start those that do not run. A restarted Redis is empty."""
         self._started.enter_context(running(self.folder))
         with psycopg.connect(host=self.sockets, user=NAME, dbname=NAME, autocommit=True) as connection:
             found = connection.execute("SELECT pg_read_file('postmaster.pid')").fetchone()
@@ -39,7 +39,7 @@ class OwnServers:
             self.redis = int(redis.info("server")["process_id"])
 
     def stop_postgres(self, how: signal.Signals = signal.SIGINT) -> None:
-        """SIGINT ends all connections; SIGQUIT does not even close the files, as if the machine had died."""
+        """Stop PostgreSQL: SIGINT ends all connections; SIGQUIT leaves the files as a crash of the machine does."""
         _end(self.postgres, how)
 
     def kill_redis(self) -> None:
@@ -57,5 +57,5 @@ def broker(redis_url: str) -> str:
 
 def _end(pid: int, how: signal.Signals) -> None:
     os.kill(pid, how)
-    with suppress(ChildProcessError):  # not ours, if it ran already
+    with suppress(ChildProcessError):  # not our child, if it ran before
         os.waitpid(pid, 0)

@@ -40,7 +40,7 @@ LIMITS = {
     "SOCIALSONGS_RECONCILE_SECONDS": "2",
     "SOCIALSONGS_MAX_WAITING_PHOTOS": "1000000",  # all are one person's
 }
-KINDS = {"worker": 6, "reconciler": 1, "redis": 2, "postgres": 2}  # of eleven kills, so many
+KINDS = {"worker": 6, "reconciler": 1, "redis": 2, "postgres": 2}  # weights of eleven kills
 GAPS = (3.0, 12.0)  # seconds from one kill to the next
 AWAY = (0.5, 5.0)  # seconds until a server is started again
 TAMPERED = 0.04  # share of posts whose file vanishes or is damaged after the upload
@@ -48,7 +48,7 @@ console = Console(stderr=True)
 
 
 class Service:
-    """A process that is started again whenever it has ended."""
+    """A process that is restarted whenever it has ended."""
 
     def __init__(self, command: list[str], log: Path) -> None:
         self.command = [str(Path(sys.executable).with_name(command[0])), *command[1:]]
@@ -64,7 +64,7 @@ class Service:
             )
 
     def kill(self) -> None:
-        """With its children, as the death of a container: the clock of the reconciler is one."""
+        """Kill it with its children, as the death of a container does: Celery's beat may be one."""
         if self.process is None or self.process.poll() is not None:
             return
         for child in psutil.Process(self.process.pid).children(recursive=True):
@@ -96,7 +96,7 @@ class Soak:
             service.tend()
 
     def kill_something(self) -> None:
-        if self.start_again:  # one server at a time, so that each is seen to come back
+        if self.start_again:  # one server at a time, so that the recovery from each is tested
             return
         kind = self.chance.choices(list(KINDS), list(KINDS.values()))[0]
         self.kills[kind] += 1
@@ -111,7 +111,7 @@ class Soak:
         self.start_again = time.monotonic() + self.chance.uniform(*AWAY)
 
     def upload(self, key: str, photos: list[bytes], owner: Any) -> bool:
-        """False: the database was away, try again with the same key."""
+        """Upload a post; return False when the database is away: try again with the same key."""
         from django.core.files.uploadedfile import SimpleUploadedFile
         from django.db import InterfaceError, OperationalError, connection
 
@@ -139,7 +139,7 @@ class Soak:
             Path(image.path).write_bytes(b"no photo")
 
     def run(self, posts: int, minutes: float, owner: Any) -> None:
-        """Uploads at an even rate, kills in between; for longer when the machine does not keep up."""
+        """Upload at a constant rate and kill processes in between; longer when the machine does not keep up."""
         pool = varied_photos(self.chance)
         began = time.monotonic()
         kill_at = began + self.chance.uniform(*GAPS)
@@ -161,7 +161,7 @@ class Soak:
             time.sleep(0.02)
 
     def wait(self, true: Callable[[], object], seconds: float) -> bool:
-        """Nothing is killed any more; False when it did not come true in time."""
+        """Wait without further kills; return False when ``true`` did not come true in time."""
         from django.db import connection
 
         if self.start_again:
@@ -177,7 +177,7 @@ class Soak:
 
 
 def varied_photos(chance: random.Random) -> list[bytes]:
-    """Real photos, whole and cut, small and large."""
+    """Return real photos, whole and cropped, small and large."""
     from socialsongs.site.sample_photos import sample_photos
 
     made = []
@@ -201,7 +201,7 @@ def percentile(values: list[float], share: float) -> float | None:
 
 
 def check(soak: Soak) -> dict[str, Any]:
-    """What the rows say, against what was accepted."""
+    """Compare the rows with the accepted posts."""
     from socialsongs.models import Post, State
 
     from .audit import audit
@@ -229,7 +229,7 @@ def check(soak: Soak) -> dict[str, Any]:
 
 
 def prepare() -> Any:
-    """An empty site with the sample catalogue; the poster."""
+    """Set up an empty site with the sample catalogue; return the poster."""
     from django.contrib.auth import get_user_model
     from django.core.management import call_command
 
@@ -257,7 +257,7 @@ def soak(options: argparse.Namespace, folder: Path) -> int:
             "LOG_LEVEL": "WARNING",
         }  # fmt: skip
         django.setup()
-        logging.getLogger("socialsongs.dispatch").setLevel(logging.ERROR)  # a broker that is away is no news here
+        logging.getLogger("socialsongs.dispatch").setLevel(logging.ERROR)  # the broker is often away here
         from socialsongs.models import SongEmbedding, State
 
         from .audit import open_posts

@@ -21,7 +21,7 @@ pytestmark = [
 
 
 def test_leases_are_kept_though_a_workers_clock_jumps_an_hour(crew, tmp_path, record):
-    """It neither takes what another worker holds, nor holds for longer than a lease."""
+    """The worker neither takes rows that another holds, nor holds rows for longer than a lease."""
     jumps = tmp_path / "jumps"
     jumps.write_text("+0")
     faked = {
@@ -46,6 +46,6 @@ def test_leases_are_kept_though_a_workers_clock_jumps_an_hour(crew, tmp_path, re
         workers = len({pid for pid, photos in crew.looks() if photos > 1})
     assert workers == 2
     assert ended == 0
-    assert {(post.state, post.attempts) for post in crew.posts} == {(State.READY, 1)}  # none was taken twice
+    assert {(post.state, post.attempts) for post in crew.posts} == {(State.READY, 1)}  # no row was claimed twice
     record("a worker's clock jumps by an hour", "libfaketime, ahead and back, beside a worker with the right time",
            result, watch.seconds)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Workers that are killed or told to stop: others take over, and nothing is lost or done twice."""
+"""Workers that are killed or stopped: others take over, and nothing is lost or done twice."""
 
 import random
 import time
@@ -30,7 +30,7 @@ def test_a_worker_killed_at_any_stage_boundary_loses_nothing(crew, record):
                     crew.wait(lambda worker=worker: worker.exitcode is not None)
                     died, before = Stopwatch(), stage
     assert {post.state for post in crew.posts} == {State.READY}
-    # Only what was in its hands was tried again: two batches of two, each time.
+    # Only the rows that the dead worker held were tried again: two batches of two, each time.
     assert {post.attempts for post in crew.posts} == {1, 2}
 
 
@@ -81,7 +81,7 @@ def test_a_post_that_kills_its_worker_fails_alone(crew, record):
 
 
 def test_a_worker_that_is_told_to_stop_finishes_its_batch(crew, record):
-    """It finishes the batch in its hands, hands back the one it had claimed ahead, and ends by itself."""
+    """It finishes its batch, hands back the one that it has claimed ahead, and ends."""
     with crew.beat():
         with crew.worker() as worker:
             crew.wait_ready()

@@ -1,4 +1,4 @@
-"""Messages that come several times, and workers that want the same rows: each row is taken once."""
+"""Messages that are delivered several times, and workers that compete for rows: each row is claimed once."""
 
 import pytest
 
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]
 
 
 def deliver(times: int) -> None:
-    """One and the same message, so often."""
+    """Deliver the same message several times."""
     with dispatch._producer(config().BROKER_URL).connection_for_write() as connection:
         for _ in range(times):
             dispatch._producer(config().BROKER_URL).send_task(
@@ -32,7 +32,7 @@ def test_each_row_is_taken_once_however_often_a_message_is_delivered(crew, recor
         deliver(5)
         record("one message delivered five times at once", "two workers", crew.settled(), watch.seconds)
         looks = crew.looks()[began:]
-        assert sum(photos for _, photos in looks) == len(COLOURS)  # none was looked at twice
+        assert sum(photos for _, photos in looks) == len(COLOURS)  # none was analysed twice
         assert len({pid for pid, _ in looks}) == 2  # they did share the work
 
         posts = crew.post(*COLOURS * 3)

@@ -1,4 +1,4 @@
-"""Faults that a worker lives through: what cannot be helped fails alone, the rest is ready."""
+"""Faults that a worker survives: what cannot succeed fails alone, the rest becomes ready."""
 
 import pytest
 
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]
 
 @pytest.fixture
 def ended(crew):
-    """The states and reasons of these posts, when all is done."""
+    """Return a function that waits until all is done and returns states and reasons of posts."""
 
     def wait(posts):
         crew.settled()
@@ -24,7 +24,7 @@ def ended(crew):
 
 
 def test_one_worker_survives_every_fault_of_photos(crew, ended, record):
-    """One life of a worker for all of it: nothing of it may stop the worker."""
+    """One worker process meets all faults, and none may stop it."""
     with crew.beat(), crew.worker(SOCIALSONGS_INTERACTIVE_BATCH="16") as worker:
         crew.wait_ready()
         for check in (bad_files, storage_away, every_seventh, connection_cut, out_of_memory):
@@ -33,7 +33,7 @@ def test_one_worker_survives_every_fault_of_photos(crew, ended, record):
 
 
 def bad_files(crew, ended, record):
-    with crew.held("after_claim", "teal"):  # what comes now is not decoded yet
+    with crew.held("after_claim", "teal"):  # posts of now are not decoded yet
         posts = crew.post("teal", "gold", "navy", "olive")
         vanished, broken = (post.photos.get().image for post in posts[1:3])
         vanished.storage.delete(vanished.name)
@@ -86,14 +86,14 @@ def connection_cut(crew, ended, record):
     posts, watch = crew.post(*COLOURS[:4]), Stopwatch()
     assert ended(posts) == [(State.READY, "")] * 4
     assert not (crew.faults / "cut-before_commit").exists()
-    assert {post.attempts for post in posts} == {1}  # written anew, not looked at anew
+    assert {post.attempts for post in posts} == {1}  # written again, not analysed again
     record("the database connection cut inside the transaction of the results", "pg_terminate_backend", "4 ready",
            watch.seconds)  # fmt: skip
 
 
 def out_of_memory(crew, ended, record):
     crew.switch_on("oom", text=str(FITTING))
-    with crew.held("after_rank", "teal"):  # what comes now goes into one batch
+    with crew.held("after_rank", "teal"):  # posts of now become one batch
         began = len(crew.looks())
         posts = crew.post(*COLOURS, *COLOURS[:4])
         watch = Stopwatch()
@@ -103,7 +103,7 @@ def out_of_memory(crew, ended, record):
     began += len(passes)
     posts += crew.post(*COLOURS)
     assert ended(posts) == [(State.READY, "")] * 24
-    assert max(photos for _, photos in crew.looks()[began:]) <= FITTING  # it remembers
+    assert max(photos for _, photos in crew.looks()[began:]) <= FITTING  # it remembers the size that fits
     assert {post.attempts for post in posts} == {1}
     crew.switch_off("oom")
     record("out of memory", f"torch.OutOfMemoryError for more than {FITTING} photos", "24 ready", watch.seconds)

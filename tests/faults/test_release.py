@@ -1,4 +1,4 @@
-"""A release whose file is damaged: its worker takes no work and says so, until the file is put right."""
+"""A release whose file is damaged: its worker takes no work and says why, until the file is repaired."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Redis and PostgreSQL that stop in the middle of work: what was accepted is done when they are back."""
+"""Redis and PostgreSQL stop during work: accepted posts are answered when they are back."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]
 
 @pytest.fixture(autouse=True)
 def own(transactional_db, settings):
-    """Servers of this file's own; this process's connection leads to them for the length of a test."""
+    """Start servers for this file, and connect this process to them during a test."""
     with OwnServers(ROOT / "var" / "test" / f"own-{PART}") as own:
         Redis.from_url(own.servers.redis_url).flushall()
         settings.SOCIALSONGS = {**settings.SOCIALSONGS, "BROKER_URL": broker(own.servers.redis_url)}
@@ -54,7 +54,7 @@ def crew(crew, own):
 
 @pytest.fixture
 def visitor(crew, alice, own):
-    """At a web server beside the crew, which was warm before anything fails."""
+    """Return a visitor of a web server, which is warm before anything fails."""
     port, log = free_port(), crew.folder / "web.log"
     with process([*WEB, f"127.0.0.1:{port}"], log, **crew.environment):
         wait_until(lambda: answers(f"http://127.0.0.1:{port}"), log)
@@ -90,7 +90,7 @@ def test_posts_are_answered_though_redis_stops_and_comes_back_empty(crew, own, r
         assert visitor.health() == 500
         own.start()
         record("Redis away at an upload", "killed before, started after", crew.settled(posts), watch.seconds)
-        dispatch.send(dispatch.DRAIN_INTERACTIVE)  # may still fall over the connection of before
+        dispatch.send(dispatch.DRAIN_INTERACTIVE)  # may still fail with the former connection
         assert dispatch.send(dispatch.DRAIN_INTERACTIVE)
 
         with crew.held("after_look", *COLOURS) as posts:
@@ -126,7 +126,7 @@ REDIS_FAULTS = {
 
 
 def test_uploads_and_pages_work_while_redis_does_not(crew, own, record, visitor):
-    """Uploads and pages do, in bounded time; the posts are answered when Redis works again."""
+    """Uploads and pages answer in bounded time; the posts are answered when Redis works again."""
     with crew.beat(), crew.worker() as worker:
         crew.wait_ready()
         crew.settled()
@@ -146,7 +146,7 @@ def test_uploads_and_pages_work_while_redis_does_not(crew, own, record, visitor)
 
 
 def away(crew, own, how, seconds):
-    """PostgreSQL, so long; a worker is in the middle of a batch when it goes."""
+    """Stop PostgreSQL for some seconds, while a worker is in the middle of a batch."""
     with crew.held("after_look", *COLOURS[:6]) as posts:
         own.stop_postgres(how)
         watch = Stopwatch()

@@ -1,4 +1,4 @@
-"""A person at the door of a web server: uploads and looks through HTTP, each in bounded time."""
+"""A person who uses a web server: uploads and reads through HTTP, each in bounded time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Visitor:
         self.slowest = 0.0
 
     def posts(self, *colours: str) -> list[Post]:
-        """A post of one photo for each colour, through the API and the page in turn."""
+        """Upload a post of one photo for each colour, through the API and the page in turn."""
         return [(self._by_page if number % 2 else self._by_api)(plain(colour)) for number, colour in enumerate(colours)]
 
     def looks(self, *paths: str) -> None:
