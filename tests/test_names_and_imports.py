@@ -103,7 +103,6 @@ PARTS = {"recommender", "recommender.train", "recommender.evaluate"}
 # Two sides of one thing that the packages must not share.
 SIDES = {
     "lyrics": {"socialsongs.services", "recommender"},  # as they are kept, and as they are encoded
-    "people": {"socialsongs.admin", "socialsongs"},  # their accounts, and the type that stands for them
     "release": {"socialsongs.models", "recommender"},  # its row, and its files
     "songs": SUBJECTS | PARTS,  # of the catalogue, and to learn from
 }

@@ -44,8 +44,8 @@ SELECT id FROM near GROUP BY id ORDER BY min(distance), id LIMIT %(limit)s
 EXACTLY = BEST_PHOTOS.replace(f"ORDER BY {NEAREST}", f"ORDER BY ({NEAREST}) + 0.0")  # by a sum, which no index knows
 
 
-class EncodedSong(NamedTuple):
-    """A song as the active release sees it, (SEARCH_DIM,)."""
+class SongVector(NamedTuple):
+    """A song's stage-one vector, (SEARCH_DIM,), and the active release that encoded it."""
 
     release: ModelRelease
     vector: list[float]
@@ -103,7 +103,7 @@ def posts_for_song(*, song: Song, limit: int) -> list[Post]:
     return [posts[key] for key in keys if key in posts]
 
 
-def _encoded(song: Song) -> EncodedSong:
+def _encoded(song: Song) -> SongVector:
     release = active_release()
     rows = SongEmbedding.objects.filter(song=song, release=release, stage_one__isnull=False)
     vector = rows.values_list("stage_one", flat=True).first()
@@ -112,7 +112,7 @@ def _encoded(song: Song) -> EncodedSong:
             "The lyrics of this song have not been read yet, or hold nothing that could be compared. "
             "Try again in a while."
         )
-    return EncodedSong(release, list(vector))
+    return SongVector(release, list(vector))
 
 
 def _cosine(one: Sequence[float], other: Any) -> float:
