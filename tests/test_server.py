@@ -162,7 +162,7 @@ def test_more_connections_than_the_limit_keep_nobody_out(tmp_path):
 
 class SimpleAdjustments:
     max_request_header_size = server.HEADER_BYTES
-    max_request_body_size = server.THROWN_AWAY_BYTES
+    max_request_body_size = server.DISCARDED_BYTES
     inbuf_overflow = 512 * 1024
     url_scheme = "http"
 

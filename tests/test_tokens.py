@@ -144,7 +144,7 @@ def test_where_nothing_can_be_written_a_token_still_reads(make, caplog):
     with pytest.raises(DatabaseError), transaction.atomic():
         Token.objects.update(last_used_at=None)
     assert with_token(text).get(POSTS).status_code == 200
-    assert "could not be noted" in caplog.text
+    assert "could not be recorded" in caplog.text
 
 
 # The command
@@ -238,7 +238,7 @@ def test_a_new_password_revokes_tokens_when_asked(make, alice, bob, ticked):
     alice.save()
     mine = Client()
     mine.force_login(alice)
-    assert "Revoke the account" in mine.get("/accounts/password/").content.decode()
+    assert "revoke the account" in mine.get("/accounts/password/").content.decode()
     new = {
         "old_password": "seven grey herons",
         "new_password1": "nine red lanterns",

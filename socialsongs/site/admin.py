@@ -1,4 +1,4 @@
-"""Tokens are made here, shown once, and revoked by deleting them; and a new password can revoke them."""
+"""Admin of tokens, and of accounts whose new password can revoke them. Deleting a token revokes it."""
 
 from __future__ import annotations
 
@@ -22,16 +22,20 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]
         choices=Token.Scope.choices,
         widget=forms.CheckboxSelectMultiple,
         initial=[Token.Scope.READ, Token.Scope.WRITE],
-        help_text="The account needs the rights, too.",
+        help_text="A scope gives no right that the account lacks.",
     )
     days = forms.IntegerField(
-        required=False, min_value=1, max_value=3650, initial=365, help_text="How long it works; empty: until revoked."
+        required=False,
+        min_value=1,
+        max_value=3650,
+        initial=365,
+        help_text="Days until it expires; empty: until revoked.",
     )
 
 
 @admin.register(Token)
 class TokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Only superusers make and see tokens of others, since whoever has somebody's token can act as them."""
+    """Only superusers create and see tokens of others: who has a token can act as its account."""
 
     form = TokenForm
     fields = ["user", "name", "scopes", "days"]
@@ -57,7 +61,7 @@ class TokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_change_permission(self, request: HttpRequest, obj: Token | None = None) -> bool:
         return False
 
-    @admin.display(description="may")
+    @admin.display(description="scopes")
     def may(self, token: Token) -> str:
         return ", ".join(token.scopes)
 
@@ -65,10 +69,10 @@ class TokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         values = form.cleaned_data
         made, text = issue(user=obj.user, name=obj.name, scopes=values["scopes"], days=values["days"])
         obj.pk = made.pk
-        obj.text = text  # type: ignore[attr-defined]  # for the page that follows, and no longer
+        obj.text = text  # type: ignore[attr-defined]  # only for the page that follows
 
     def response_add(self, request: HttpRequest, obj: Token, post_url_continue: str | None = None) -> HttpResponse:
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "Token made", "token": obj}
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "Token created", "token": obj}
         return TemplateResponse(request, "socialsongs_site/token_made.html", context)
 
 

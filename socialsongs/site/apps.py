@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class SiteConfig(AppConfig):
-    """What the stand-alone site has of its own: tokens, and templates that hold no inline styles."""
+    """What only the stand-alone site has: tokens, sample photos, demo, and its own templates."""
 
     name = "socialsongs.site"
     label = "socialsongs_site"

@@ -1,4 +1,4 @@
-"""How the cache's values are written: as JSON, since whoever can write into Redis could run code by a pickle."""
+"""Values of the cache as JSON: a pickle would let whoever can write to Redis run code."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ logger = logging.getLogger(__name__)
 
 
 class JsonSerializer:
-    """For Django's Redis cache. A whole number is stored as its digits, which is JSON, too, so that Redis can count."""
+    """A serializer for Django's Redis cache. JSON stores an integer as its digits, so that Redis can count with it."""
 
     def dumps(self, value: Any) -> str:
         return json.dumps(value, allow_nan=False)
 
     def loads(self, data: bytes) -> Any:
-        """None, like nothing stored, for what we did not write."""
+        """Return the value; None, as for a missing key, when it is not JSON."""
         try:
             return json.loads(data)
         except (ValueError, RecursionError) as error:

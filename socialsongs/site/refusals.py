@@ -1,4 +1,4 @@
-"""What the stand-alone site answers where no view of the plugin does: the login, the admin, unknown addresses."""
+"""Answers of the stand-alone site where no view of the plugin answers: login, admin, unknown addresses."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ..web.page import check_size, refused
 
 
 class BodyLimits:
-    """Before the check against forgery reads the body. A view without that check reads none before it knows who asks,
-    and looks at the head by itself."""
+    """Middleware that checks the size of a body before the CSRF check reads it. Views without a CSRF check do that
+    themselves."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -37,7 +37,7 @@ class BodyLimits:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Also for what Django calls suspicious."""
+    """Answer 400, also for Django's SuspiciousOperation."""
     error = (
         body_error(exception) if isinstance(exception, READING_ERRORS) else UnreadableBody("The request is not valid.")
     )
@@ -45,7 +45,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django calls it while it handles the exception, wherever that came from."""
+    """Answer 503 when the database is away, else 500; Django calls it while it handles the exception."""
     if is_outage(sys.exc_info()[1]):
         return answer(request, unavailable())
     if _is_api(request):

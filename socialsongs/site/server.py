@@ -1,9 +1,10 @@
 """The web server: gunicorn starts and watches processes; in each, waitress reads requests and answers them.
 
-A thread gets a request when all of it is here, so a connection that sends slowly holds none; the next one of the same
-connection waits until the answer is sent, so one that reads slowly holds none either. Headers and bodies have a time to
-arrive in, and a body that is too large is read to its end and thrown away, so that its sender hears why. Before a body
-is read that only somebody with a login may send, a thread looks whether the login is one (``visitors.py``).
+- A thread takes a request when all of it has arrived, and the next request of the connection when the answer is sent:
+  connections that send or read slowly hold no thread.
+- Headers and bodies must arrive within a time.
+- The rest of a body that is too large is read and discarded, so that its sender gets the answer.
+- Before a large body is read, a thread checks the login of its sender (``visitors.py``).
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ from waitress.utilities import BadRequest, RequestEntityTooLarge
 
 from ..bodies import photo_bytes
 
-CONNECTIONS = 500  # of one process; each costs a look at every turn of its loop
+CONNECTIONS = 500  # of one process; each takes time in every turn of its loop
 HEADER_BYTES = 32 * 1024
 HEADER_SECONDS = 15
 # A body may take this long, and a second more for each of so many bytes.
 BODY_SECONDS = 30
 BODY_BYTES_PER_SECOND = 1024
 IDLE_SECONDS = 30  # of a connection between two requests, and of a client that reads nothing
-THROWN_AWAY_BYTES = 1024 * 1024 * 1024  # a refused body is read up to here, then the connection is cut
+DISCARDED_BYTES = 1024 * 1024 * 1024  # of a refused body that are read before the connection is closed
 CHUNK_LINE_BYTES = 1024
 TURN_SECONDS = 0.5
 
@@ -61,8 +62,8 @@ class TooLarge(RequestEntityTooLarge):  # type: ignore[misc]
         return f"{self.code} {self.reason}", [("Content-Type", CONTENT_TYPE)], json.dumps(body).encode()
 
 
-class Nowhere:
-    """The buffer of a body that is thrown away."""
+class DiscardingBuffer:
+    """The buffer of a body that is discarded."""
 
     def append(self, data: bytes) -> None: ...
 
@@ -84,16 +85,16 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
         super().__init__(adj)
         self.started = time.monotonic()
         self.limit = 0
-        self.unchecked = False  # a large body, and a login that nobody has looked at
+        self.unchecked = False  # a large body with a login that was not checked yet
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Who is not logged in has nothing to upload."""
+        """Set the limit of the body: who is not logged in may send little."""
         lower = header_plus.lower()
         if b"\ncontent-length:" in lower and b"\ntransfer-encoding:" in lower:
             raise ParsingError("Content-Length beside Transfer-Encoding: two servers may see two ends. Send one")
         try:
             super().parse_header(header_plus)
-        except ValueError as error:  # an address that is none, a length of 5,000 figures
+        except ValueError as error:  # a malformed address, a length of 5,000 digits
             raise ParsingError("The head of the request is invalid") from error
         small: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         self.limit = photo_bytes() if claims_login(self.headers) else small
@@ -103,20 +104,20 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
             self.unchecked = self.limit > small and (self.chunked or self.content_length > small)
 
     def note_login(self, is_known: bool) -> None:
-        """Without a login the application answers by the head alone: with 401, or with the way to the login."""
+        """Discard the body when the login is not valid: the application answers from the head alone."""
         self.unchecked = False
         if is_known:
             return
-        if self.chunked:  # it may be small
+        if self.chunked:  # its length is not known yet
             self.limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         else:
-            self._throw_away()
+            self._discard_body()
 
     def received(self, data: bytes) -> int:
         consumed: int = super().received(data)
         if self.error is None and self.body_bytes_received > self.limit:
             self._refuse()
-        # A line of the chunked form that never ends would be copied again with each piece of it.
+        # waitress would copy an endless line of a chunked body again with each piece of it.
         held = getattr(self.body_rcv, "control_line", b""), getattr(self.body_rcv, "trailer", b"")
         if max(map(len, held)) > CHUNK_LINE_BYTES:
             self.error, self.completed = BadRequest("A line of the chunked body is too long"), True
@@ -125,19 +126,18 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
     def _refuse(self) -> None:
         login = "" if self.limit > settings.DATA_UPLOAD_MAX_MEMORY_SIZE else " without a login"
         self.error = TooLarge(
-            f"A request{login} may have {self.limit // 1024} KiB at most. Send less, or log in first."
+            f"A request{login} may have at most {self.limit // 1024} KiB. Send less, or log in first."
         )
-        self._throw_away()
+        self._discard_body()
 
-    def _throw_away(self) -> None:
-        """The body."""
-        if self.expect_continue:  # it has not sent the body yet, and need not
+    def _discard_body(self) -> None:
+        if self.expect_continue:  # the client has not sent the body yet and need not
             self.expect_continue, self.body_rcv = False, None
             self.completed = True
             self.headers["CONNECTION"] = "close"
         else:
             self.body_rcv.getbuf().close()
-            self.body_rcv.buf = Nowhere()
+            self.body_rcv.buf = DiscardingBuffer()
 
     @property
     def is_late(self) -> bool:
@@ -147,8 +147,8 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
         return time.monotonic() - self.started > allowed
 
 
-class Logged(Task):  # type: ignore[misc]
-    """One line in the access log, as gunicorn writes it."""
+class LoggedTask(Task):  # type: ignore[misc]
+    """A task that writes a line to gunicorn's access log."""
 
     environ: dict[str, Any] | None = None
 
@@ -170,7 +170,7 @@ class Logged(Task):  # type: ignore[misc]
             self.channel.server.worker.log.access(answer, request.headers, environ, took)
 
 
-class AnswerTask(Logged, WSGITask):  # type: ignore[misc]
+class AnswerTask(LoggedTask, WSGITask):  # type: ignore[misc]
     def get_environment(self) -> dict[str, Any]:
         known = self.environ is not None
         environ: dict[str, Any] = super().get_environment()
@@ -183,11 +183,11 @@ class AnswerTask(Logged, WSGITask):  # type: ignore[misc]
         return environ
 
 
-class RefusalTask(Logged, ErrorTask): ...  # type: ignore[misc]
+class RefusalTask(LoggedTask, ErrorTask): ...  # type: ignore[misc]
 
 
 def without_body(application: Application) -> Application:
-    """An application whose answers to HEAD have no body: waitress sends whatever it is given."""
+    """Wrap an application so that answers to HEAD have no body; waitress would send one."""
 
     def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         body = application(environ, start_response)
@@ -201,7 +201,7 @@ def without_body(application: Application) -> Application:
 
 
 def file_wrapper(file: Any, block_size: int) -> Iterable[bytes]:
-    """A file of this machine is sent beside the requests, without a thread; any other is read by the request's."""
+    """Return a body that waitress sends without holding a thread, if the file is local; else the thread reads it."""
     try:
         file.fileno()
     except (AttributeError, OSError):
@@ -211,7 +211,7 @@ def file_wrapper(file: Any, block_size: int) -> Iterable[bytes]:
 
 
 class LoginCheck:
-    """What a thread does before the body of a request is read."""
+    """The task that checks a login before the body of its request is read."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -219,7 +219,7 @@ class LoginCheck:
     def service(self) -> None:
         from .visitors import is_known  # gunicorn reads this module before Django is set up
 
-        known = True  # when that fails, the application fails, too, and says so
+        known = True  # when the check fails, the application answers
         try:
             known = is_known(self.channel.request.headers)
         finally:
@@ -230,8 +230,8 @@ class LoginCheck:
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
-    """A connection. waitress itself takes all requests that have come, and a thread waits for the client to read the
-    answers to those before."""
+    """A connection that takes one request at a time. waitress's own takes all that have arrived, and a thread waits
+    until the client has read the earlier answers."""
 
     parser_class = RequestParser
     task_class = AnswerTask
@@ -241,10 +241,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.whole_at = self.creation_time  # when there was last a whole request
-        self.rest = b""  # what came behind what is being answered, or looked at
-        self.is_waiting = False  # for a look at the login, ...
-        self.is_known: bool | None = None  # ... which says this
+        self.whole_at = self.creation_time  # when the last whole request arrived
+        self.rest = b""  # bytes behind the request that is answered or checked
+        self.is_waiting = False  # for the check of the login, ...
+        self.is_known: bool | None = None  # ... and its result
 
     def received(self, data: bytes) -> bool:
         self.rest += data
@@ -275,7 +275,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.server.add_task(self)
 
     def readable(self) -> bool:
-        """The loop asks at every turn."""
+        """Whether to read from the connection; the loop asks in every turn."""
         if self.is_waiting and self.is_known is not None:
             self.is_waiting = False
             with self.requests_lock:
@@ -302,7 +302,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
                 channel.will_close = True
 
     def handle_accept(self) -> None:
-        """When there are too many, the one goes whose last whole request is longest ago: who asks is let in."""
+        """Accept a connection; beyond the limit, close the one whose last whole request is the oldest."""
         super().handle_accept()
         channels = [channel for channel in self.active_channels.values() if not channel.will_close]
         if len(channels) > CONNECTIONS and (waiting := [channel for channel in channels if not channel.requests]):
@@ -313,16 +313,16 @@ class BufferingWorker(Worker):  # type: ignore[misc]
     """What gunicorn's ``--worker-class`` names. Listens on TCP only."""
 
     def run(self) -> None:
-        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that all threads work is no news
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # do not log that all threads are busy
         adjustments = Adjustments(
             threads=self.cfg.threads,
             backlog=self.cfg.backlog,
-            connection_limit=2 * CONNECTIONS,  # never reached: handle_accept() makes room
+            connection_limit=2 * CONNECTIONS,  # never reached: handle_accept() closes others before
             channel_timeout=IDLE_SECONDS,
             cleanup_interval=1,
             max_request_header_size=HEADER_BYTES,
-            max_request_body_size=THROWN_AWAY_BYTES,
-            clear_untrusted_proxy_headers=False,  # X-Forwarded-Proto: settings.py says whether it is believed
+            max_request_body_size=DISCARDED_BYTES,
+            clear_untrusted_proxy_headers=False,  # settings.py says whether X-Forwarded-Proto is trusted
             recv_bytes=64 * 1024,
             ident="",
             log_socket_errors=False,
@@ -364,7 +364,7 @@ class BufferingWorker(Worker):  # type: ignore[misc]
         return self.cfg.forwarded_allow_networks()
 
     def client(self, peer: str, forwarded: str) -> str:
-        """The address of a client: the last one that a proxy of ours (FORWARDED_ALLOW_IPS) has seen, or the peer."""
+        """Return the client's address: the last that one of our proxies (FORWARDED_ALLOW_IPS) saw, else the peer."""
         last = forwarded.rpartition(",")[2].strip()
         try:
             known = "*" in self.cfg.forwarded_allow_ips or any(

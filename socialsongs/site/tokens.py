@@ -1,4 +1,4 @@
-"""Tokens: made, revoked, and what a request with one may do. A session may do all that its account may."""
+"""Tokens: create, revoke, authenticate. A token limits what its account may do; a session does not."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ USED_AT_MOST_EVERY = timedelta(minutes=1)
 
 
 def issue(*, user: Person, name: str, scopes: Iterable[str], days: int | None) -> tuple[Token, str]:
-    """A new token and its text, which is not kept; ``days`` None: until it is revoked."""
+    """Return a new token and its text, which is not stored; ``days`` None: valid until it is revoked."""
     lasts = None if days is None else timedelta(days=days)
     made: tuple[Token, str] = Token.objects.create(user=user, expiry=lasts, name=name, scopes=sorted(scopes))
     return made
 
 
 def revoke(*, user: Person, name: str | None = None) -> int:
-    """One token of this person, or all; returns how many there were."""
+    """Delete one token of the person, or all; returns how many there were."""
     tokens = Token.objects.filter(user=user)
     count, _ = (tokens if name is None else tokens.filter(name=name)).delete()
     return count
@@ -61,7 +61,7 @@ class TokenAuthentication(KnoxAuthentication):
         return found
 
     def authenticate_credentials(self, token: bytes) -> tuple[Person, Token]:
-        """One query. knox's own would also delete what has expired, at each request."""
+        """Find the token with one query; knox's method would also delete expired tokens at each request."""
         text = token.decode(errors="replace")
         now = timezone.now()
         if FORM.fullmatch(text):
@@ -69,7 +69,7 @@ class TokenAuthentication(KnoxAuthentication):
             for row in Token.objects.filter(token_key=text[: CONSTANTS.TOKEN_KEY_LENGTH]).select_related("user"):
                 if compare_digest(digest, row.digest) and (row.expiry is None or row.expiry > now):
                     user, _ = self.validate_user(row)  # type: ignore[no-untyped-call]
-                    note_use(row)
+                    record_use(row)
                     return user, row
         raise AuthenticationFailed("Invalid token.")
 
@@ -79,8 +79,8 @@ class MetricsAuthentication(TokenAuthentication):
         return Token.Scope.METRICS
 
 
-def note_use(token: Token) -> None:
-    """Once a minute at most. Where nothing can be written, the token works all the same."""
+def record_use(token: Token) -> None:
+    """Record the last use, once a minute at most. The token is valid also where the write fails."""
     now = timezone.now()
     if token.last_used_at is not None and now - token.last_used_at < USED_AT_MOST_EVERY:
         return
@@ -88,7 +88,7 @@ def note_use(token: Token) -> None:
         with transaction.atomic():
             Token.objects.filter(pk=token.pk, last_used_at=token.last_used_at).update(last_used_at=now)
     except DatabaseError as error:
-        logger.warning("The last use of a token could not be noted: %s", error)
+        logger.warning("The last use of a token could not be recorded: %s", error)
 
 
 class Scheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

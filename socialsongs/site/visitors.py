@@ -1,4 +1,4 @@
-"""Is the login that a request claims to have one? Asked before a large body is read, so without the application."""
+"""Whether the token or session of a request is valid: the web server asks before it reads a large body."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .tokens import TokenAuthentication
 
 
 def is_known(headers: Mapping[str, str]) -> bool:
-    """``headers`` as waitress names them. When nobody can tell, the application is the one to say so."""
+    """``headers`` as waitress names them. True when the database is away: the application answers that itself."""
     close_old_connections()
     request = WSGIRequest(
         {
@@ -41,7 +41,7 @@ def _has_session(request: WSGIRequest) -> bool:
 def _has_token(request: WSGIRequest) -> bool:
     try:
         return TokenAuthentication().authenticate(Request(request)) is not None
-    except PermissionDenied:  # a valid one that may not do this, which the application says
+    except PermissionDenied:  # a valid token without the scope; the application answers that
         return True
     except AuthenticationFailed:
         return False

@@ -38,7 +38,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
         address = f"http://{host}:{port}"
         var = Path(settings.VAR_DIR)
-        for number in (signal.SIGINT, signal.SIGTERM):  # a shell that starts us in the background ignores Ctrl-C
+        for number in (signal.SIGINT, signal.SIGTERM):  # a shell sets a background process to ignore Ctrl-C
             signal.signal(number, _interrupt)
         try:
             with ExitStack() as stack:
@@ -62,7 +62,7 @@ class Command(BaseCommand):
             console.print("Stopped. Everything is kept for the next `make demo`.")
 
     def _prepare(self, var: Path, environment: dict[str, str]) -> tuple[str, dict[str, str]]:
-        """Database, catalogue, release, accounts; all of it may be there from an earlier start."""
+        """Prepare database, catalogue, release and accounts, unless they exist; returns token and passwords."""
         call_command("migrate", verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
         if not Song.objects.exists():
@@ -81,7 +81,7 @@ class Command(BaseCommand):
 
 
 def _token(user: Any) -> str:
-    """A new one at each start, in the place of the last, whose text is kept nowhere."""
+    """Return a new token, which replaces that of the last start: its text was not stored."""
     from socialsongs.site.tokens import issue, revoke
 
     revoke(user=user, name="demo")
@@ -89,7 +89,7 @@ def _token(user: Any) -> str:
 
 
 def _register_releases(environment: dict[str, str]) -> None:
-    """In a process of its own, so that this one never holds the model."""
+    """Register the releases in a process of its own, so that this process never loads the model."""
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "releases", "register"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -102,7 +102,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _environment(host: str) -> dict[str, str]:
-    """The children use our servers, whether they are embedded or given."""
+    """Return the environment of the child processes, which use the same servers."""
     from socialsongs.site.embedded import locations
 
     servers = locations(Path(settings.VAR_DIR))
@@ -118,7 +118,7 @@ def _environment(host: str) -> dict[str, str]:
 
 
 def _wait(children: Children, address: str) -> None:
-    """Until the web server answers and all songs are read."""
+    """Wait until the web server answers and all songs are encoded."""
     deadline = time.monotonic() + READY_SECONDS
     with Progress(console=console) as bar:
         web = bar.add_task("starting", total=None)
@@ -133,7 +133,7 @@ def _wait(children: Children, address: str) -> None:
             raise DemoError("No model release is active; activate one with `manage.py releases activate NAME`.")
         done, total = encoding_coverage(release=release)
         if done < total:
-            task = bar.add_task("reading lyrics", total=total)
+            task = bar.add_task("encoding songs", total=total)
             while done < total:
                 children.look_after(sys.stderr)
                 done, total = encoding_coverage(release=release)
@@ -142,7 +142,7 @@ def _wait(children: Children, address: str) -> None:
 
 
 def _welcome(address: str, accounts: dict[str, str], token: str) -> None:
-    """In no frame: a narrow terminal would cut the passwords off, and a frame cannot be copied."""
+    """Print addresses and passwords without a frame, which would cut them off in a narrow terminal."""
     console.rule("SocialSongs is ready")
     console.print(
         f"Post a photo  {address}/  log in as [bold]poster[/bold], password {accounts['poster']}\n"

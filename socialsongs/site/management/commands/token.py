@@ -1,4 +1,4 @@
-"""Tokens for the API: make one (its text is printed once), list them, revoke them."""
+"""Create, list and revoke tokens for the API. The text of a token is printed once, when it is created."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        create = actions.add_parser("create", help="make a token; only its text goes to the standard output")
+        create = actions.add_parser("create", help="create a token; only its text goes to the standard output")
         create.add_argument("user")
-        create.add_argument("--name", required=True, help="what it is for; unique within the account")
+        create.add_argument("--name", required=True, help="purpose of the token; unique within the account")
         create.add_argument("--scopes", nargs="+", choices=Token.Scope.values, default=["read", "write"])
-        create.add_argument("--days", type=int, default=365, help="how long it works; 0: until it is revoked")
-        listed = actions.add_parser("list", help="tokens of an account, or all")
+        create.add_argument("--days", type=int, default=365, help="days until it expires; 0: valid until it is revoked")
+        listed = actions.add_parser("list", help="list the tokens of an account, or all")
         listed.add_argument("user", nargs="?")
-        revoked = actions.add_parser("revoke", help="a token of an account, or all of them")
+        revoked = actions.add_parser("revoke", help="revoke a token of an account, or all of them")
         revoked.add_argument("user")
         which = revoked.add_mutually_exclusive_group(required=True)
         which.add_argument("--name")
@@ -36,15 +36,15 @@ class Command(BaseCommand):
 
     def _create(self, *, user: str, name: str, scopes: list[str], days: int, **_: Any) -> None:
         if not 0 <= days <= 3650:
-            raise CommandError("--days is from 0 (until it is revoked) to 3650.")
+            raise CommandError("--days must be from 0 (valid until it is revoked) to 3650.")
         account = self._account(user)
         if not 0 < len(name) <= 100:
-            raise CommandError("--name has 1 to 100 characters.")
+            raise CommandError("--name must have 1 to 100 characters.")
         if Token.objects.filter(user=account, name=name).exists():
-            raise CommandError(f"{user} has a token {name!r} already: revoke it first, or take another name.")
+            raise CommandError(f"{user} has a token {name!r} already: revoke it first, or choose another name.")
         made, text = issue(user=account, name=name, scopes=set(scopes), days=days or None)
         self.stdout.write(text)
-        self.stderr.write(f"Keep it now: {made} cannot be shown again.")
+        self.stderr.write(f"Store it now: the text of {made} cannot be shown again.")
 
     def _list(self, *, user: str | None, **_: Any) -> None:
         tokens = Token.objects.select_related("user").order_by("user__username", "name")
