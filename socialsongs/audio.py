@@ -1,4 +1,4 @@
-"""Preview clips are audio, which their content says: neither the file's name nor the client's type is looked at."""
+"""Accepts preview clips by their content alone: the file's name and the client's content type do not count."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tinytag import TinyTag, TinyTagException
 
 from .conf import MIB, config
 
-# What browsers play, by the ending under which it is stored: it is served as nothing else.
+# The formats that browsers play: the extension under which a clip is stored, and the media type of its responses.
 TYPES = {".mp3": "audio/mpeg", ".m4a": "audio/mp4", ".ogg": "audio/ogg", ".flac": "audio/flac", ".wav": "audio/wav"}
-# Under this it is a header without sound.
+# A shorter file is a header without sound.
 SHORTEST_SECONDS = 0.1
 ENDINGS = {kind: ending for ending, kind in TYPES.items()}
 
 
 def ending_of(file: BinaryIO) -> str | None:
-    """The ending for what is in the file; None: nothing that browsers play."""
+    """Return the extension for the file's content; None when browsers cannot play it."""
     file.seek(0)
     try:
         found = TinyTag.get(file_obj=file, tags=False)
@@ -33,12 +33,12 @@ def ending_of(file: BinaryIO) -> str | None:
 
 
 def type_of(name: str) -> str | None:
-    """The media type of a stored clip; None: it was stored before clips were checked, under a name of another kind."""
+    """Return the media type of a stored clip; None for other extensions, from before clips were checked."""
     return TYPES.get(PurePath(name).suffix.lower())
 
 
 def check_preview(clip: FieldFile) -> None:
-    """A validator: what is stored already was checked then."""
+    """Validate a new clip; a stored one was checked before. Raises ValidationError."""
     if clip._committed:  # type: ignore[attr-defined]
         return
     most = config().MAX_PREVIEW_BYTES
@@ -55,6 +55,6 @@ def check_preview(clip: FieldFile) -> None:
 
 
 def name_preview(clip: FieldFile) -> None:
-    """Before a checked clip is stored: the name is ours, with the ending of what is in it."""
+    """Give a checked clip a random name before it is stored, with the extension of its content."""
     if clip and not clip._committed:  # type: ignore[attr-defined]
         clip.name = f"{uuid.uuid4().hex}{ending_of(cast(BinaryIO, clip.file))}"

@@ -1,4 +1,4 @@
-"""What a request's head must say of its body before any of it is read, and what can be wrong with it in reading."""
+"""Checks a request's headers before its body is read, and names the errors of reading the body."""
 
 from __future__ import annotations
 
@@ -19,34 +19,38 @@ from .errors import (
     UnreadableBody,
 )
 
-# Text: JSON, a form, or what comes beside the photos.
+# Largest text: JSON, a form, or the fields beside the photos.
 TEXT_BYTES = 2 * MIB
-# From somebody who has not logged in: a login form is far smaller.
+# Largest body of somebody who is not logged in; a login form is far smaller.
 STRANGER_BYTES = 64 * 1024
-# As Python calls them. Others of its codecs turn no bytes into text, or into something else than they say.
+# By their names in Python. Some of Python's other codecs do not decode bytes to text.
 CHARSETS = {"utf-8", "ascii", "iso8859-1"}
 
 
 def photo_bytes() -> int:
-    """The most that an upload can have."""
+    """Return the size of the largest upload, in bytes."""
     limits = config()
     return limits.MAX_UPLOAD_BYTES * limits.MAX_PHOTOS_PER_POST + TEXT_BYTES
 
 
 def check_body(request: HttpRequest, *, most: int) -> None:
-    """Raises BodyRefused; then none of the body needs to be read."""
+    """Check the headers for a body of at most ``most`` bytes. Raises BodyRefused, before any of the body is read."""
     known = _is_accepted((request.content_params or {}).get("charset", "utf-8"))
     if not known:
-        request.encoding = "utf-8"  # else the query would be read in this charset, too
+        request.encoding = "utf-8"  # otherwise Django would decode the query in this charset, too
     if request.method in ("GET", "HEAD"):
         return
     if not known:
-        raise UnknownBodyEncoding("Text is read as UTF-8. Send the body in it, and no other charset in Content-Type.")
+        raise UnknownBodyEncoding(
+            "The charset is not supported. Send the body as UTF-8, with no other charset in Content-Type."
+        )
     if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
-        raise UnknownBodyEncoding("Compressed bodies are not read. Send the body as it is, without Content-Encoding.")
+        raise UnknownBodyEncoding(
+            "Compressed bodies are not accepted. Send the body uncompressed, without Content-Encoding."
+        )
     length = request.headers.get("Content-Length") or "0"
     if "Transfer-Encoding" in request.headers or not (length.isascii() and length.isdigit()):
-        raise LengthRequired("Say with Content-Length how long the body is; it cannot be sent in chunks.")
+        raise LengthRequired("Send the length of the body in Content-Length; chunked bodies are not accepted.")
     if len(length) > 18 or int(length) > most:
         raise BodyTooLarge(f"The request is larger than {most / MIB:.1f} MB. Send less at once.")
 
@@ -58,7 +62,7 @@ def _is_accepted(charset: str) -> bool:
         return False
 
 
-# What Django raises while it reads.
+# Errors that Django raises while it reads a body.
 READING_ERRORS = (
     RequestDataTooBig,
     TooManyFieldsSent,
@@ -70,7 +74,7 @@ READING_ERRORS = (
 
 
 def body_error(error: Exception) -> SocialSongsError:
-    """One of READING_ERRORS as one of ours."""
+    """Return the error of this package for one of READING_ERRORS."""
     match error:
         case RequestDataTooBig():
             return BodyTooLarge("The text in the request is too long. Send less at once.")
@@ -79,6 +83,4 @@ def body_error(error: Exception) -> SocialSongsError:
         case TooManyFilesSent():
             most = config().MAX_PHOTOS_PER_POST
             return TooManyPhotos(f"There are too many files in the request; a post holds at most {most} photos.")
-    return UnreadableBody(
-        "The body cannot be read, or did not come whole. Check how it was put together; send it again."
-    )
+    return UnreadableBody("The body cannot be read, or is incomplete. Check its format and send it again.")

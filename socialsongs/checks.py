@@ -1,4 +1,4 @@
-"""System checks that try the thing: the settings dict, the database's extension, the budgets."""
+"""System checks of the settings, of the tasks' time limits, and of PostgreSQL with pgvector."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def settings_dict(**_: Any) -> list[CheckMessage]:
     if limits.TASK_BUDGET_SECONDS * 2 >= limits.VISIBILITY_TIMEOUT_SECONDS:
         return [
             Error(
-                "SOCIALSONGS['TASK_BUDGET_SECONDS'] must stay under half of 'VISIBILITY_TIMEOUT_SECONDS'.",
-                hint="A task that outlives the broker's visibility timeout runs again beside itself.",
+                "SOCIALSONGS['TASK_BUDGET_SECONDS'] must be less than half of 'VISIBILITY_TIMEOUT_SECONDS'.",
+                hint="When a task outlasts the visibility timeout, the broker gives it to a second worker as well.",
                 id="socialsongs.E002",
             )
         ]
@@ -46,7 +46,7 @@ def vector_extension(*, databases: Sequence[str] | None = None, **_: Any) -> lis
             errors.append(
                 Error(
                     f"Database {alias!r} has no pgvector 0.8 or newer (found: {found[0] if found else 'none'}).",
-                    hint="Install the extension on the database server: iterative index scans came with 0.8.",
+                    hint="Install the extension on the database server: the iterative index scans of 0.8 are needed.",
                     id="socialsongs.E004",
                 )
             )

@@ -1,4 +1,4 @@
-"""Codes of languages, countries and recordings, in the one form in which songs are kept and asked for."""
+"""Brings codes of languages, countries and recordings into the one form that songs and requests use."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from django.conf.locale import LANG_INFO
 from langcodes.data_dicts import TERRITORY_REPLACEMENTS
 
 ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}\d{7}")
-# Without those that ISO 3166 leaves to private use: XW, say, is the world in some catalogues. XK is Kosovo everywhere.
+# Excludes codes for private use in ISO 3166: in some catalogues XW means the world. XK is Kosovo everywhere.
 COUNTRY = re.compile(r"(?!AA|Q[M-Z]|X[A-JL-Z]|ZZ)[A-Z]{2}")
-# For the schema: whatever ``language_code`` and ``market_code`` accept has these forms.
+# For the OpenAPI schema: all texts that ``language_code`` and ``market_code`` accept have these forms.
 LANGUAGE_FORM, MARKET_FORM = r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$", r"^([A-Za-z]{2,3}|[0-9]{3})$"
 
 
 @cache
 def _names() -> dict[str, str]:
-    """Languages by their names, in English and in themselves."""
+    """Return language codes by case-folded name, in English and in the language itself."""
     found: dict[str, str] = {}
     for code, known in LANG_INFO.items():
         if "name" in known:
@@ -27,9 +27,9 @@ def _names() -> dict[str, str]:
     return found
 
 
-@lru_cache(4096)  # requests name what they like
+@lru_cache(4096)  # bounded, because requests can contain any text
 def language_code(text: str) -> str:
-    """As BCP 47 has it, the shortest code there is: en for eng, en_us gives en-US. A language's name gives its code.
+    """Return the shortest BCP 47 tag: eng gives en, en_us gives en-US, and a language's name gives its code.
 
     Raises ValueError.
     """
@@ -48,7 +48,7 @@ def language_code(text: str) -> str:
 
 @lru_cache(4096)
 def market_code(text: str) -> str:
-    """Two letters of ISO 3166: GB for UK, gb and GBR. Raises ValueError."""
+    """Return the two letters of ISO 3166: UK, gb and GBR give GB. Raises ValueError."""
     code = text.strip().upper()
     code = TERRITORY_REPLACEMENTS.get(code.lower(), code)
     if not COUNTRY.fullmatch(code) or not langcodes.tag_is_valid(f"und-{code}"):
@@ -57,7 +57,7 @@ def market_code(text: str) -> str:
 
 
 def isrc_code(text: str) -> str:
-    """Twelve characters without hyphens. Raises ValueError."""
+    """Return an ISRC as twelve characters without hyphens; empty stays empty. Raises ValueError."""
     code = re.sub(r"[\s\-\u2010-\u2015]", "", text).upper().removeprefix("ISRC").removeprefix(":")
     if code and not ISRC.fullmatch(code):
         raise ValueError(

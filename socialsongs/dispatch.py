@@ -1,7 +1,7 @@
-"""The only place that sends work to Celery: by task name, after the commit.
+"""Sends wake-ups to Celery, by task name and after the commit; nothing else in this package does.
 
-The message carries nothing but "there is work": the rows say what. So a broker that is down costs
-time until the reconciler looks, never an upload.
+A wake-up says only that there is work; the rows say which. So a broker that is down delays work until the
+reconciler finds the rows, but never loses an upload.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DRAIN_INTERACTIVE = "socialsongs.drain_interactive"
 DRAIN_BULK = "socialsongs.drain_bulk"
 RECONCILE = "socialsongs.reconcile"
 
-# Of our keys on a Redis that others may use, too: another Celery's messages are neither taken nor sent again.
+# Prefix of our keys, because others may use the same Redis: workers neither take nor redeliver their messages.
 KEY_PREFIX = "socialsongs:"
 PATIENCE_SECONDS = 0.5
 
@@ -29,16 +29,16 @@ QUEUES = {DRAIN_INTERACTIVE: "interactive", DRAIN_BULK: "bulk", RECONCILE: "main
 
 
 def announce_photos() -> None:
-    """After the commit: posts or recommendation requests are queued."""
+    """Wake the interactive lane after the commit, for queued posts or requests."""
     transaction.on_commit(lambda: send(DRAIN_INTERACTIVE))
 
 
 def announce_songs() -> None:
-    """After the commit: songs are waiting to be encoded."""
+    """Wake the bulk lane after the commit, for songs to encode or requests that nobody waits for."""
     transaction.on_commit(lambda: send(DRAIN_BULK))
 
 
-BROKER = CircuitBreaker("The broker takes no wake-ups, work waits for the reconciler")
+BROKER = CircuitBreaker("The broker takes no wake-ups; work waits for the reconciler")
 
 
 def send(task: str) -> bool:
@@ -48,7 +48,7 @@ def send(task: str) -> bool:
     began = time.monotonic()
     try:
         _producer(config().BROKER_URL).send_task(task, queue=QUEUES[task], ignore_result=True, retry=False)
-    except OperationalError as error:  # what Celery makes of all that brokers and connections raise
+    except OperationalError as error:  # Celery wraps all errors of brokers and connections in it
         BROKER.record_failure(error, began)
         return False
     return True
@@ -57,7 +57,7 @@ def send(task: str) -> bool:
 @cache
 def _producer(broker_url: str) -> Celery:
     app = Celery("socialsongs", broker=broker_url, set_as_current=False)
-    # An upload waits for this: one try, no retries of the connection.
+    # An upload waits for this, so the connection is tried once.
     app.conf.broker_connection_timeout = PATIENCE_SECONDS
     app.conf.broker_transport_options = {
         "global_keyprefix": KEY_PREFIX,

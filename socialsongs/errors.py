@@ -1,13 +1,13 @@
-"""What can be wrong with a request. Each error has a stable code and a text for the person who asked."""
+"""Errors of requests. Each has a stable code and a text for the person who sent the request."""
 
 from __future__ import annotations
 
 
 class SocialSongsError(Exception):
-    """Base of all errors that a caller can do something about.
+    """Base of all errors that a client can act on.
 
-    ``code`` never changes and is what clients test; ``str(error)`` says what was wrong and what to do, ``extra`` more
-    for programs. ``retry_after``: seconds after which the same may work.
+    Clients test ``code``, which never changes. ``str(error)`` says what was wrong and what to do; ``extra`` holds
+    further fields for programs. ``retry_after``: seconds after which the same request may succeed.
     """
 
     code = "error"
@@ -27,7 +27,7 @@ class TooManyPhotos(SocialSongsError):
 
 
 class TooManyWaiting(SocialSongsError):
-    """Photos of this person that are still being looked at."""
+    """Too many photos of this person still wait to be analysed."""
 
     code = "too_many_waiting"
     retry_after = 10
@@ -40,19 +40,19 @@ class IdempotencyConflict(SocialSongsError):
 
 
 class NotRetryable(SocialSongsError):
-    """Only a failed post can be tried again."""
+    """The post has not failed; only a failed post can be tried again."""
 
     code = "not_retryable"
 
 
 class PostFailed(SocialSongsError):
-    """Nothing can be suggested for a post whose photos could not be looked at."""
+    """The photos of the post could not be analysed, so no songs can be suggested for it."""
 
     code = "post_failed"
 
 
 class UnknownPost(SocialSongsError):
-    """The post was deleted at this moment."""
+    """The post was deleted while the request ran."""
 
     code = "unknown_post"
 
@@ -64,13 +64,13 @@ class UnknownSong(SocialSongsError):
 
 
 class NotSuggested(SocialSongsError):
-    """Feedback about a song that was not suggested for this post."""
+    """The feedback is about a song that was not suggested for this post."""
 
     code = "not_suggested"
 
 
 class NotEncoded(SocialSongsError):
-    """No release in use has read the song's lyrics."""
+    """The active release has not encoded the song."""
 
     code = "not_encoded"
 
@@ -82,13 +82,13 @@ class TasteNotOffered(SocialSongsError):
 
 
 class CatalogueError(SocialSongsError):
-    """A catalogue file that cannot be imported; the text says why."""
+    """The catalogue file cannot be imported; the text says why."""
 
     code = "catalogue_error"
 
 
 class BadLine(CatalogueError):
-    """A line of a catalogue file that is no song; ``field`` is empty where the whole line is wrong."""
+    """A line of a catalogue file is not a valid song; ``field`` is empty when the whole line is wrong."""
 
     code = "bad_line"
 
@@ -99,23 +99,23 @@ class BadLine(CatalogueError):
 
 
 class BodyRefused(SocialSongsError):
-    """By what the request's head says of its body."""
+    """The request is refused by its headers, before its body is read."""
 
 
 class BodyTooLarge(BodyRefused):
-    """The request holds more bytes than are read for this address."""
+    """The request has more bytes than this address accepts."""
 
     code = "body_too_large"
 
 
 class LengthRequired(BodyRefused):
-    """A body of unknown length, such as one in chunks."""
+    """The length of the body is unknown, for example because it is chunked."""
 
     code = "length_required"
 
 
 class UnknownBodyEncoding(BodyRefused):
-    """A compressed body, or one in a charset that is not read."""
+    """The body is compressed, or in a charset that is not accepted."""
 
     code = "unsupported_encoding"
 
@@ -125,19 +125,19 @@ class TooManyFields(SocialSongsError):
 
 
 class UnreadableBody(SocialSongsError):
-    """The body is not what its type says, or broke off."""
+    """The body does not match its content type, or is incomplete."""
 
     code = "parse_error"
 
 
 class Unavailable(SocialSongsError):
-    """The database is away or takes no changes for the time being."""
+    """The database is away, overloaded or read-only at the moment."""
 
     code = "unavailable"
     retry_after = 5
 
 
 class DecodersUnavailable(Unavailable):
-    """The processes that decode photos do not start, or are all busy; the photo itself may be a good one."""
+    """The decoders do not start, or are all busy; the photo itself may be fine."""
 
     code = "decoders_unavailable"

@@ -1,6 +1,6 @@
-"""Checks for django-health-check: can work be announced, and is there somebody to do it?
+"""Checks for django-health-check: the broker takes wake-ups, and workers are there to do the work.
 
-Anybody may ask for the answers, so they name no paths, passwords or problems of the model's files.
+Anybody can read the results, so they name no paths, passwords or problems of the model's files.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def unavailable(problem: str) -> ServiceUnavailable:
 
 @dataclass
 class Broker(HealthCheck):
-    """The broker that wake-ups are sent to: it answers, and takes a message."""
+    """The broker answers and takes a message."""
 
-    def run(self) -> None:  # type: ignore[override]  # a plain function is run on a thread
+    def run(self) -> None:  # type: ignore[override]  # django-health-check runs a plain function on a thread
         limits = {"global_keyprefix": KEY_PREFIX, "socket_connect_timeout": 1, "socket_timeout": 1}
         with Connection(config().BROKER_URL, connect_timeout=1, transport_options=limits) as broker:
             try:
@@ -49,7 +49,7 @@ class Broker(HealthCheck):
                 ) from error
 
     def _put_and_delete(self, broker: Connection) -> None:
-        """On a queue of this look's own, which goes by itself should we die over it."""
+        """Use a queue of this check's own, which the broker deletes when this process dies."""
         queue = Queue(f"socialsongs-health-{uuid.uuid4()}", durable=False, auto_delete=True, expires=60)
         with broker.channel() as channel, broker.Producer(channel) as producer:
             bound = queue(channel)
@@ -61,7 +61,7 @@ class Broker(HealthCheck):
 
 @dataclass
 class _DatabaseCheck(HealthCheck):
-    """A look at the database from a thread that has no connection yet and must leave none behind."""
+    """A check by database rows. Its thread has no connection yet and must not leave one open."""
 
     def run(self) -> None:  # type: ignore[override]
         try:
@@ -76,7 +76,7 @@ class _DatabaseCheck(HealthCheck):
 
 @dataclass
 class Workers(_DatabaseCheck):
-    """A live worker that has the active release loaded."""
+    """A live worker has loaded the active release."""
 
     def check(self) -> None:
         release = active_release()
@@ -89,12 +89,12 @@ class Workers(_DatabaseCheck):
             raise unavailable(f"{refusing.name} takes no work: see the workers in the admin.")
         if worker := live.first():
             raise unavailable(f"{worker.name} has not loaded the release {release.name} yet.")
-        raise unavailable("No inference worker is live: start one, or look at its log.")
+        raise unavailable("No inference worker is live: start one, or read its log.")
 
 
 @dataclass
 class Consumers(_DatabaseCheck):
-    """Somebody for every queue."""
+    """Every queue has a ready worker."""
 
     def check(self) -> None:
         if queues := queues_without_consumer():

@@ -1,4 +1,4 @@
-"""Which language lyrics are in, where nobody says so, by py3langid."""
+"""Detects the language of lyrics when the catalogue does not name it, by py3langid."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from .codes import language_code
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-FEWEST_BYTES = 40  # of UTF-8: eight words of English, 13 characters of Chinese; shorter texts are named wrongly
+FEWEST_BYTES = (
+    40  # of UTF-8: eight words of English, 13 characters of Chinese; shorter texts are often detected wrongly
+)
 SURE = 0.5
-ENOUGH = 300  # characters; each takes time
-ENGLISH = ("en", "pcm")  # pcm: Nigerian Pidgin, which other English creoles are taken for
+ENOUGH = 300  # characters: the time grows with each
+ENGLISH = ("en", "pcm")  # pcm: Nigerian Pidgin; other English creoles are detected as it, too
 
 
 @cache
 def _identifier() -> LanguageIdentifier:
-    # Imported at its first use: it brings numpy and its model, which a web process has no use for.
+    # Imported at its first use: it loads numpy and a model, which a web process does not need.
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier: LanguageIdentifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
@@ -26,7 +28,7 @@ def _identifier() -> LanguageIdentifier:
 
 
 def language_of(text: str) -> str | None:
-    """The code (BCP 47); None when there is too little to tell by."""
+    """Return the BCP 47 code; None when the text is too short or the detection is uncertain."""
     start = text[:ENOUGH]
     if len(start.encode()) < FEWEST_BYTES:
         return None

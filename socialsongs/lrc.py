@@ -22,8 +22,9 @@ SHORTEST_SONG_MS = 20_000
 
 
 def parse(text: str) -> list[tuple[int, str]]:
-    """(milliseconds, line) in order of time, at one time in that of the text; the words alone, without stamps and marks
-    of voices. Tags such as ``[ar:..]`` and lines without a stamp are left out."""
+    """Return (milliseconds, line) by time; lines of the same time keep the order of the text.
+
+    Stamps and voice marks are removed. Tags such as ``[ar:..]`` and lines without a stamp are left out."""
     text = text.replace("\ufeff", "")
     offsets = OFFSET.findall(text)
     earlier = int(offsets[-1]) if offsets else 0  # [offset:+500] shows lyrics half a second earlier
@@ -43,7 +44,7 @@ def has_stamps(text: str) -> bool:
 
 
 def is_synced(text: str) -> bool:
-    """Do most of its lines have a stamp?"""
+    """Return whether at least half of the sung lines have a stamp."""
     if not has_stamps(text):
         return False
     rows = [row for row in text.splitlines() if row.strip() and sung_part(row)]
@@ -52,14 +53,16 @@ def is_synced(text: str) -> bool:
 
 
 def without_stamps(text: str) -> str:
-    """Its lines in the order of the text, stamps left out."""
+    """Return the lines in the order of the text, without stamps."""
     if not has_stamps(text):
         return text
     return "\n".join(_strip_stamps(row) if has_stamps(row) else row for row in text.split("\n"))
 
 
 def start_of(text: str, line: str, occurrence: int = 0) -> int | None:
-    """When a line is sung, in milliseconds: its n-th occurrence, else its last one; None when it is not there.
+    """Return when a line is sung, in milliseconds; None when it is not there.
+
+    ``occurrence`` counts from 0; when there are fewer, the last one is used.
 
     Case, punctuation, spaces and the form of letters do not matter.
     """
@@ -69,7 +72,7 @@ def start_of(text: str, line: str, occurrence: int = 0) -> int | None:
 
 
 def _strip_stamps(row: str) -> str:
-    """Stamps may stand within a word, and between words without a space."""
+    """Remove the stamps of a row, which can stand inside a word, or between words without a space."""
     said = " ".join(WORD_STAMP.sub("", row).split())
     if " " not in said and said.isascii() and len(WORD_STAMP.findall(row)) > 2:
         return " ".join(WORD_STAMP.sub(" ", row).split())
@@ -77,7 +80,7 @@ def _strip_stamps(row: str) -> str:
 
 
 def _times(row: str, hours: bool) -> list[int]:
-    """Of the stamps before the words, of which each is a time at which they are sung; else of the first word's."""
+    """Return the times of a row in milliseconds: one for each leading stamp, else that of its first word."""
     if leading := LEADING.match(row):
         return [_milliseconds(*parts, hours=hours) for parts in STAMP.findall(leading[0])]
     first = WORD_STAMP.match(row.strip())
@@ -85,7 +88,7 @@ def _times(row: str, hours: bool) -> list[int]:
 
 
 def _milliseconds(sign: str, first: str, second: str, inner: str, third: str, fraction: str, *, hours: bool) -> int:
-    """``[12:34:56]`` is minutes, seconds and hundredths, unless the text counts hours; ``[12:34:56.7]`` always does."""
+    """``[12:34:56]`` is minutes, seconds, hundredths, unless ``hours``; ``[12:34:56.7]`` always has hours."""
     if first and not fraction and not hours:
         found = (int(first) * 60 + int(second)) * 1000 + int(third.ljust(3, "0"))
     else:
@@ -95,6 +98,6 @@ def _milliseconds(sign: str, first: str, second: str, inner: str, third: str, fr
 
 
 def _counts_hours(text: str) -> bool:
-    """Are stamps of three whole numbers hours, minutes and seconds? As hundredths the whole song would be too short."""
+    """Return whether ``[a:b:c]`` means hours, minutes, seconds: with hundredths the song would be too short."""
     three = [parts for parts in STAMP.findall(text) if parts[1] and not parts[5]]
     return len(three) > 1 and all(_milliseconds(*parts, hours=False) < SHORTEST_SONG_MS for parts in three)

@@ -1,8 +1,8 @@
-"""Servers that fail.
+"""Handles servers that fail.
 
-Without cache and broker work goes on, in whatever way they fail: away, full, read-only, or alive but without an answer.
-How long a call may hang is said by its own timeouts; a server that was slow to fail is then left alone for some
-seconds. Without the database nothing goes on: who asks is told to come back.
+The site works on without cache and broker, whether they are away, full, read-only or hang. Each call has its own
+timeout; after a slow failure, a circuit breaker stops calls to that server for some seconds. Without the database
+nothing works: clients are asked to try again later.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ SLOW_SECONDS = 0.2
 OPEN_SECONDS = 5.0
 LOG_SECONDS = 10.0
 
-# PostgreSQL's codes: a statement that is beyond the server's limits, and one that would change what cannot be changed.
-TOO_MUCH, READ_ONLY = "54", "25006"
+# PostgreSQL's error codes: class 54, program limit exceeded; 25006, a write in a read-only transaction.
+LIMIT_EXCEEDED, READ_ONLY = "54", "25006"
 
-# What the clients of cache servers raise, by module. One that is not loaded raises nothing.
+# Base errors of cache clients, by module. A module that is not loaded cannot raise any.
 CLIENTS = {
     "redis.exceptions": "RedisError",
     "valkey.exceptions": "ValkeyError",
@@ -37,7 +37,7 @@ CLIENTS = {
 
 
 class CircuitBreaker:
-    """Stops calls to a server for some seconds after a slow failure. ``consequence`` is what the log says."""
+    """Stops calls to a server for some seconds after a slow failure. The log says ``consequence``."""
 
     def __init__(self, consequence: str) -> None:
         self.consequence = consequence
@@ -48,11 +48,11 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the server failed slowly a moment ago, so that it is not to be asked now."""
+        """Whether calls are stopped at the moment, because the server failed slowly."""
         return time.monotonic() < self._open_until
 
     def record_failure(self, error: Exception, began: float) -> None:
-        """A call failed that began then, by the monotonic clock."""
+        """Record that a call failed which began at ``began`` (``time.monotonic()``)."""
         now = time.monotonic()
         if now - began > SLOW_SECONDS:
             self._open_until = now + OPEN_SECONDS
@@ -61,11 +61,11 @@ class CircuitBreaker:
             logger.warning("%s: %s", self.consequence, error)
 
 
-CACHE = CircuitBreaker("The cache does not work, rates of requests are not limited meanwhile")
+CACHE = CircuitBreaker("The cache does not work; rates of requests are not limited until it does")
 
 
 def ask_cache(question: Callable[[], T], otherwise: T) -> T:
-    """What the cache answers, or ``otherwise`` when it fails."""
+    """Return the cache's answer to ``question``, or ``otherwise`` when the cache fails."""
     if CACHE.is_open:
         return otherwise
     began = time.monotonic()
@@ -82,10 +82,10 @@ def _failures() -> tuple[type[Exception], ...]:
 
 
 def is_outage(error: BaseException | None) -> bool:
-    """Whether this says that the database is away, overloaded or takes no changes: not that a statement was wrong."""
+    """Return whether the database is away, overloaded or read-only; False when the statement itself was wrong."""
     if not isinstance(error, Error):
         return False
     code = getattr(error.__cause__, "sqlstate", None) or ""
     if isinstance(error, OperationalError | InterfaceError):
-        return not code.startswith(TOO_MUCH)
+        return not code.startswith(LIMIT_EXCEEDED)
     return code == READ_ONLY

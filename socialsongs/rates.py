@@ -1,9 +1,9 @@
-"""How often somebody may do something: at most so many times in any stretch of time, counted in Django's cache.
+"""Limits how often a person may do something in any period of a given length, counted in Django's cache.
 
-Each count is one atomic step of the cache server (``add``, ``incr``), so a limit holds under requests at the same time:
-across all processes with Redis and Memcached, within one process with the local-memory cache. The file and the database
-cache do not count in one step; with them a limit is near enough for people, not for an attacker. When the cache fails,
-nobody is refused (``outages``).
+Each count is one atomic operation of the cache server (``add``, ``incr``), so a limit also holds for simultaneous
+requests: across all processes with Redis and Memcached, within one process with the local-memory cache. The file and
+database caches do not count atomically: their limits are good enough for people, but not against an attacker. When the
+cache fails, nobody is refused (``outages``).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from django.core.cache import cache
 
 from .outages import ask_cache
 
-# A stretch is counted in so many steps; a request is forgotten when its step is past, so up to one step early.
+# A period is counted in this many steps. A request stops counting when its step has passed, so up to one step early.
 STEPS = 30
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def seconds_to_wait(*, name: str, rate: str) -> float:
-    """0: go ahead, it is counted; else it is not, and would be allowed in so many seconds."""
+    """Count the call and return 0 when the rate allows it; otherwise return the seconds until it would be allowed."""
     most, _, unit = rate.partition("/")
     return ask_cache(lambda: _count(name, int(most), SECONDS[unit[0]]), otherwise=0.0)
 
@@ -35,14 +35,14 @@ def _count(name: str, most: int, seconds: int) -> float:
     ours = keys.pop(latest)
     counted = _add(ours, 1, timeout=seconds + ceil(step))
     found = cache.get_many(keys.values())
-    # What is no whole number is not ours.
+    # A value that is not a whole number was not written here.
     earlier = {number: found.get(key) for number, key in keys.items()}
     used = {number: count if isinstance(count, int) else 0 for number, count in earlier.items()} | {latest: counted}
     over = sum(used.values()) - most
     if over <= 0:
         return 0.0
     _add(ours, -1, timeout=seconds)
-    # Oldest first: when are enough of them forgotten?
+    # Find the oldest step after whose end enough requests no longer count.
     number = next(number for number, gone in zip(used, accumulate(used.values()), strict=True) if gone >= over)
     return max((number + STEPS) * step - now, 0.001)
 
@@ -52,5 +52,5 @@ def _add(key: str, how_many: int, timeout: int) -> int:
         return how_many
     try:
         return cache.incr(key, how_many)
-    except ValueError:  # the cache has thrown it out meanwhile
+    except ValueError:  # the cache evicted the key meanwhile
         return how_many

@@ -1,4 +1,4 @@
-"""What follows a deletion, whoever deletes: the API, the admin, a queryset, or somebody's account that goes."""
+"""Cleans up after every deletion: by the API, the admin, a queryset, or the deletion of an account."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from .services.files import delete_file
 
 @receiver(post_delete, sender=PostPhoto)
 def delete_photo(instance: PostPhoto, using: str, **_: Any) -> None:
-    """A stored photo goes with its row."""
+    """Delete the stored photo of a deleted row."""
     delete_file(file=instance.image, using=using)
 
 
 @receiver(post_delete, sender=Thumbnail)
 def delete_thumbnail(instance: Thumbnail, using: str, **_: Any) -> None:
-    """A stored thumbnail goes with its row, and so with its photo."""
+    """Delete the stored thumbnail of a deleted row; the row is deleted with its photo."""
     delete_file(file=instance.image, using=using)
 
 
 @receiver(post_delete, sender=Song)
 def delete_preview(instance: Song, using: str, **_: Any) -> None:
-    """A stored clip goes with its song."""
+    """Delete the stored clip of a deleted song."""
     if instance.preview_file:
         delete_file(file=instance.preview_file, using=using)
 
 
 @receiver(pre_delete, sender=RecommendationRequest)
 def anonymise_feedback(instance: RecommendationRequest, using: str, **_: Any) -> None:
-    """Feedback outlives its request, but as nobody's."""
+    """Keep the feedback of a deleted request, but remove the person from it."""
     Feedback.objects.using(using).filter(request=instance).update(user=None)

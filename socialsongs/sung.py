@@ -21,7 +21,7 @@ ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,30});", re.IG
 
 
 def without_markup(text: str) -> str:
-    """HTML as the text that it shows; markup that was escaped once more, too."""
+    """Return HTML as the text that it shows, also when the markup was escaped twice."""
     for _ in range(2):
         if "<" in text:
             text = TAG.sub("", BREAK.sub("\n", text))
@@ -32,7 +32,7 @@ def without_markup(text: str) -> str:
 
 # Section marks
 
-# A line that is one of these alone is a mark, with or without brackets ..
+# A line that consists of one of these is a mark, with or without brackets.
 SECTION = (
     r"(?:pre|post)[- ]?chorus|chorus|verse|refrain|intro(?:duction)?|outro|interlude|instrumental(?: break)?|bridge|"
     r"(?:guitar|piano|sax(?:ophone)?|drum|bass|organ|violin|harmonica) (?:solo|break)|solo (?:guitar|piano)|"
@@ -40,7 +40,7 @@ SECTION = (
     r"ritornello|strofa|zwrotka|omkv[äa]de|nakarat|припев|куплет|副歌|主歌|前奏|間奏|间奏|尾奏|后奏|導歌|导歌|サビ|[ABCD]メロ|"
     r"후렴|간주"
 )
-# .. and these with brackets, a colon or a number; alone they may be a word that is sung.
+# These are marks only with brackets, a colon or a number; alone they can be a sung word.
 MAYBE = (
     r"hook|solo|drop|break(?:down)?|coda|tag|vamp|rap|coro|pont|ponte|puente|couplet|strophe|verso|stanza|part|teil|end"
 )
@@ -63,7 +63,7 @@ REMARK = re.compile(r"(?:[\[［【〔{｛][^\[\]［］【】〔〕{}｛｝]*[\]�
 ASIDE = re.compile(r"[(（\[［【]([^()（）\[\]［］【】]*)[)）\]］】]")
 REPEATED = re.compile(r" (?:[x×]\s?\d{1,2}|\d{1,2}\s?[x×])\s*[.!]?$", FORMS)
 DECORATION = " \t*#~=_-–—•|>"
-SHORTEST_SUNG = 4  # words after a mark and its colon: fewer are names of those who sing
+SHORTEST_SUNG = 4  # words after a mark and its colon; fewer are the names of the singers
 
 # Credits
 
@@ -78,7 +78,7 @@ ROLE = (
     r"исполнитель|текст|作[词詞曲]者?|[编編]曲|填[词詞]|[词詞]|曲|演唱|原唱|歌手|制作人|製作人|[监監][制製]|混音|[录錄]音|和[声聲]|母[带帶]|吉他|[贝貝]斯|"
     r"鼓|[钢鋼]琴|歌|作사|작사|작곡|편곡|노래|lời|nhạc"
 )
-CREDITED = r"(?:lyricist|composer|songwriter|producer|arranger|lyrics)"  # also with a name and no more
+CREDITED = r"(?:lyricist|composer|songwriter|producer|arranger|lyrics)"  # also credits when only a name follows
 AND = r"\s*(?:[&,/+·、／]|and|und|et|y|e|и)\s*"
 CREDIT = re.compile(
     rf"(?:(?:{ROLE})(?:{AND}(?:{ROLE}))*(?:\s+(?:by|von|de|di|par))?\s*[:：].*"
@@ -121,16 +121,16 @@ SMALL = {
     "le",
 }
 
-# A line with none of these, that does not begin like a mark, is sung as it is.
+# A line that contains none of these and does not begin like a mark is sung as it is.
 MARKED = re.compile(r"[\[\](){}［］（）｛｝【】〔〕*#~=|:：©℗×<>•]|[xX]\s?\d|\d\s?[xX]|www\.|^\W*[-–—]")
 BEGINNING = re.compile(
     rf"{WHICH}(?:{SECTION}|{MAYBE}|{ROLE}|all\b|copyright|http|\d+ ?contributors?|\d*embed|you might)", FORMS
 )
 
 
-@lru_cache(10_000)  # ranking asks for the lines of the same songs again and again
+@lru_cache(10_000)  # ranking needs the lines of the same songs many times
 def sung_part(line: str) -> str:
-    """What is sung of a line; "" when nothing of it is, or when it is several lines that only markup keeps apart."""
+    """Return the sung part of a line; "" when nothing of it is sung, or when markup splits it into several lines."""
     line = without_markup(line.strip()).strip()
     if "\n" in line:
         return ""
@@ -160,7 +160,7 @@ def sung_part(line: str) -> str:
 
 
 def _names_somebody(text: str) -> bool:
-    """Is it "written by", or who wrote, and names: words with capitals, or in letters that have none?"""
+    """Return whether a role ("written by") and names follow: capitalised words, or scripts without capitals."""
     found = BY.fullmatch(text)
     if not found:
         return False
@@ -169,12 +169,12 @@ def _names_somebody(text: str) -> bool:
 
 
 def _unspaced(text: str) -> bool:
-    """In a script that is written without spaces, and longer than a name."""
+    """Return whether the text is in a script without spaces and longer than a name."""
     return len(text) > 5 and unicodedata.category(text[0]) == "Lo"
 
 
 class _Said(dict[int, int | None]):
-    """For ``str.translate``: letters, marks and digits alone."""
+    """A table for ``str.translate`` that keeps only letters, marks and digits."""
 
     def __missing__(self, code: int) -> int | None:
         self[code] = code if unicodedata.category(chr(code))[0] in "LMN" else None
@@ -185,5 +185,5 @@ _SAID = _Said()
 
 
 def comparison_key(line: str) -> str:
-    """By what two writings of a line are the same: without case, punctuation, spaces, and in one Unicode form."""
+    """Return a key that is equal for two spellings of a line: NFKC, without case, punctuation and spaces."""
     return unicodedata.normalize("NFKC", line).casefold().translate(_SAID)

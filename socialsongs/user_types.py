@@ -1,4 +1,4 @@
-"""Whoever is logged in: the host's user model, which type checkers cannot know. They are told the stand-alone one's."""
+"""Types of a logged-in person and of any visitor. Hosts choose their user model; type checkers use Django's own."""
 
 from __future__ import annotations
 

@@ -284,7 +284,7 @@ def test_a_rule_is_made_and_listed_with_what_it_is_about(desk, make_song):
 
 def test_a_rule_that_makes_no_sense_says_why(desk):
     page = desk.post(f"{RULES}add/", rule_values(action="pin", market="yy")).content.decode()
-    assert "Say which song is pinned." in page
+    assert "Choose the song to pin." in page
     assert "no country code of ISO 3166" in page
     assert not Rule.objects.exists()
 
@@ -359,7 +359,7 @@ def test_songs_are_offered_when_nothing_fits(desk, release, make_song):
 def test_a_song_shows_what_is_like_it_and_which_posts_it_fits(desk, ready_post, make_song):
     song, other = make_song("Sea"), make_song("Ocean")
     page = desk.get(f"{SONGS}{song.pk}/change/").content.decode()
-    assert "have not been read yet" in page
+    assert "has not been encoded yet" in page
     SongEmbedding.objects.filter(song__in=[song, other]).update(stage_one=[1.0] + [0.0] * 128)
     PhotoAnalysis.objects.update(direction=[1.0] + [0.0] * 128)
     Post.objects.update(visibility="public")

@@ -60,9 +60,9 @@ def test_a_second_import_updates_what_changed_and_keeps_the_status(run, release,
         (row("Ebb", year=3000), "Line 2.*year"),
         (row("Ebb", popularity=7), "Line 2.*popularity"),
         (row("Ebb", popularity=float("nan")), "Line 2 is not JSON: NaN"),
-        (row("Ebb", lyrics="a\0b"), "Line 2 holds a null character"),
+        (row("Ebb", lyrics="a\0b"), "Line 2 contains a null character"),
         (row("Ebb", id="x" * 101), "Line 2.*source_id"),
-        (row("Tide"), "Line 2: the song of line 1 again"),
+        (row("Tide"), "Line 2: the same song as in line 1"),
         *[
             (row("Ebb") | {key: value}, f"Line 2 .*{key}: ")
             for key, values in {
@@ -86,7 +86,7 @@ def test_a_second_import_updates_what_changed_and_keeps_the_status(run, release,
         ('{"title": "Ebb", "artist": "Ferry", "year": 1e400}', "Line 2 .*year: "),
         ('{"title": "Ebb", "artist": "Ferry", "popularity": 1e400}', "Line 2 .*popularity: "),
         ('{"title": "Ebb", "artist": "Ferry", "title": "Flow"}', "Line 2 is not JSON: the key 'title' is there twice"),
-        (r'{"title": "a\\\u0000", "artist": "Ferry"}', "Line 2 holds a null character"),
+        (r'{"title": "a\\\u0000", "artist": "Ferry"}', "Line 2 contains a null character"),
         (row("Ebb", genre="x" * 1_000_000), "Line 2 has more than 1000000 characters"),
     ],
 )
@@ -285,7 +285,7 @@ def test_lyrics_without_stamps_among_the_synced_are_kept_and_said(run, capsys):
 BAD = [
     ("{not json", "", "is not JSON"),
     (row("Ebb", year=3000), "year", "year: "),
-    (row("Tide"), "id", "the song of line 1 again"),
+    (row("Tide"), "id", "the same song as in line 1"),
     (row("Neap", isrc="US123"), "isrc", "is no ISRC"),
     ('{"title": "\udce9"}', "", "is not UTF-8"),
 ]
@@ -327,7 +327,7 @@ def test_a_catalogue_is_not_overwritten_by_its_bad_lines(tmp_path, release):
 def test_no_bad_lines_is_no_failure(run, tmp_path):
     run(row(), skip_bad=True, bad_lines=tmp_path / "bad.jsonl")
     assert (tmp_path / "bad.jsonl").read_text() == ""
-    with pytest.raises(CommandError, match="goes with --skip-bad"):
+    with pytest.raises(CommandError, match="needs --skip-bad"):
         run(row(), bad_lines=tmp_path / "bad.jsonl")
     with pytest.raises(CommandError, match="nowhere"):
         run(row(), skip_bad=True, bad_lines=tmp_path / "nowhere" / "bad.jsonl")

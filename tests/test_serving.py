@@ -107,7 +107,7 @@ def test_activation_and_retirement_end_a_split(two, ends):
 def test_what_cannot_be_split_is_said(two, make_song):
     old, new = two
     for share in (-1, 100):
-        with pytest.raises(NotPossible, match="no share: say 0 to 99"):
+        with pytest.raises(NotPossible, match="no share: give 0 to 99"):
             split(release=new, share=share)
     with pytest.raises(NotPossible, match="old is not staged"):
         split(release=old, share=5)

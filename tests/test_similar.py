@@ -129,7 +129,7 @@ def test_only_songs_for_the_site_s_market_are_similar(encoded, settings):
 def test_a_song_that_is_not_encoded_has_no_similar_songs_and_no_posts(release, make_song):
     song = make_song()
     for ask in (similar_songs, posts_for_song):
-        with pytest.raises(NotEncoded, match="not been read"):
+        with pytest.raises(NotEncoded, match="not been encoded"):
             ask(song=song, limit=5)
 
 

@@ -442,7 +442,7 @@ def test_the_page_says_when_too_many_photos_wait(client, alice, upload, settings
     assert client.post("/", {"photos": [upload() for _ in range(10)]}).status_code == 302
     response = client.post("/", {"photos": upload()}, headers={"HX-Request": "true"})
     assert (response.status_code, response["Retry-After"]) == (429, "10")
-    assert "10 of your photos are still being looked at" in response.content.decode()
+    assert "10 of your photos are still being analysed" in response.content.decode()
 
 
 def test_the_same_form_makes_one_post_and_another_photo_another(mine, upload, photo_bytes):

@@ -1,4 +1,4 @@
-"""Fields, constraints and indexes. Each index carries a comment that names its query."""
+"""The tables: fields, constraints and indexes. A comment at each index names its query."""
 
 from .access import PostAccess
 from .claimable import Claimable, State

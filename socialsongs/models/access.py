@@ -1,4 +1,4 @@
-"""Who looked at private posts of others. The rows outlive posts and people: they hold plain ids."""
+"""Access records: who saw private posts of others. They hold plain ids, so they outlive posts and people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.db import models
 
 
 class PostAccess(models.Model):
-    """That somebody with the permission to view posts saw a private one: one row for each door and hour."""
+    """A person with the permission to view posts saw a private post: one row for each door and hour."""
 
     class Door(models.TextChoices):
         PAGE = "page"
@@ -27,7 +27,7 @@ class PostAccess(models.Model):
         ordering = ["-first_at", "-pk"]
         default_permissions = ["view"]
         constraints = [
-            # Note a look: INSERT .. ON CONFLICT DO NOTHING
+            # Record an access: INSERT .. ON CONFLICT DO NOTHING
             models.UniqueConstraint(fields=["reader", "post", "door", "hour"], name="socialsongs_access_hourly"),
         ]
         indexes = [

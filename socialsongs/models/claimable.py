@@ -1,4 +1,4 @@
-"""Rows that workers claim: the row is the truth about its own work, the broker is not."""
+"""Rows that workers claim. The row, not the broker, says what work there is."""
 
 from __future__ import annotations
 

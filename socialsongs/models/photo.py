@@ -1,4 +1,4 @@
-"""What the model sees in one photo, whoever's model the photo belongs to."""
+"""Subjects (photos of any Django model) and their analyses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .release import EMBEDDING_DIM, SEARCH_DIM, ModelRelease
 
 
 class PhotoSubject(models.Model):
-    """Points at an image field of any model: our PostPhoto, or a photo model of the host."""
+    """Points at an image field of any model: PostPhoto, or a photo model of the host."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     content_type = models.ForeignKey(ContentType, on_delete=models.CASCADE, related_name="+")
@@ -31,9 +31,9 @@ class PhotoSubject(models.Model):
         return f"{self.content_type_id}/{self.object_id}.{self.field}"
 
     def open(self) -> IO[bytes]:
-        """The stored bytes, from the storage of the photo's own field.
+        """Open the stored photo, from the storage of its own field.
 
-        Raises FileNotFoundError when the photo's row or file is gone.
+        Raises FileNotFoundError when the photo's row or file is missing.
         """
         if self.photo is None:
             raise FileNotFoundError(f"The photo of subject {self.pk} no longer exists.")
@@ -45,15 +45,15 @@ class PhotoSubject(models.Model):
 
 
 class PhotoAnalysis(models.Model):
-    """One photo as one release sees it. No row: not processed. A row without tags: nothing found."""
+    """The analysis of one photo by one release. No row: not analysed yet. No tags: nothing recognised."""
 
     subject = models.ForeignKey(PhotoSubject, on_delete=models.CASCADE, related_name="analyses")
     release = models.ForeignKey(ModelRelease, on_delete=models.CASCADE, related_name="photo_analyses")
     # [{"name", "kind", "score" 0..1, "box" [x0, y0, x1, y1] as fractions of the upright photo}], best first
     tags = models.JSONField(default=list)
-    # v: what tag attention reads, (EMBEDDING_DIM,)
+    # v: the input of tag attention, (EMBEDDING_DIM,)
     embedding = HalfVectorField(dimensions=EMBEDDING_DIM)
-    # v' of stage one by how far its relevances lie apart, as songs are searched by, (SEARCH_DIM,)
+    # v' for stage one, divided by the spread of its relevances, in the search space, (SEARCH_DIM,)
     direction = HalfVectorField(dimensions=SEARCH_DIM, null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -1,4 +1,4 @@
-"""A post: one or more ordered photos, and the state of their analysis."""
+"""Posts with their photos and thumbnails. A post's state is that of its analysis."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Post(Claimable):
     caption = models.CharField(max_length=2200, blank=True, default="")
     visibility = models.CharField(max_length=8, choices=Visibility.choices, default=Visibility.PRIVATE)
     chosen_song = models.ForeignKey(Song, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
-    # A client's retry with the same key and body gets the first answer; another body under it is refused.
+    # A repeated request with the same key and body gets the first post; another body under the key is refused.
     idempotency_key = models.CharField(max_length=255, blank=True, default="", editable=False)
     idempotency_fingerprint = models.CharField(max_length=64, blank=True, default="", editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -76,10 +76,10 @@ class PostPhoto(models.Model):
 
 
 class Thumbnail(models.Model):
-    """A small copy of a photo, made when it is first asked for; a square from its middle."""
+    """A small square from the middle of a photo, made when it is first requested."""
 
     class Side(models.IntegerChoices):
-        """In pixels: for a tile in a list, and for one on a screen with twice the pixels."""
+        """In pixels: for a tile in a list, and for a tile on a screen of double density."""
 
         TILE = 192
         FINE_TILE = 384

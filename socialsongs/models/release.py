@@ -1,12 +1,12 @@
-"""A trained model that the workers serve, by name and checksum; the weights are files, not rows."""
+"""Releases of the trained model, by name and checksum. The weights are files, not rows."""
 
 from __future__ import annotations
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-# Numbers per photo vector and stored line state, and per vector that is searched by (``recommender.space``). Loading a
-# release checks its own against this.
+# Dimensions of photo vectors and line states, and of vectors in the search space (``recommender.space``). Loading a
+# release compares its own dimensions with these.
 EMBEDDING_DIM = 128
 SEARCH_DIM = EMBEDDING_DIM + 1
 
@@ -40,7 +40,7 @@ class ModelRelease(models.Model):
     class Meta:
         ordering = ["-created_at", "-pk"]
         constraints = [
-            # At most one release answers new requests.
+            # At most one release is active.
             models.UniqueConstraint(
                 fields=["state"], condition=models.Q(state="active"), name="socialsongs_one_active_release"
             ),

@@ -1,4 +1,4 @@
-"""What staff decide over the ranking: songs to pin, to raise, to lower or never to show, where and when."""
+"""Rules of staff: songs to pin, boost, bury or block, and for which photos, markets and times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .song import Song
 
 
 class Rule(models.Model):
-    """Songs (one, or a genre, or all) and the circumstances (a tag in the photo, a market, a time); empty: any."""
+    """An action on songs (one, a genre or all) under conditions (tag of the photo, market, time); empty: any."""
 
     class Action(models.TextChoices):
         PIN = "pin"
@@ -51,10 +51,12 @@ class Rule(models.Model):
     def clean(self) -> None:
         """Raises ValidationError."""
         if self.action == self.Action.PIN and self.song is None:
-            raise ValidationError({"song": "Say which song is pinned."})
+            raise ValidationError({"song": "Choose the song to pin."})
         if self.action in (self.Action.BOOST, self.Action.BURY) and self.song is None and not self.genre:
-            raise ValidationError({"song": "Say which song, or which genre: all songs together keep their order."})
+            raise ValidationError(
+                {"song": "Choose a song or a genre: a rule for all songs would not change their order."}
+            )
         if self.song is not None and self.genre:
-            raise ValidationError({"genre": "A rule is about one song or about a genre."})
+            raise ValidationError({"genre": "Choose either a song or a genre."})
         if self.starts_at and self.ends_at and self.ends_at <= self.starts_at:
-            raise ValidationError({"ends_at": "It ends before it starts."})
+            raise ValidationError({"ends_at": "The end must be after the start."})

@@ -1,4 +1,4 @@
-"""The catalogue and what each model release knows of it."""
+"""The catalogue, and each release's encoding of it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ..audio import check_preview
 from .claimable import Claimable
 from .release import SEARCH_DIM, ModelRelease
 
-# What a catalogue search reads, by functions of the database (migration 0010); the indexes below and
-# ``selectors.search`` must agree on it.
+# Expressions that a search matches, by database functions (migration 0010). The indexes below and
+# ``selectors.search`` must use the same ones.
 TITLE_KEY = Func("title", function="socialsongs_key", output_field=models.TextField())
 ARTIST_KEY = Func("artist", function="socialsongs_key", output_field=models.TextField())
 NAMES = Func("title", "artist", "album", Value(""), function="socialsongs_words", output_field=SearchVectorField())
@@ -86,7 +86,7 @@ class Song(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT)
     source = models.CharField(max_length=100, blank=True, default="", help_text="Where the row came from.")
     source_id = models.CharField(max_length=100, blank=True, default="", help_text="Its id there.")
-    # Computed by the database, so that no way of writing the lyrics can leave an embedding stale unseen.
+    # Computed by the database, so that every change of lyrics is seen, and outdated embeddings are found.
     lyrics_digest = models.GeneratedField(
         expression=MD5("lyrics"), output_field=models.CharField(max_length=32), db_persist=True
     )
@@ -100,7 +100,7 @@ class Song(models.Model):
             models.Index(fields=["status", "title", "id"], name="socialsongs_song_list"),
             # Admin list: newest first
             models.Index(fields=["-created_at"], name="socialsongs_song_newest"),
-            # When no song fits: WHERE editorial, and else ORDER BY popularity DESC
+            # When no song fits: WHERE editorial, otherwise ORDER BY popularity DESC
             models.Index(fields=["id"], condition=models.Q(editorial=True), name="socialsongs_song_editorial"),
             models.Index(
                 fields=["-popularity"], condition=models.Q(popularity__gt=0.0), name="socialsongs_song_popular"
@@ -133,7 +133,7 @@ class Song(models.Model):
 
 
 class SongEmbedding(Claimable):
-    """One song as one release sees it; also the bulk lane's unit of work.
+    """One song as one release encoded it; also a row of work of the bulk lane.
 
     queued: not (or no longer) encoded. ready: searchable, or, with ``reason`` "no_lyrics" or
     "unsupported_language", processed and nothing to encode. failed: see ``reason``. The filter columns are
@@ -142,19 +142,19 @@ class SongEmbedding(Claimable):
 
     song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="embeddings")
     release = models.ForeignKey(ModelRelease, on_delete=models.CASCADE, related_name="song_embeddings")
-    # Of the lyrics that this row is about: when the song's differ, the row is queued again and its claim void.
+    # The version of the lyrics that this row is about. When the song's differs, the row is queued again, without claim.
     lyrics_digest = models.CharField(max_length=32, editable=False)
 
-    # l0: the lyric pooled without a photo, as it is searched by, (SEARCH_DIM,)
+    # l0: the lyrics pooled without a photo, in the search space, (SEARCH_DIM,)
     stage_one = HalfVectorField(dimensions=SEARCH_DIM, null=True, blank=True)
-    # Where that lies: rows in this order are searched and indexed faster (``services.indexes.cluster``).
+    # The cell of l0: rows stored in this order are searched and indexed faster (``services.indexes.cluster``).
     cell = models.IntegerField(null=True, editable=False)
     # g_1..g_m for the tag attention, (m,) records of EMBEDDING_DIM int8 and their fp16 scale, little endian
     line_states = models.BinaryField(null=True, blank=True)
     # Index of each state's line in the lyric's lines (blank lines are not encoded), (m,); empty when the lyrics changed
     # since the states were computed
     line_offsets = ArrayField(models.PositiveIntegerField(), default=list, blank=True)
-    # Mean relevance over the release's reference photos: subtracted, so that no song is near everything.
+    # Mean relevance over the release's reference photos: subtracted, so that no song suits every photo.
     mean_score = models.FloatField(default=0.0)
 
     status = models.CharField(max_length=10, default=Song.Status.DRAFT, editable=False)
@@ -180,9 +180,9 @@ class SongEmbedding(Claimable):
                 condition=models.Q(state__in=["ready", "failed"]) & ~models.Q(status="retired"),
                 name="socialsongs_embedding_done",
             ),
-            # Selective filters go through these and sort exactly: WHERE release = .. AND status = 'published'
-            # AND genre = .. AND (language = 'pt' OR language LIKE 'pt-%'). A genre may have many songs: all that
-            # is asked of them lies in the index, one after the other.
+            # Selective filters use these indexes and sort exactly: WHERE release = .. AND status = 'published'
+            # AND genre = .. AND (language = 'pt' OR language LIKE 'pt-%'). A genre can have many songs, so
+            # the index includes all columns that the query reads.
             models.Index(
                 fields=["release", "genre"],
                 include=["id", "song", "language", "explicit", "markets", "stage_one"],
@@ -196,8 +196,8 @@ class SongEmbedding(Claimable):
                 name="socialsongs_embedding_language",
             ),
         ]
-        # The HNSW index on stage_one is partial, one for each release, and made CONCURRENTLY after the
-        # load by `manage.py releases index NAME` (query: ORDER BY stage_one <#> photo LIMIT n).
+        # The HNSW indexes on stage_one are partial, one for each release, and created CONCURRENTLY after the
+        # import by `manage.py releases index NAME` (query: ORDER BY stage_one <#> photo LIMIT n).
 
     def __str__(self) -> str:
         return f"{self.song_id} in {self.release_id}: {self.state}"

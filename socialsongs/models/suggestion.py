@@ -1,4 +1,4 @@
-"""What was asked, what was suggested, and what people did with it."""
+"""Requests, suggestions, and what people did with them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .song import Song
 
 
 class RecommendationRequest(Claimable):
-    """A question for the recommender. An upload makes the default one; more can follow for the same post.
+    """A question for songs. Each post has a default one; more can follow.
 
-    ``parameters`` holds what differs from the default: limit, exclude, language, market, explicit, genre.
+    ``parameters`` holds the values that differ from the default: limit, exclude, language, market, explicit, genre.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     post = models.ForeignKey(Post, on_delete=models.CASCADE, null=True, blank=True, related_name="requests")
-    # For photos of a host's own model, which have no post.
+    # For photos of a host's model, which have no post.
     subject = models.ForeignKey(PhotoSubject, on_delete=models.CASCADE, null=True, blank=True, related_name="requests")
     text = models.CharField(max_length=500, blank=True, default="")
     parameters = models.JSONField(default=dict, blank=True)
@@ -68,7 +68,7 @@ class RecommendationRequest(Claimable):
 
 class Suggestion(models.Model):
     class Origin(models.TextChoices):
-        """How a song came into the list; the last three when nothing fits clearly."""
+        """How a song came into the list; the last three are used when no song fits clearly."""
 
         MATCH = "match"
         EXPLORATION = "exploration"
@@ -81,13 +81,13 @@ class Suggestion(models.Model):
     song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="suggestions")
     release = models.ForeignKey(ModelRelease, on_delete=models.PROTECT, related_name="suggestions")
     rank = models.PositiveSmallIntegerField(help_text="1 is best.")
-    # 0 for a song that was not compared with the photo
+    # 0 for a song whose relevance was not computed
     score = models.FloatField(help_text="Relevance, the song's mean over reference photos removed.")
     confidence = models.FloatField(null=True, help_text="Probability that the song fits, 0 to 1, by the release.")
     propensity = models.FloatField(default=1.0, help_text="Probability with which this song got this rank.")
     origin = models.CharField(max_length=11, choices=Origin.choices, default=Origin.MATCH)
-    # [{"tag", "kind", "weight"}]: rules by name (kind "pin", "boost" or "bury"), then the photo's tags that speak for
-    # the song, strongest first
+    # [{"tag", "kind", "weight"}]: rules by name (kind "pin", "boost" or "bury"), then the photo's tags that support
+    # the song, by weight
     reasons = models.JSONField(default=list)
     line = models.CharField(max_length=500, blank=True, default="", help_text="The lyric line that fits.")
     line_index = models.PositiveIntegerField(null=True, blank=True, help_text="Its place in the lyric's lines.")
@@ -115,7 +115,7 @@ class Feedback(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="socialsongs_feedback"
     )
-    # None, and no user: the post was deleted. What is left says how often a song was chosen, of nobody.
+    # None, without a user: the post was deleted. The row still counts for the song, but leads to nobody.
     request = models.ForeignKey(RecommendationRequest, on_delete=models.SET_NULL, null=True, related_name="feedback")
     song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="feedback")
     release = models.ForeignKey(ModelRelease, on_delete=models.PROTECT, related_name="feedback")
@@ -127,7 +127,7 @@ class Feedback(models.Model):
     class Meta:
         verbose_name_plural = "feedback"
         constraints = [
-            # Told twice, counted once.
+            # Repeated feedback counts once.
             models.UniqueConstraint(
                 fields=["request", "song", "kind", "user", "release"], name="socialsongs_feedback_once"
             ),
@@ -135,7 +135,7 @@ class Feedback(models.Model):
         indexes = [
             # Choose rate by release over time: WHERE release = .. AND kind = .. AND created_at >= ..
             models.Index(fields=["release", "kind", "created_at"], name="socialsongs_feedback_rate"),
-            # Somebody's taste: WHERE user = .. AND kind IN ('choose', 'skip', 'hide') ORDER BY created_at DESC LIMIT ..
+            # A person's taste: WHERE user = .. AND kind IN ('choose', 'skip', 'hide') ORDER BY created_at DESC LIMIT ..
             models.Index(fields=["user", "-created_at"], name="socialsongs_feedback_taste"),
         ]
 

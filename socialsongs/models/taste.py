@@ -1,4 +1,4 @@
-"""Whether somebody's own choices and skips may count in what is suggested to them."""
+"""Whether a person's choices and skips influence their suggestions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.utils import timezone
 
 
 class Taste(models.Model):
-    """No row: the host has not turned it on for this person. The profile itself is their feedback since ``since``."""
+    """No row: the host has not turned taste on for this person. Taste is their feedback since ``since``."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="socialsongs_taste")
     enabled = models.BooleanField(default=True, help_text="Off: nothing of it counts, until it is turned on again.")

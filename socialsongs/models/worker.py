@@ -1,4 +1,4 @@
-"""A worker process as its heartbeat describes it: Celery's own ping gets no answer while a task runs in a solo pool."""
+"""Worker processes by their heartbeats: a solo pool does not answer Celery's own ping while a task runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Worker(models.Model):
     class State(models.TextChoices):
         STARTING = "starting"
         READY = "ready"
-        # It takes no work; ``problem`` says why.
+        # Takes no work; ``problem`` says why.
         REFUSING = "refusing"
 
     name = models.CharField(max_length=200, unique=True, help_text="Celery's node name, inference@host.")

@@ -1,1 +1,1 @@
-"""Reads. Who may see what is decided here and nowhere else."""
+"""Queries. Only these decide who may see what."""

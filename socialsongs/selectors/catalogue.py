@@ -1,4 +1,4 @@
-"""Songs of the catalogue."""
+"""Published songs, and the songs that are offered when none fits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from ..models import ModelRelease, Song, SongEmbedding
 
 MOST_OFFERED = 100
-# Songs of the catalogue that count as popular: where a request allows few of them, no more are looked for.
+# How many songs count as popular. When a request allows few of them, no others are searched.
 MOST_POPULAR = 2000
 
 
@@ -25,12 +25,12 @@ class FallbackSong(NamedTuple):
 
 
 def editorial_songs(*, release: ModelRelease, condition: Q) -> list[FallbackSong]:
-    """Songs that staff would offer to any photo, of those that a request allows; ``condition`` as ``song_filters``."""
+    """Return the editorial songs that a request allows; ``condition``: see ``song_filters``."""
     return _fallback_songs(release, condition & Q(song__editorial=True), "?")
 
 
 def popular_songs(*, release: ModelRelease, condition: Q) -> list[FallbackSong]:
-    """Of the most popular songs those that a request allows; none where nothing is known of popularity."""
+    """Return the popular songs that a request allows; none when no song has a popularity."""
     popular = Song.objects.filter(popularity__gt=0).order_by("-popularity")[:MOST_POPULAR]
     return _fallback_songs(release, condition & Q(song__in=popular.values("pk")), "-song__popularity")
 

@@ -1,4 +1,4 @@
-"""What the rows say of work and time, for monitoring. Ages are by the database's clock."""
+"""Counts of rows and their ages for monitoring, by the database's clock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..models import ModelRelease, Post, RecommendationRequest, Song, SongEmbedd
 from .releases import live_releases
 from .workers import all_workers
 
-# Upper bounds in seconds; all that took longer is in one more bucket.
+# Upper bounds of the buckets in seconds; one more bucket holds longer times.
 BOUNDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 RECENT = timedelta(hours=1)
 
@@ -47,12 +47,12 @@ class ReadyTimes(NamedTuple):
 
 
 def pending() -> Iterator[Pending]:
-    """Rows that wait for a worker or are with one."""
+    """Yield the unfinished rows of each lane: waiting for a worker, or claimed by one."""
     interactive, bulk = QUEUES[DRAIN_INTERACTIVE], QUEUES[DRAIN_BULK]
-    requests = RecommendationRequest.objects.exclude(post__state=State.FAILED)  # nobody takes those
+    requests = RecommendationRequest.objects.exclude(post__state=State.FAILED)  # workers do not claim those
     yield _pending(interactive, "posts", Post.objects.all(), since="created_at")
     yield _pending(interactive, "requests", requests.filter(bulk=False), since="created_at")
-    # Work of the bulk lane is often done anew: of old requests, and old songs.
+    # Rows of the bulk lane are often old ones that were queued again.
     yield _pending(bulk, "requests", requests.filter(bulk=True), since="queued_at")
     yield _pending(bulk, "songs", _live_songs(), since="queued_at")
 
@@ -60,7 +60,7 @@ def pending() -> Iterator[Pending]:
 def _pending(lane: str, kind: str, rows: QuerySet[Any], *, since: str) -> Pending:
     unfinished = rows.filter(state__in=[State.QUEUED, State.ANALYSING])
     found = unfinished.aggregate(rows=Count("pk"), age=Now() - Min(since))
-    # A row that waits for its next try was queued for a time to come.
+    # A row that waits for its next attempt has its queued_at in the future.
     age = max(found["age"] or timedelta(), timedelta())
     return Pending(lane, kind, found["rows"], age.total_seconds())
 
@@ -70,7 +70,7 @@ def _live_songs() -> QuerySet[SongEmbedding]:
 
 
 def failed() -> Iterator[Failed]:
-    """Rows that failed and were not queued again."""
+    """Yield the failed rows, counted by reason."""
     kinds: dict[str, QuerySet[Any]] = {
         "posts": Post.objects.all(),
         "requests": RecommendationRequest.objects.all(),
@@ -83,10 +83,10 @@ def failed() -> Iterator[Failed]:
 
 
 def coverage() -> Iterator[Coverage]:
-    """How far each release that songs are encoded for has come.
+    """Yield the coverage of each live release.
 
-    By what an index holds of the rows, at each scrape: they follow songs that others wrote within some turns of the
-    reconciler. ``encoding_coverage`` is exact, and reads both tables.
+    Counts the rows by an index, for frequent scrapes; rows of songs written without services follow within some turns
+    of the reconciler. ``encoding_coverage`` is exact, and reads both tables.
     """
     songs = Song.objects.exclude(status=Song.Status.RETIRED).count()
     rows = _live_songs().filter(state__in=[State.READY, State.FAILED]).exclude(status=Song.Status.RETIRED)
@@ -101,7 +101,7 @@ def workers() -> list[tuple[Worker, bool]]:
 
 
 def ready_times() -> ReadyTimes:
-    """From upload to ready, of the posts that became ready lately."""
+    """Return the times from upload to ready of posts that became ready in the last hour."""
     took = ExpressionWrapper(F("finished_at") - F("created_at"), output_field=DurationField())
     posts = Post.objects.filter(state=State.READY, finished_at__gt=Now() - RECENT).annotate(took=took)
     within = {f"within_{bound}": Count("pk", filter=Q(took__lte=timedelta(seconds=bound))) for bound in BOUNDS}

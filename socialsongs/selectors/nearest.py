@@ -1,4 +1,4 @@
-"""Stage one: the nearest songs to a photo among those that its request allows."""
+"""Stage one: the nearest songs to a photo, of those that the request allows."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from pgvector.django import MaxInnerProduct
 from ..conf import config
 from ..models import ModelRelease, Song, SongEmbedding
 
-# How many songs the index keeps in view, so that hardly one of the nearest is missed: pgvector's own limit.
+# Candidates that the HNSW scan keeps: pgvector's maximum, so that it misses few of the nearest.
 EF_SEARCH = 1000
-# How many rows the index looks at before it gives up on a condition that too few of them meet.
+# Rows that the HNSW scan visits before it gives up on a condition that too few of them meet.
 MOST_SCANNED = 40_000
-# Up to so many songs are sorted one by one, of one genre or of any: faster than the index, which would leave most of
-# what it finds.
+# Up to this many songs (of one genre, of all) are sorted exactly: faster than an HNSW scan, most of whose rows the
+# condition would exclude.
 SORTED_OF_GENRE, SORTED_ROWS = 120_000, 20_000
-# Tells one state of an embedding row from every other; and a number is read ten times as fast as a date.
+# Changes with every write of an embedding row. Reading a number is ten times as fast as reading a date.
 VERSION = RawSQL("socialsongs_songembedding.xmin::text::bigint", (), models.BigIntegerField())
 
 
 class NearSong(NamedTuple):
-    """An embedding row: its key, its song, the transaction that wrote it last, minus the estimate <v', l0>; and of the
-    song what choosing asks for."""
+    """An embedding row: key, song, version (the last transaction that wrote it) and ``distance``, which is -<v', l0>;
+    and the facts of the song that choosing needs."""
 
     pk: int
     song_id: UUID
@@ -41,7 +41,7 @@ class NearSong(NamedTuple):
 
 
 def song_filters(*, parameters: dict[str, object]) -> Q:
-    """The conditions on embedding rows that a request's parameters ask for."""
+    """Return the condition on embedding rows for a request's parameters."""
     condition = Q(status=Song.Status.PUBLISHED)
     if not parameters.get("explicit"):
         condition &= Q(explicit=False)
@@ -59,9 +59,9 @@ def song_filters(*, parameters: dict[str, object]) -> Q:
 def nearest_songs(
     *, release: ModelRelease, embedding: Sequence[float], condition: Q, limit: int, of_genre: bool = False
 ) -> list[NearSong]:
-    """The encoded songs with the highest <v', l0>, best first; ``embedding`` is v', (SEARCH_DIM,).
+    """Return the encoded songs with the highest <v', l0>, best first; ``embedding`` is v', (SEARCH_DIM,).
 
-    By the HNSW index; one by one where the condition leaves few songs, which the planner does not do by itself, and
+    Uses the HNSW index. Sorts exactly where the condition leaves few songs (the planner would not do so by itself), or
     where the index found too few. ``of_genre``: the condition names a genre.
     """
     rows = SongEmbedding.objects.filter(condition, release=release, stage_one__isnull=False)
@@ -75,17 +75,17 @@ def nearest_songs(
 
 
 def _expected(rows: QuerySet[SongEmbedding]) -> int:
-    """How many rows the database's statistics say there are."""
+    """Return the number of rows that the query planner estimates."""
     (plan,) = json.loads(rows.order_by().values("pk").explain(format="json"))
     expected: int = plan["Plan"]["Plan Rows"]
     return expected
 
 
 def search_further(limit: int) -> None:
-    """Inside the transaction of a search by an HNSW index for so many rows.
+    """Configure HNSW scans in this transaction to return ``limit`` rows.
 
-    It gives 40 rows, before the condition, unless it is told to look at as many as are asked for and to go on while the
-    condition leaves too few. It then gives them only roughly in order.
+    By default a scan returns 40 rows before the condition is applied. These settings raise that, and continue the scan
+    while the condition leaves too few. The rows come only roughly in order.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -101,11 +101,11 @@ def _by_index(rows: QuerySet[SongEmbedding], distance: MaxInnerProduct, limit: i
 
 
 def _one_by_one(rows: QuerySet[SongEmbedding], distance: MaxInnerProduct, limit: int) -> list[NearSong]:
-    with connection.cursor() as cursor:  # starting others to help takes longer than they save
+    with connection.cursor() as cursor:  # starting parallel workers takes longer than they save
         cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
-    # By a sum, which no index knows.
+    # The sum keeps the planner from using the index.
     nearest = rows.order_by(ExpressionWrapper(distance + 0.0, FloatField()))[:limit]
-    # The songs' rows are joined to what was found, and not to all rows before they are sorted.
+    # Join songs to the rows found, instead of to all rows before the sort.
     return _near_songs(SongEmbedding.objects.filter(pk__in=nearest.values("pk")).annotate(distance=distance))
 
 

@@ -1,4 +1,4 @@
-"""Rights beyond one's own posts are Django's permissions, never the staff flag alone (docs/security.md)."""
+"""Rights on posts of others are Django's permissions, never the staff flag alone (docs/security.md)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ if TYPE_CHECKING:
 
 
 def permitted(*, user: Visitor, permission: str) -> bool:
-    """Whether the person has a permission of this app. A host's user model without permissions gives nobody any."""
+    """Return whether the person has a permission of this app; False for a user model without permissions."""
     has_perm = getattr(user, "has_perm", None)
     return has_perm is not None and bool(has_perm(f"socialsongs.{permission}"))

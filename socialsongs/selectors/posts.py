@@ -1,4 +1,4 @@
-"""Posts and what was suggested for them."""
+"""Posts, their requests and suggestions, and who may see them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def manages_post(*, user: Visitor, post: Post) -> bool:
-    """The owner, and who may view all posts: they see requests, tags and suggestions of the post."""
+    """Return whether the person sees requests, tags and suggestions: the owner, or with the right to view posts."""
     return post.owner_id == user.pk or permitted(user=user, permission="view_post")
 
 
@@ -32,30 +32,30 @@ def public_posts() -> QuerySet[Post]:
 
 
 def own_posts(*, user: Visitor) -> QuerySet[Post]:
-    """Newest first."""
+    """Return the person's own posts, newest first."""
     return _posts().filter(owner_id=user.pk).order_by("-created_at", "-id")
 
 
 def find_post(*, user: Visitor, post_id: UUID) -> Post | None:
-    """A post that this person may know of: a public one, their own, or any for who may view all posts."""
+    """Return a post that this person may see: a public one, their own, or any with the right to view posts."""
     post = _posts().filter(pk=post_id).first()
     public = post is not None and post.visibility == Post.Visibility.PUBLIC
     return post if post is not None and (public or manages_post(user=user, post=post)) else None
 
 
 def find_request(*, user: Visitor, post_id: UUID, request_id: UUID) -> RecommendationRequest | None:
-    """A request for a post that this person manages."""
+    """Return a request for a post that this person manages (``manages_post``); None otherwise."""
     asked = RecommendationRequest.objects.filter(pk=request_id, post=post_id).select_related("post").first()
     return asked if asked is not None and asked.post and manages_post(user=user, post=asked.post) else None
 
 
 def default_request(*, post: Post) -> RecommendationRequest | None:
-    """The one that came with the post, for which it shows suggestions."""
+    """Return the request that was created with the post."""
     return post.requests.filter(is_default=True).first()
 
 
 def default_parameters() -> dict[str, Any]:
-    """What a request asks for unless it says otherwise."""
+    """Return the parameters of a request that names none."""
     return {
         "limit": config().SUGGESTIONS,
         "exclude": [],
@@ -67,7 +67,7 @@ def default_parameters() -> dict[str, Any]:
 
 
 def state_of(*, request: RecommendationRequest) -> tuple[str, str]:
-    """State and reason. A request waits for its post, and fails with it until the post is retried."""
+    """Return state and reason. An unanswered request of a failed post counts as failed, until the post is retried."""
     post = request.post
     waits = request.state in (State.QUEUED, State.ANALYSING)
     row = post if post is not None and waits and post.state == State.FAILED else request
@@ -75,19 +75,19 @@ def state_of(*, request: RecommendationRequest) -> tuple[str, str]:
 
 
 def hidden_songs(*, post: Post) -> QuerySet[Feedback, UUID]:
-    """Ids of the songs that its owner hid in any list of the post."""
+    """Return the ids of the songs that the owner hid in any list of the post."""
     hidden = Feedback.objects.filter(request__post=post, user=post.owner_id, kind=Feedback.Kind.HIDE)
     return hidden.values_list("song", flat=True)
 
 
 def suggestions_of(*, request: RecommendationRequest) -> QuerySet[Suggestion]:
-    """Best first; songs that were hidden in any list of the post, or left the catalogue, are gone."""
+    """Return the suggestions by rank, without songs that are hidden for the post or no longer published."""
     shown = _published_suggestions(request)
     return shown if request.post is None else shown.exclude(song__in=hidden_songs(post=request.post))
 
 
 def hidden_suggestions(*, request: RecommendationRequest) -> QuerySet[Suggestion]:
-    """Those that ``suggestions_of`` leaves out because they were hidden."""
+    """Return the suggestions that ``suggestions_of`` leaves out because their songs are hidden."""
     return (
         _published_suggestions(request).filter(song__in=hidden_songs(post=request.post))
         if request.post
@@ -100,21 +100,21 @@ def _published_suggestions(request: RecommendationRequest) -> QuerySet[Suggestio
 
 
 def answerable_requests(*, bulk: bool) -> QuerySet[RecommendationRequest]:
-    """A lane's requests for photos that were looked at, and for texts. A new post's own is answered with the post."""
-    looked_at = Q(post__isnull=True) | Q(post__state=State.READY)
-    return RecommendationRequest.objects.filter(looked_at, bulk=bulk)
+    """Return a lane's requests for analysed photos and for texts. Workers answer a new post's default one with it."""
+    analysed = Q(post__isnull=True) | Q(post__state=State.READY)
+    return RecommendationRequest.objects.filter(analysed, bulk=bulk)
 
 
 def newest_analysis(*, photo: PostPhoto) -> PhotoAnalysis | None:
-    """What the newest release that looked at the photo saw; None: not processed yet."""
+    """Return the newest analysis of a photo; None when there is none yet."""
     return PhotoAnalysis.objects.filter(subject__in=photo.subjects.all()).order_by("-created_at", "-pk").first()
 
 
-LONGEST_LINE = 500  # of which a suggestion keeps so much
+LONGEST_LINE = 500  # characters of a line that a suggestion stores
 
 
 class Excerpt(NamedTuple):
-    """A lyric line among its neighbours; ``place`` counts all lines of the lyric from 0."""
+    """A line with its neighbours; ``place`` is its index in all lines of the lyrics, from 0."""
 
     text: str
     place: int
@@ -123,10 +123,10 @@ class Excerpt(NamedTuple):
 
 
 def excerpt(*, suggestion: Suggestion, around: int = 2) -> Excerpt | None:
-    """The line that fits with up to ``around`` sung lines on each side; None when there is no such line.
+    """Return the suggested line with up to ``around`` sung lines on each side; None when there is none.
 
-    In a lyric that was edited since it is looked for, and shown as it is written now; a line that is no longer in it is
-    not shown.
+    When the lyrics were edited since, searches the line in them and returns it as it is written now; None when it is
+    no longer there.
     """
     suggested = suggestion.line_index
     if suggested is None or not suggestion.line:

@@ -1,4 +1,4 @@
-"""Releases: which are live, which answer, and how far they have encoded the catalogue."""
+"""Releases: which are live, which serve, and how much of the catalogue they have encoded."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ..models import ModelRelease, Song, SongEmbedding, State
 
 
 def active_release() -> ModelRelease | None:
-    """Without its card, which is large: workers ask between any two batches."""
+    """Return the active release, without its card: the card is large, and workers query before each batch."""
     return ModelRelease.objects.filter(state=ModelRelease.State.ACTIVE).defer("card").first()
 
 
 def serving_releases() -> list[ModelRelease]:
-    """Those that answer: the active one first, then the staged ones that are tried on a share of the people.
+    """Return the serving releases: the active one, then the staged ones with a share of the people.
 
-    None at all while none is active.
+    Empty while no release is active.
     """
     live = list(live_releases())
     if not live or live[0].state != ModelRelease.State.ACTIVE:
@@ -27,15 +27,15 @@ def serving_releases() -> list[ModelRelease]:
 
 
 def live_releases() -> QuerySet[ModelRelease]:
-    """Those that songs are encoded for, the active one first."""
+    """Return the releases that songs are encoded for, the active one first."""
     live = ModelRelease.objects.exclude(state=ModelRelease.State.RETIRED).defer("card")
     return live.order_by("state", "-created_at")  # "active" sorts before "staged"
 
 
 def lock_serving_releases(*, releases: Iterable[ModelRelease]) -> set[int]:
-    """The ids of those that answer at this moment, and go on to until the end of this transaction.
+    """Lock those of the releases that serve, so that they do until the end of this transaction; return their ids.
 
-    Who activates, tries or retires a release waits for that, since they lock these rows, by id, too.
+    Activating, splitting or retiring a release locks the same rows, in the order of their ids, and so waits.
     """
     with connection.cursor() as cursor:
         # FOR SHARE, which Django does not have: workers do not wait for each other.
@@ -48,18 +48,18 @@ def lock_serving_releases(*, releases: Iterable[ModelRelease]) -> set[int]:
 
 
 def encoding_coverage(*, release: ModelRelease) -> tuple[int, int]:
-    """How many songs of the catalogue the release has dealt with as their lyrics are now, and how many there are.
+    """Return how many songs the release has encoded with their present lyrics, and how many it has to.
 
-    By the songs themselves: rows of a retired release are not kept in line with them.
+    Compares with the songs themselves, since rows of a retired release are not kept in line. Failed songs count.
     """
     songs = Song.objects.exclude(status=Song.Status.RETIRED)
-    dealt_with = SongEmbedding.objects.filter(release=release, state__in=[State.READY, State.FAILED])
-    done = dealt_with.filter(song__in=songs, lyrics_digest=F("song__lyrics_digest")).count()
+    finished = SongEmbedding.objects.filter(release=release, state__in=[State.READY, State.FAILED])
+    done = finished.filter(song__in=songs, lyrics_digest=F("song__lyrics_digest")).count()
     return done, songs.count()
 
 
 def searchable(*, release: ModelRelease) -> bool:
-    """False while there are published songs, but none of them has been encoded yet."""
+    """Return False while published songs wait and none is encoded yet."""
     if SongEmbedding.objects.filter(release=release, stage_one__isnull=False).exists():
         return True
     waiting = SongEmbedding.objects.filter(release=release, state__in=[State.QUEUED, State.ANALYSING])

@@ -1,4 +1,4 @@
-"""What staff decided over the ranking."""
+"""Rules of staff."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from ..models import Rule
 
 
 def rules_in_force() -> QuerySet[Rule]:
-    """Enabled and within their dates by the database's clock; the newest first."""
+    """Return the rules that are enabled and within their dates by the database's clock, newest first."""
     begun = Q(starts_at=None) | Q(starts_at__lte=Now())
     return Rule.objects.filter(begun, Q(ends_at=None) | Q(ends_at__gt=Now()), enabled=True)

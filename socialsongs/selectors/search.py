@@ -1,7 +1,7 @@
-"""Songs by what somebody typed: exact names first, then what begins so, words of names, words of lyrics, and typos.
+"""Search of the catalogue: exact names first, then beginnings of names, words of names, words of lyrics, and typos.
 
-Both sides go through the same functions of the database (migration 0010): case, accents, punctuation and forms of
-letters do not matter.
+Songs and queries are normalised by the same database functions (migration 0010): case, accents, punctuation and
+Unicode forms do not matter.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from django.db.models.expressions import RawSQL
 from ..models import Song
 from ..models.song import ARTIST_KEY, NAMES, TITLE_KEY, WORDS
 
-MOST = 1000  # songs of each kind: nobody pages further
-LONGEST = 200  # characters that are looked at
-# Typos are looked for when names are rarely found.
+MOST = 1000  # songs of each tier: nobody pages further
+LONGEST = 200  # characters of a query that are used
+# With fewer songs found by name, names with typos are searched, too.
 FEW_NAMES = 10
-# pg_trgm's word_similarity, from 0 to 1, from which on a name may be meant: Rhianna and Rihanna have .5
+# Least word_similarity of pg_trgm, 0 to 1, of a name with typos: Rhianna and Rihanna have .5
 SIMILAR = 0.45
 
 READ = "SELECT socialsongs_fold(btrim(%s)), socialsongs_key(%s), socialsongs_query(%s)::text, socialsongs_clean(%s)"
 SHORTEST_MISSPELLED, MOST_MISSPELLED = 4, 100
 TITLE_AND_ARTIST = "socialsongs_clean(socialsongs_song.title || ' ' || socialsongs_song.artist)"
 
-# pg_trgm's schema, where there is the index that it takes.
+# The schema of pg_trgm, if the extension and its index are there.
 TYPOS = """
 SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace
 WHERE extname = 'pg_trgm' AND to_regclass('socialsongs_song_typos') IS NOT NULL
@@ -37,7 +37,7 @@ WHERE extname = 'pg_trgm' AND to_regclass('socialsongs_song_typos') IS NOT NULL
 
 
 class Hit(NamedTuple):
-    """In order. ``rank``: 0 to 4, and between 5 and 6 for typos, the less alike the more."""
+    """A song found; sorts best first. ``rank``: 0 to 4, and between 5 and 6 for typos, less similar ones higher."""
 
     rank: float
     title: str
@@ -45,7 +45,7 @@ class Hit(NamedTuple):
 
 
 class Typed(NamedTuple):
-    """A query as names and words are kept: its letters alone in ``key``, all of it in ``fold``."""
+    """A normalised query: ``key`` has only its letters and digits, ``fold`` all its characters."""
 
     fold: str
     key: str
@@ -54,8 +54,8 @@ class Typed(NamedTuple):
 
 
 def search_songs(*, songs: QuerySet[Song], text: str) -> list[Hit]:
-    """Those of ``songs`` that match, best first, equal ones by title. A text without a letter or digit is looked for as
-    it is, as a name or the beginning of one."""
+    """Return those of ``songs`` that match, best first, then by title. A text without letters and digits is searched
+    unchanged, as a name or the beginning of one."""
     text = text.strip()[:LONGEST]
     if not text or "\0" in text:
         return []
@@ -87,7 +87,7 @@ def _fold(field: str) -> Func:
 
 
 def _ranked(songs: QuerySet[Song], tiers: Sequence[Q]) -> list[Hit]:
-    """Each song once, in the first tier that it is in."""
+    """Return each song once, in its first tier."""
     first, *others = (
         songs.filter(tier).annotate(rank=Value(rank, IntegerField())).values_list("rank", "title", "pk")[:MOST]
         for rank, tier in enumerate(tiers)
@@ -99,7 +99,7 @@ def _ranked(songs: QuerySet[Song], tiers: Sequence[Q]) -> list[Hit]:
 
 
 def _misspelled(songs: QuerySet[Song], text: str) -> list[Hit]:
-    """Songs whose title and artist hold words like these; none where the server has no pg_trgm."""
+    """Return songs whose title or artist has similar words; none where the server has no pg_trgm."""
     if len(text) < SHORTEST_MISSPELLED:
         return []
     with transaction.atomic(using=songs.db), connections[songs.db].cursor() as cursor:

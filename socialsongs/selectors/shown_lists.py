@@ -1,4 +1,4 @@
-"""What people chose from the lists that they were shown."""
+"""Lists that were shown to people, and what they chose from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NORMAL_95 = 1.959964
 
 
 class ChooseRate(NamedTuple):
-    """Of one release: the lists that were shown, how many had a choice, their share and its 95 % interval."""
+    """Of one release: lists shown, lists with a choice, the share of these, and its 95 % interval."""
 
     release: str
     lists: int
@@ -27,8 +27,9 @@ class ChooseRate(NamedTuple):
 
 
 def choose_rates(*, since: datetime | None = None) -> list[ChooseRate]:
-    """By the release's name, of lists that were first or again shown since then. A list counts when it is known that
-    a song of it came into view; those of deleted posts do not, since nobody knows any more which songs were one list.
+    """Return the choose rates by name of the release, of lists with impressions since then.
+
+    Lists of deleted posts do not count, since it is no longer known which songs were one list.
     """
     shown = _impressions()
     if since is not None:
@@ -55,7 +56,7 @@ def _impressions() -> QuerySet[Feedback]:
 
 
 def _share(part: int, whole: int) -> tuple[float, float, float]:
-    """With its 95 % interval (Wilson 1927)."""
+    """Return the share and its 95 % interval (Wilson 1927)."""
     share, z = part / whole, NORMAL_95
     middle = (share + z * z / (2 * whole)) / (1 + z * z / whole)
     half = z * sqrt(share * (1 - share) / whole + z * z / (4 * whole * whole)) / (1 + z * z / whole)
@@ -69,7 +70,7 @@ class ShownSong(NamedTuple):
 
 @dataclass(frozen=True)
 class ShownSuggestions:
-    """A list that was shown for a post's photos: its songs, the best first, and the one that was chosen."""
+    """A list that was shown for a post: its songs by rank, and the one that was chosen, if any."""
 
     post: UUID
     songs: dict[UUID, ShownSong]
@@ -77,10 +78,10 @@ class ShownSuggestions:
 
 
 def shown_lists(*, release: ModelRelease, limit: int, public_only: bool = False) -> list[ShownSuggestions]:
-    """The newest lists by a release that were shown for posts that are still there, the oldest of them first.
+    """Return the newest lists of a release that were shown for existing posts, oldest first.
 
-    Of a list that was answered anew since, it is not known any more what was in it: it is left out, as is what was
-    pinned, or offered because nothing fitted. Where the choice was changed, the last one counts.
+    Leaves out requests that were answered again, whose earlier lists are no longer known, and songs that were pinned
+    or offered because none fitted. Of several choices the last one counts.
     """
     shown = _impressions().filter(release=release, request__post__isnull=False, request__text="")
     if public_only:

@@ -1,4 +1,4 @@
-"""Songs that are like a song, and public photos that a song fits: by stored vectors, without the model."""
+"""Songs similar to a song, and public posts that a song fits, by stored vectors without the model."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .nearest import nearest_songs, search_further, song_filters
 from .posts import public_posts
 from .releases import active_release
 
-# Songs that are compared by their cosine, for each that is asked for: the index prefers songs far from the mean.
+# Candidates whose cosine is computed, for each song of the limit: the index prefers songs far from the mean.
 CANDIDATES_PER_SONG = 10
 FEWEST_CANDIDATES = 100
 
-# From the photos that the index finds to their posts. A photo is named by a text, since hosts' photos may have
-# keys of any type.
+# Joins the photos that the index finds to their posts. A subject stores the photo's key as text, since photos of
+# hosts have keys of any type.
 NEAREST = "analysis.direction <#> %(song)s::halfvec"
 BEST_PHOTOS = f"""
 WITH near AS MATERIALIZED (
@@ -41,7 +41,8 @@ WITH near AS MATERIALIZED (
 )
 SELECT id FROM near GROUP BY id ORDER BY min(distance), id LIMIT %(limit)s
 """
-EXACTLY = BEST_PHOTOS.replace(f"ORDER BY {NEAREST}", f"ORDER BY ({NEAREST}) + 0.0")  # by a sum, which no index knows
+# The sum keeps the planner from using the index.
+EXACTLY = BEST_PHOTOS.replace(f"ORDER BY {NEAREST}", f"ORDER BY ({NEAREST}) + 0.0")
 
 
 class SongVector(NamedTuple):
@@ -52,10 +53,10 @@ class SongVector(NamedTuple):
 
 
 def similar_songs(*, song: Song, limit: int) -> list[tuple[Song, float]]:
-    """Published songs whose lyrics are like the song's, most similar first, with the cosine from 0 to 1.
+    """Return published songs with similar lyrics, most similar first, with their similarity from 0 to 1.
 
-    Of several recordings of one song by the same artist, one. Explicit ones only of an explicit song, and only those
-    for the site's own market. Raises NotEncoded.
+    Of several recordings of one song by the same artist, returns one. Explicit songs are similar only to explicit
+    ones. Only songs of the site's market are returned. Raises NotEncoded.
     """
     release, own = _encoded(song)
     near = nearest_songs(
@@ -75,13 +76,14 @@ def similar_songs(*, song: Song, limit: int) -> list[tuple[Song, float]]:
             best.setdefault(name, (key, max(0.0, -distance)))
     chosen = list(best.values())[:limit]
     songs = Song.objects.in_bulk([key for key, _ in chosen])
-    return [(songs[key], likeness) for key, likeness in chosen if key in songs]
+    return [(songs[key], similarity) for key, similarity in chosen if key in songs]
 
 
 def posts_for_song(*, song: Song, limit: int) -> list[Post]:
-    """Public posts with a photo that the song fits, best first; a post counts by its best photo.
+    """Return public posts that the song fits, best first; the best photo of a post counts.
 
-    Only photos that the active release has looked at: not those of people whom a staged one answers. Raises NotEncoded.
+    Searches only photos that the active release analysed: not those of people whom a staged one serves. Raises
+    NotEncoded.
     """
     release, own = _encoded(song)
     values: dict[str, Any] = {
@@ -96,7 +98,7 @@ def posts_for_song(*, song: Song, limit: int) -> list[Post]:
     with transaction.atomic(), connection.cursor() as cursor:
         search_further(values["candidates"])
         cursor.execute(BEST_PHOTOS, values)
-        if cursor.rowcount < limit:  # the index gave up, or there are no more
+        if cursor.rowcount < limit:  # the index scan gave up, or there are no more
             cursor.execute(EXACTLY, values)
         keys = [key for (key,) in cursor.fetchall()]
     posts = public_posts().in_bulk(keys)
@@ -108,15 +110,12 @@ def _encoded(song: Song) -> SongVector:
     rows = SongEmbedding.objects.filter(song=song, release=release, stage_one__isnull=False)
     vector = rows.values_list("stage_one", flat=True).first()
     if release is None or vector is None:
-        raise NotEncoded(
-            "The lyrics of this song have not been read yet, or hold nothing that could be compared. "
-            "Try again in a while."
-        )
+        raise NotEncoded("This song has not been encoded yet, or has no lyrics to compare. Try again in a while.")
     return SongVector(release, list(vector))
 
 
 def _cosine(one: Sequence[float], other: Any) -> float:
-    """Between how two songs differ from the mean one, as photos see it: the last number alone is not of that."""
+    """Return the similarity of two stage-one vectors. The last number of each is not part of the song's vector."""
     one, other = one[:-1], list(other)[:-1]
     lengths = hypot(*one) * hypot(*other)
     return sum(map(mul, one, other)) / lengths if lengths else 0.0

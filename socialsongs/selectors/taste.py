@@ -1,4 +1,4 @@
-"""What somebody likes, by their own choices and skips; nobody else's rows are ever read for it."""
+"""A person's taste by their own choices and skips; it never reads rows of other people."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ DISLIKED = [Feedback.Kind.SKIP, Feedback.Kind.HIDE]
 
 
 def taste_of(*, user: Person) -> Taste | None:
-    """None: the host has not offered it to this person."""
+    """Return the person's taste; None when the host has not offered it to them."""
     return Taste.objects.filter(user=user).first()
 
 
 def taste_songs(*, user: Person) -> tuple[list[Song], list[Song]]:
-    """The songs that count as liked and as disliked, newest first; shown even while it is turned off."""
+    """Return liked and disliked songs, newest first; also while taste is turned off."""
     taste = taste_of(user=user)
     events = _events(taste) if taste else []
     songs = Song.objects.in_bulk([song for song, _ in events])
-    known = [(songs[song], liked) for song, liked in events if song in songs]  # one may be deleted in between
+    known = [(songs[song], liked) for song, liked in events if song in songs]  # a song can be deleted meanwhile
     return [song for song, liked in known if liked], [song for song, liked in known if not liked]
 
 
 def taste_events(*, user: Person) -> list[tuple[UUID, bool]]:
-    """What counts when songs are suggested to this person: song ids and whether they liked them, newest first."""
+    """Return song ids and whether the person liked them, newest first; empty while taste is off."""
     taste = taste_of(user=user)
     return _events(taste) if taste and taste.enabled else []
 
 
 def _events(taste: Taste) -> list[tuple[UUID, bool]]:
-    """Of their latest choices and skips of published songs; a song counts by what was done with it last."""
+    """Return the latest choices, skips and hides of published songs; the last one for each song counts."""
     rows = Feedback.objects.filter(
         user=taste.user_id,
         kind__in=[*LIKED, *DISLIKED],

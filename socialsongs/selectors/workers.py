@@ -1,4 +1,4 @@
-"""Which worker processes there are, and whether they are well."""
+"""Worker processes, and whether they are live."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ MISSED_BEATS = 4
 
 
 def live_workers() -> QuerySet[Worker]:
-    """Those whose heart beats and whose present batch has not hung."""
+    """Return the workers with a recent heartbeat whose present batch does not hang."""
     since = Now() - timedelta(seconds=MISSED_BEATS * config().HEARTBEAT_SECONDS)
     return Worker.objects.filter(seen_at__gt=since, busy_seconds__lt=config().VISIBILITY_TIMEOUT_SECONDS)
 
 
 def all_workers() -> QuerySet[Any]:
-    """Each that has a row, with ``live``."""
+    """Return all workers that have a row, annotated with ``live``."""
     return Worker.objects.annotate(live=Exists(live_workers().filter(pk=OuterRef("pk"))))
 
 
 def earlier_workers_on(*, device: str, host: str, name: str) -> QuerySet[Worker]:
-    """Live processes that held the same GPU first. CPUs are shared by the operating system."""
+    """Return live workers that took the same GPU earlier; none for a CPU, which workers can share."""
     if not device.startswith("cuda"):
         return Worker.objects.none()
     before = Worker.objects.filter(name=name).values("started_at")

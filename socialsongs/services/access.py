@@ -1,4 +1,4 @@
-"""Looks at private posts of others are recorded before anything is shown."""
+"""Records who sees private posts of other people, before anything of them is shown."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def record_access(*, reader: Person, posts: Iterable[Post], door: PostAccess.Door) -> None:
-    """Record that this person sees these posts; only others' private ones count, once an hour for each door.
+    """Record that this person sees these posts: only private posts of others, once an hour for each door.
 
-    When the row cannot be written, the error ends the request, so that the post is not shown.
+    When a row cannot be written, the error ends the request, so that the post is not shown.
     """
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     rows = [

@@ -1,4 +1,4 @@
-"""Songs into the catalogue, and the embedding rows that follow them."""
+"""Writes songs to the catalogue and keeps their embedding rows in line."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ..models import Song
 from .files import delete_file
 from .lyrics import is_unsynced, normalised
 
-# What an embedding row copies from its song.
+# The columns that an embedding row copies from its song.
 COPIED = ("lyrics_digest", "status", "explicit", "language", "genre", "markets")
 
-# One row per song and live release: missing rows are made, copied filter columns brought in line, and a
-# row whose lyrics changed is queued again, which also voids the claim of a worker that reads the old ones. Until it is
-# read, the song is found by the old ones, and none of its lines is shown: where these were means nothing any more.
+# One row per song and live release. Creates missing rows, updates the copied filter columns, and queues a row again
+# when its lyrics changed, which also voids the claim of a worker that encodes the old ones. Until the new lyrics are
+# encoded, the song is found by the old ones, but none of its lines is shown: the old offsets do not fit the new lyrics.
 SYNC = """
 INSERT INTO socialsongs_songembedding AS mine (
     song_id, release_id, lyrics_digest, status, explicit, language, genre, markets,
@@ -50,14 +50,14 @@ ON CONFLICT (release_id, song_id) DO UPDATE SET
     lease_token = CASE WHEN mine.lyrics_digest = excluded.lyrics_digest THEN mine.lease_token END
 """
 
-# Songs that one turn of the walk through the catalogue looks at.
+# Songs that the reconciler syncs in one turn.
 SLICE = 20_000
 
 
 def sync_embeddings(*, songs: QuerySet[Song] | None = None) -> int:
-    """Bring the embedding rows of these songs (None: of all) in line; returns how many rows changed."""
+    """Bring the embedding rows of these songs (None: all songs) in line; return how many rows changed."""
     chosen = (Song.objects.all() if songs is None else songs).order_by().values("id", *COPIED)
-    # Without elide_empty, no songs at all would be an exception.
+    # By default an empty queryset would raise EmptyResultSet.
     sql, parameters = chosen.query.get_compiler(connection=connection, elide_empty=False).as_sql()
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(SYNC % sql, parameters)
@@ -68,7 +68,7 @@ def sync_embeddings(*, songs: QuerySet[Song] | None = None) -> int:
 
 
 def sync_slice(*, after: uuid.UUID | None) -> uuid.UUID | None:
-    """Sync the next SLICE songs by key, whoever wrote them; returns after which to go on, None: from the start."""
+    """Sync the next SLICE songs by primary key; return the last key, or None when the walk starts over."""
     rest = Song.objects.order_by("pk")
     if after:
         rest = rest.filter(pk__gt=after)
@@ -77,15 +77,14 @@ def sync_slice(*, after: uuid.UUID | None) -> uuid.UUID | None:
     return end
 
 
-# What ``tidy`` changes.
+# The fields that ``tidy`` changes.
 TIDIED = ("title", "artist", "lyrics", "synced_lyrics", "language", "markets", "isrc")
 
 
 def tidy(*, song: Song) -> list[str]:
-    """Bring a song's texts into the form in which they are kept, before they are validated; returns what whoever wrote
-    them should know of it.
+    """Normalise a song's texts and codes before validation; return notes for whoever wrote them.
 
-    Raises ValidationError for codes that there are not.
+    Raises ValidationError for unknown codes.
     """
     notes: list[str] = []
     wrong: dict[str, str] = {}
@@ -115,7 +114,7 @@ def tidy(*, song: Song) -> list[str]:
 
 
 def save_song(*, song: Song) -> None:
-    """Tidy, validate and save one song; a preview that was replaced goes. Raises ValidationError."""
+    """Tidy, validate and save one song, and delete a preview that it replaces. Raises ValidationError."""
     tidy(song=song)
     song.full_clean()
     name_preview(song.preview_file)
@@ -128,7 +127,7 @@ def save_song(*, song: Song) -> None:
 
 
 def set_status(*, songs: Sequence[uuid.UUID], status: str) -> int:
-    """Publish, retire or withdraw songs; returns how many changed. The search follows in the same commit."""
+    """Set the status of songs; return how many changed. Their embedding rows change in the same transaction."""
     chosen = Song.objects.filter(pk__in=songs)
     with transaction.atomic():
         changed = chosen.exclude(status=status).update(status=status, updated_at=timezone.now())
@@ -137,6 +136,6 @@ def set_status(*, songs: Sequence[uuid.UUID], status: str) -> int:
 
 
 def set_editorial(*, songs: QuerySet[Song], editorial: bool) -> int:
-    """Offer these songs when nothing fits, or no longer; returns how many changed."""
+    """Mark songs as editorial, or no longer; return how many changed."""
     changed = Song.objects.filter(pk__in=songs.values("pk")).exclude(editorial=editorial)
     return changed.update(editorial=editorial, updated_at=timezone.now())

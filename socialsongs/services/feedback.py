@@ -1,4 +1,4 @@
-"""What people do with suggestions. Told twice, counted once."""
+"""Records what people do with suggestions; repeated feedback counts once."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def choose_song(*, post: Post, user: Person, song_id: uuid.UUID, request: RecommendationRequest | None = None) -> Song:
-    """Make a published song the post's song; one more training pair. Choosing again changes the choice.
+    """Make a published song the song of the post, instead of an earlier choice, and record the choice.
 
-    ``request``: in whose list it was chosen; None: in the newest that has it, of those that were shown if
-    there are any. Raises UnknownSong or UnknownPost.
+    ``request``: the one whose list the song was chosen from; None: the newest whose list has the song, shown ones
+    first. Raises UnknownSong or UnknownPost.
     """
     song = Song.objects.filter(pk=song_id, status=Song.Status.PUBLISHED).first()
     if song is None:
@@ -40,7 +40,7 @@ def choose_song(*, post: Post, user: Person, song_id: uuid.UUID, request: Recomm
 
 
 def clear_choice(*, post: Post) -> None:
-    """Take the post's song away. The feedback stays: it was once chosen."""
+    """Remove the song of the post. The feedback stays, because the song was chosen once."""
     Post.objects.filter(pk=post.pk).update(chosen_song=None)
     post.chosen_song = None
 
@@ -48,9 +48,9 @@ def clear_choice(*, post: Post) -> None:
 def record_feedback(
     *, post: Post, user: Person, song_id: uuid.UUID, kind: str, request: RecommendationRequest | None = None
 ) -> bool:
-    """Note a play, skip or hide of a suggested song; False when it was known already.
+    """Record a play, skip or hide of a suggested song; return False when it was recorded before.
 
-    ``request``: in whose list, as for ``choose_song``. Raises NotSuggested or UnknownPost.
+    ``request``: as for ``choose_song``. Raises NotSuggested or UnknownPost.
     """
     with transaction.atomic():
         lock_post(post=post)
@@ -61,9 +61,9 @@ def record_feedback(
 
 
 def undo_hide(*, post: Post, user: Person, song_ids: Collection[uuid.UUID] | None = None) -> int:
-    """Take back that songs were hidden, in whichever list of the post; None: all of them. Returns how many songs.
+    """Show songs again that this person hid in any list of the post; None: all. Return how many songs.
 
-    It was a slip, so nothing of it counts any more. Raises UnknownPost.
+    Deletes the feedback, so that it no longer counts. Raises UnknownPost.
     """
     with transaction.atomic():
         lock_post(post=post)
@@ -76,14 +76,14 @@ def undo_hide(*, post: Post, user: Person, song_ids: Collection[uuid.UUID] | Non
 
 
 def record_impressions(*, request: RecommendationRequest, shown: Sequence[Suggestion], user: Person) -> int:
-    """Note, once for each answer, that the owner of the request's post is shown its songs; returns how many songs.
+    """Record, once for each answer, that the owner of the post was shown its songs; return how many songs.
 
-    A worker that answers anew clears ``shown_at``, so that the new songs count as well.
+    A worker that answers the request again clears ``shown_at``, so that the new songs count as well.
     """
     if request.shown_at is not None:
         return 0
     with transaction.atomic():
-        # Whoever comes second finds nothing to change, and so does who shows an answer that was replaced meanwhile.
+        # Updates nothing when another process was first, or when a worker has replaced the answer meanwhile.
         same = RecommendationRequest.objects.filter(pk=request.pk, shown_at=None, finished_at=request.finished_at)
         if not same.update(shown_at=Now()):
             return 0
@@ -119,6 +119,6 @@ def _record(*, suggestion: Suggestion, user: Person, kind: str) -> bool:
         release_id=suggestion.release_id,
         defaults={"rank": suggestion.rank, "propensity": suggestion.propensity},
     )
-    if not created:  # counted once, but what was done last is what counts
+    if not created:  # counted once, with the time of the last one
         Feedback.objects.filter(pk=row.pk).update(created_at=timezone.now())
     return created

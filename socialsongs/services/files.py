@@ -1,4 +1,4 @@
-"""Stored files that go with their rows."""
+"""Deletes stored files with their rows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from django.db.models.fields.files import FieldFile
 
 
 def delete_file(*, file: FieldFile, using: str | None = None) -> None:
-    """After the commit: a rollback brings the row back, never the file."""
+    """Delete a file after the commit, because a rollback restores the row but not the file."""
     storage, name = file.storage, str(file.name)
     transaction.on_commit(lambda: storage.delete(name), using=using, robust=True)

@@ -1,4 +1,4 @@
-"""Posts, and texts that songs were asked for by, that have become too old to be kept."""
+"""Deletes posts, and requests without a post, that are older than the retention time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def old_posts(*, older_than: timedelta) -> QuerySet[Post]:
 
 
 def old_texts(*, older_than: timedelta) -> QuerySet[RecommendationRequest]:
-    """Requests that were about words alone. Those for hosts' photos go with these."""
+    """Return requests by a text alone. Requests for photos of a host are deleted with these photos."""
     return RecommendationRequest.objects.filter(post=None, subject=None, created_at__lt=Now() - older_than)
 
 
@@ -30,7 +30,7 @@ class Forgotten(NamedTuple):
 
 
 def forget(*, older_than: timedelta) -> Forgotten:
-    """Delete old posts and texts a batch at a time, each in a transaction of its own: what is done stays done."""
+    """Delete old posts and texts in batches, each in its own transaction, so that an interruption loses no progress."""
     posts = photos = texts = 0
     while batch := list(old_posts(older_than=older_than).order_by("created_at").values_list("pk", flat=True)[:BATCH]):
         deleted = delete_posts(posts=Post.objects.filter(pk__in=batch))

@@ -1,4 +1,4 @@
-"""A catalogue file, JSON Lines, into the catalogue: all of it or nothing, unless bad lines are to be skipped."""
+"""Imports a catalogue file (JSON Lines): all songs or none, unless bad lines are skipped."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from ..language_guess import language_of
 from ..models import Song
 from .catalogue import sync_embeddings, tidy
 
-# Keys of a line that go to the song's fields of the same name. ``id`` becomes ``source_id``.
+# Keys of a line that set the song's field of the same name. ``id`` sets ``source_id``.
 FIELDS = (
     "title", "artist", "album", "lyrics", "synced_lyrics", "language", "genre", "moods", "themes", "explicit", "year",
     "preview_url", "preview_start_ms", "preview_length_ms", "artwork_url", "isrc", "musicbrainz_id", "licence",
     "markets", "popularity",
 )  # fmt: skip
-LISTS = ("moods", "themes", "markets")  # lists of texts; what the other keys hold is one value
+LISTS = ("moods", "themes", "markets")  # lists of texts; the other keys have one value each
 COLUMNS = ", ".join(FIELDS)
 FIELD = {column.name: column for column in Song._meta.concrete_fields}
 LONGEST_LINE = 1_000_000  # characters
 CONVERT = "If the file is in Latin-1, convert it: iconv -f ISO-8859-1 -t UTF-8 FILE > NEW."
-NULL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # and not the text \u0000, whose backslash is escaped
+NULL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # but not the text \u0000, whose backslash is escaped
 
 STAGE = f"""
 CREATE TEMPORARY TABLE incoming AS SELECT id, source_id, {COLUMNS} FROM socialsongs_song WITH NO DATA
 """
 COPY = f"COPY incoming (id, source_id, {COLUMNS}) FROM STDIN"
 
-# Known songs are found by the conflict and not by a join: its plan would go by statistics that a large import outdates.
-# A row that was made just now has no xmax; one that was changed has been locked before.
+# ON CONFLICT finds known songs; the plan of a join would use statistics that a large import makes outdated.
+# A row that was inserted just now has xmax 0; an updated row was locked before and has another.
 WRITE = f"""
 WITH written AS (
     INSERT INTO socialsongs_song AS known (
@@ -54,8 +54,8 @@ WITH written AS (
 )
 SELECT count(*) FILTER (WHERE created), count(*) FILTER (WHERE NOT created) FROM written
 """
-# The search indexes take many songs at once in two thirds of the time that they take for few and few. What is left over
-# in their lists of new rows slows every search down, so it is put in its place by who may do so, the owner.
+# A longer pending list makes the GIN indexes of the search a third faster to fill. What remains in the pending lists
+# slows every search down, so they are flushed afterwards, where this role owns the indexes and so may do it.
 AT_ONCE = "SET LOCAL gin_pending_list_limit = '64MB'; SET LOCAL work_mem = '64MB'"
 TIDY = """
 SELECT gin_clean_pending_list(oid) FROM pg_class
@@ -67,7 +67,7 @@ WHERE oid IN (
 
 @dataclass
 class Notes:
-    """What was changed in songs that whoever wrote the file should know: how often, and first in which line."""
+    """Changes to songs that the author of the file should know: how many songs, and the first line of each."""
 
     first: dict[str, int] = field(default_factory=dict)
     songs: Counter[str] = field(default_factory=Counter)
@@ -89,9 +89,10 @@ class Imported:
 def import_songs(
     *, lines: Iterable[str], source: str, status: str, skip: Callable[[BadLine], None] | None = None
 ) -> Imported:
-    """Create songs or bring those of the same source and id up to date; new ones get ``status``.
+    """Create songs, or update those with the same source and id; new ones get ``status``.
 
-    ``skip`` is told of each bad line, and the others are imported. Without it BadLine is raised, and nothing changed.
+    With ``skip``, it is called for each bad line and the others are imported. Without it, a bad line raises BadLine
+    and nothing is imported.
     """
     seen: dict[str, int] = {}
     notes = Notes()
@@ -101,7 +102,7 @@ def import_songs(
         with cursor.copy(COPY) as copy:
             for number, song in read_songs(lines, source=source, status=status, skip=skip, notes=notes):
                 if song.source_id in seen:
-                    again = BadLine(number, "id", f"the song of line {seen[song.source_id]} again ({song}).")
+                    again = BadLine(number, "id", f"the same song as in line {seen[song.source_id]} ({song}).")
                     if skip is None:
                         raise again
                     skip(again)
@@ -125,7 +126,7 @@ def read_songs(
     skip: Callable[[BadLine], None] | None = None,
     notes: Notes | None = None,
 ) -> Iterator[tuple[int, Song]]:
-    """The songs as they are to be kept, with their lines' numbers. Raises BadLine unless ``skip`` takes it."""
+    """Yield line number and song, tidied and validated. Raises BadLine, unless ``skip`` is given."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -142,19 +143,19 @@ def read_songs(
 
 
 def _row(number: int, line: str) -> dict[str, Any]:
-    """Raises BadLine."""
+    """Parse a line. Raises BadLine."""
     if len(line) > LONGEST_LINE:
         raise BadLine(number, "", f"has more than {LONGEST_LINE} characters, too many for one song.")
     if "\0" in line or (r"\u0000" in line and NULL.search(line)):
-        raise BadLine(number, "", "holds a null character, which no text may.")
+        raise BadLine(number, "", "contains a null character, which is not allowed in texts.")
     try:
         line.encode()
     except UnicodeEncodeError as error:
-        raise BadLine(number, "", f"is not UTF-8: see its character {error.start + 1}. {CONVERT}") from error
+        raise BadLine(number, "", f"is not UTF-8 at its character {error.start + 1}. {CONVERT}") from error
     try:
         row = json.loads(line, parse_constant=_refuse, object_pairs_hook=_object)
         if r"\u" in line:
-            json.dumps(row, ensure_ascii=False).encode()  # half of a pair of escapes is no character
+            json.dumps(row, ensure_ascii=False).encode()  # a lone surrogate escape is not a character
     except (ValueError, RecursionError) as error:
         raise BadLine(number, "", f"is not JSON: {error}.") from error
     if not isinstance(row, dict):
@@ -163,7 +164,7 @@ def _row(number: int, line: str) -> dict[str, Any]:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -175,7 +176,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _song(row: dict[str, Any], number: int, *, source: str, status: str) -> tuple[Song, list[str]]:
-    """The song as it is to be kept, and what was changed. Raises BadLine."""
+    """Return the song, tidied and validated, and notes on what was changed. Raises BadLine."""
     try:
         return _checked_song(row, source=source, status=status)
     except ValidationError as error:
@@ -185,7 +186,7 @@ def _song(row: dict[str, Any], number: int, *, source: str, status: str) -> tupl
 
 
 def _checked_song(row: dict[str, Any], *, source: str, status: str) -> tuple[Song, list[str]]:
-    """Raises ValidationError by field."""
+    """Do the work of ``_song``. Raises ValidationError with the errors of each field."""
     song = Song(source=source, status=status)
     given = {name: row[name] for name in ("id", *FIELDS) if row.get(name) not in (None, "")}
     for name, value in given.items():
@@ -204,16 +205,16 @@ def _checked_song(row: dict[str, Any], *, source: str, status: str) -> tuple[Son
 
 
 def _checked(name: str, value: Any, to_python: Callable[[Any], Any]) -> Any:
-    """Raises ValidationError or OverflowError."""
+    """Return the value of a field from JSON. Raises ValidationError or OverflowError."""
     if name in LISTS:
         if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
             raise ValidationError("This must be a list of texts.")
         return value
     if isinstance(value, list | dict):
-        raise ValidationError("This must be a text or a number, not a list or an object.")
+        raise ValidationError("This must be a single value, not a list or an object.")
     if isinstance(value, bool) and name != "explicit":
         raise ValidationError("This must not be true or false.")
     found = to_python(value)
     if not all(isfinite(number) for number in (value, found) if isinstance(number, float)):
-        raise ValidationError("This is not a number that can be kept.")
+        raise ValidationError("This must be a finite number.")
     return found

@@ -1,4 +1,4 @@
-"""HNSW indexes (Malkov and Yashunin 2018) over what one release knows: songs for photos, and photos for songs."""
+"""Builds the HNSW indexes (Malkov and Yashunin 2018) of a release: over its songs and over its photos."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class BuiltIndex(NamedTuple):
 
 
 def build_indexes(*, release: ModelRelease, memory_mib: int) -> list[BuiltIndex]:
-    """Build both, or rebuild them beside the ones that searches go on using; writers are never locked out.
+    """Build both indexes, or rebuild them while searches use the old ones; writers are never blocked.
 
-    Not inside a transaction. The graph must fit in ``memory_mib``, or the build takes many times as long: about 1,000
-    bytes a row. After many changes a rebuild makes the index small and whole again.
+    Cannot run inside a transaction. When the graph (about 1,000 bytes a row) does not fit in ``memory_mib``, the build
+    takes many times as long. A rebuild after many changes makes the index smaller and searches more exact.
     """
     indexes = (
         Index(f"socialsongs_hnsw_{release.pk}", EMBEDDINGS, "stage_one"),
@@ -46,18 +46,18 @@ def build_indexes(*, release: ModelRelease, memory_mib: int) -> list[BuiltIndex]
 
 
 def cluster(*, memory_mib: int) -> None:
-    """Write the songs' embeddings anew in the order of their cells, so that neighbours lie next to each other: they are
-    searched faster, and indexed faster.
+    """Rewrite the table of song embeddings in the order of cells: neighbours are then stored together, which makes
+    searching and indexing faster.
 
-    Not inside a transaction. Nobody reads or writes them meanwhile; indexes that are there are built again, so it is
-    done before ``build_indexes``. Takes once more the room of the table, until it is done. Raises NotPossible, with
-    nothing changed, while others use the embeddings.
+    Cannot run inside a transaction. Locks out readers and writers, and rebuilds existing indexes, so run it before
+    ``build_indexes``. Temporarily needs free disk as large as the table and its indexes. Raises NotPossible, with
+    nothing changed, while others use the table.
     """
     order = "socialsongs_embedding_order"
     with _build_resources(memory_mib), connection.cursor() as cursor:
         with transaction.atomic(durable=True):
             cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; SET LOCAL statement_timeout = 0")
-            try:  # first: who asks for more than is held may wait for somebody who waits, too
+            try:  # first, because upgrading a weaker lock could deadlock
                 cursor.execute(f"LOCK TABLE {EMBEDDINGS} IN ACCESS EXCLUSIVE MODE")
             except OperationalError as error:
                 if not isinstance(error.__cause__, LockNotAvailable):
@@ -73,7 +73,7 @@ def cluster(*, memory_mib: int) -> None:
 
 @contextmanager
 def _build_resources(memory_mib: int) -> Iterator[None]:
-    """So much memory, and all cores, for the building of indexes."""
+    """Let this connection build indexes with that much memory and with all cores."""
     with connection.cursor() as cursor:
         cursor.execute(f"SET maintenance_work_mem = '{memory_mib}MB'")
         cursor.execute(f"SET max_parallel_maintenance_workers = {max(1, (os.cpu_count() or 1) - 1)}")
@@ -88,15 +88,17 @@ def _build(index: Index, release: ModelRelease) -> BuiltIndex:
         cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [index.name])
         found = cursor.fetchone()
         if found == (True,):
-            cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index.name}_ccnew")  # of one that was interrupted
+            cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index.name}_ccnew")  # left by an interrupted rebuild
             cursor.execute(f"REINDEX INDEX CONCURRENTLY {index.name}")
-        else:  # one whose build was interrupted stays behind, invalid
+        else:  # an interrupted build leaves an invalid index
             cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index.name}")
             cursor.execute(
                 f"CREATE INDEX CONCURRENTLY {index.name} ON {index.table} USING hnsw ({index.column} halfvec_ip_ops) "
                 f"WHERE release_id = {release.pk} AND {index.column} IS NOT NULL"
             )
-        cursor.execute(f"VACUUM ANALYZE {index.table}")  # searches go by the statistics, and dead rows slow them down
+        cursor.execute(
+            f"VACUUM ANALYZE {index.table}"
+        )  # searches need current statistics, and dead rows slow them down
         cursor.execute("SELECT pg_relation_size(%s::regclass)", [index.name])
         (size,) = cursor.fetchone()
     return BuiltIndex(index.name, found != (True,), size)

@@ -1,4 +1,4 @@
-"""Lyrics as they are kept, however they came: one sung line per line, a blank line between stanzas."""
+"""Normalises lyrics of any origin: one sung line per line, a blank line between stanzas."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def normalise(text: str) -> str:
-    """NFC; lines end with a line feed and nothing before it; no control characters; never two blank lines in a row."""
+    """Return the text in NFC, with line feeds, no trailing spaces or control characters, at most one blank line."""
     text = CONTROL.sub("", "\n".join(text.replace("\t", " ").splitlines()))
     lines = unicodedata.normalize("NFC", text).split("\n")
     return BLANK_LINES.sub("\n\n", "\n".join(line.rstrip() for line in lines)).strip("\n")
 
 
 def normalised(*, lyrics: str, synced_lyrics: str) -> tuple[str, str]:
-    """Both normalised and without markup; the plain ones hold what is sung alone, and are the lines of the synced ones
-    where there are no others. Alone, synced ones without a stamp are plain ones; plain ones with stamps are both."""
+    """Return plain and synced lyrics, normalised and without markup; the plain ones contain only what is sung.
+
+    Where one is missing: synced lyrics without stamps become the plain ones, plain lyrics with stamps become both, and
+    synced lyrics give the plain ones their lines."""
     lyrics, synced = normalise(without_markup(lyrics)), normalise(without_markup(synced_lyrics))
     if synced and not lyrics and not lrc.is_synced(synced):
         lyrics, synced = synced, ""
@@ -32,13 +34,13 @@ def normalised(*, lyrics: str, synced_lyrics: str) -> tuple[str, str]:
 
 
 def is_unsynced(synced_lyrics: str) -> bool:
-    """Are there words, but no stamps?"""
+    """Return whether synced lyrics have text but no stamps."""
     synced = normalise(without_markup(synced_lyrics))
     return bool(synced) and not lrc.is_synced(synced)
 
 
 def _sung(lyrics: str) -> str:
-    """What is not sung leaves a blank line, as a mark between stanzas does."""
+    """Replace lines that are not sung by blank lines, since section marks separate stanzas."""
     lines = lyrics.split("\n")
     sung = [line if (said := sung_part(line)) == line.strip() else said for line in lines]
     return lyrics if sung == lines else normalise("\n".join(sung))

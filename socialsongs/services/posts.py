@@ -1,4 +1,4 @@
-"""From an upload to a queued post, and what its owner does with it afterwards."""
+"""Creates, retries and deletes posts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def create_post(
 ) -> tuple[Post, bool]:
     """Store photos as a post and queue it, with the default recommendation request.
 
-    Returns the post and whether it is new: the same key with the same body gives the first post again.
+    Returns the post and whether it is new: the same key with the same body returns the first post.
     Raises IntakeError, NoPhoto, TooManyPhotos, TooManyWaiting, DecodersUnavailable or IdempotencyConflict; then nothing
     is stored.
     """
@@ -64,13 +64,13 @@ def create_post(
             dispatch.announce_photos()
     except IntegrityError:
         if idempotency_key and (earlier := _earlier_post(owner=owner, key=idempotency_key, fingerprint=fingerprint)):
-            return earlier, False  # it lost a race against itself
+            return earlier, False  # a simultaneous request with the same key was first
         raise
     return post, True
 
 
 def _clean_photos(uploads: Sequence[UploadedFile[Any]]) -> list[CleanPhoto]:
-    """All photos, or the error of the first bad one, which says which that is."""
+    """Return all photos, checked and re-encoded. Raises the IntakeError of the first bad one, with its position."""
     photos = []
     for place, upload in enumerate(uploads, 1):
         try:
@@ -86,19 +86,19 @@ def _check_waiting(*, owner: Person, more: int) -> None:
     waiting = PostPhoto.objects.filter(post__owner=owner, post__state__in=(State.QUEUED, State.ANALYSING)).count()
     if waiting + more > limit:
         raise TooManyWaiting(
-            f"{waiting} of your photos are still being looked at; at most {limit} may wait at a time. Post again when "
+            f"{waiting} of your photos are still being analysed; at most {limit} can wait at a time. Post again when "
             "some of them are ready."
         )
 
 
 def _lock_waiting(*, owner: Person) -> None:
-    """Until the end of the transaction: uploads of one person count what waits one after another."""
+    """Until the commit, let only one upload of this person count the waiting photos."""
     with connections[router.db_for_write(Post)].cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('socialsongs-waiting'), hashtext(%s))", [str(owner.pk)])
 
 
 def _store(*, post: Post, photos: Sequence[CleanPhoto]) -> None:
-    """Rows and files. The files go when that fails, but not when the commit does: it may have happened all the same."""
+    """Store rows and files. An error deletes the files; a failed commit does not, since it may have succeeded."""
     stored: list[PostPhoto] = []
     try:
         post.save(force_insert=True)
@@ -106,13 +106,13 @@ def _store(*, post: Post, photos: Sequence[CleanPhoto]) -> None:
             stored.append(_store_photo(post=post, position=position, photo=photo))
         RecommendationRequest.objects.create(post=post, is_default=True)
     except BaseException:
-        for photo_row in stored:  # a file is no row: the rollback does not take it back
+        for photo_row in stored:  # the rollback does not remove files
             photo_row.image.storage.delete(str(photo_row.image.name))
         raise
 
 
 def body_digest(*, uploads: Sequence[UploadedFile[Any]], caption: str, visibility: str) -> str:
-    """What an idempotency key stands for."""
+    """Return a SHA-256 of the request's body, to compare requests with the same idempotency key."""
     digest = hashlib.sha256()
     for text in (caption, visibility):
         digest.update(text.encode() + b"\0")
@@ -129,14 +129,14 @@ def _earlier_post(*, owner: Person, key: str, fingerprint: str) -> Post | None:
     post = Post.objects.filter(owner=owner, idempotency_key=key).first()
     if post is not None and post.idempotency_fingerprint != fingerprint:
         raise IdempotencyConflict(
-            "This Idempotency-Key was used before for another post. Use a new key for each new post."
+            "This Idempotency-Key was already used for another post. Use a new key for each new post."
         )
     return post
 
 
 def _store_photo(*, post: Post, position: int, photo: CleanPhoto) -> PostPhoto:
     row = PostPhoto(post=post, position=position, width=photo.width, height=photo.height)
-    # The name is ours and cannot be guessed; nothing of the client's file name is kept.
+    # A random name that cannot be guessed; nothing of the client's file name is kept.
     row.image.save(f"{uuid.uuid4().hex}.jpg", ContentFile(photo.jpeg), save=False)
     try:
         row.save(force_insert=True)
@@ -148,10 +148,10 @@ def _store_photo(*, post: Post, position: int, photo: CleanPhoto) -> PostPhoto:
 
 
 def lock_post(*, post: Post) -> Post:
-    """Inside a transaction that writes rows about the post: nobody deletes it meanwhile. Raises UnknownPost."""
+    """Lock a post until the commit, so that nobody deletes it meanwhile. Raises UnknownPost when it is deleted."""
     locked = Post.objects.select_for_update(no_key=True).filter(pk=post.pk).first()
     if locked is None:
-        raise UnknownPost("This post is not there any more.")
+        raise UnknownPost("This post was deleted.")
     return locked
 
 
@@ -168,17 +168,17 @@ class Deleted(NamedTuple):
 
 
 def delete_post(*, post: Post) -> None:
-    """Remove a post with all that is known of it; see ``delete_posts``."""
+    """Delete one post, as ``delete_posts`` does."""
     delete_posts(posts=Post.objects.filter(pk=post.pk))
 
 
 def delete_posts(*, posts: QuerySet[Post]) -> Deleted:
-    """Remove posts with their photos, analyses, requests and suggestions.
+    """Delete posts with their photos, analyses, requests and suggestions.
 
-    Their files follow, and their feedback stays as nobody's (``socialsongs.receivers``).
+    Receivers delete the files, and keep the feedback without its person (``socialsongs.receivers``).
     """
     with transaction.atomic():
-        # In the order in which workers lock: one that writes its suggestions at this moment is waited for.
+        # Locks in the same order as workers, and waits for one that is writing suggestions.
         locked = list(posts.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
         list(RecommendationRequest.objects.filter(post__in=locked).select_for_update(of=("self",)).order_by("pk"))
         _, removed = Post.objects.filter(pk__in=locked).delete()

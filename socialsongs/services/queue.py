@@ -1,4 +1,4 @@
-"""Work that is to be done again: what failed, what is to be read anew, and answers of a release that was replaced."""
+"""Queues work again: failed rows, songs to encode again, and answers of a release that no longer serves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .. import dispatch
 from ..models import Post, RecommendationRequest, SongEmbedding, State
 from ..selectors.releases import serving_releases
 
-# As if it had never been tried.
+# The row as if it had never been attempted.
 QUEUED_AGAIN: dict[str, Any] = {
     "state": State.QUEUED,
     "reason": "",
@@ -27,7 +27,7 @@ QUEUED_AGAIN: dict[str, Any] = {
 
 
 def requeue_posts(*, posts: QuerySet[Post]) -> int:
-    """Queue those of the posts that failed again, with their own requests and those that failed with them.
+    """Queue failed posts again, with their default requests and their other failed requests.
 
     Returns how many posts.
     """
@@ -42,7 +42,7 @@ def requeue_posts(*, posts: QuerySet[Post]) -> int:
 
 
 def requeue_requests(*, requests: QuerySet[RecommendationRequest]) -> int:
-    """Queue those of the requests that failed again, but for those of failed posts; returns how many."""
+    """Queue failed requests again, except those of failed posts; return how many."""
     with transaction.atomic():
         failed = requests.filter(state=State.FAILED).exclude(post__state=State.FAILED)
         count = RecommendationRequest.objects.filter(pk__in=failed.values("pk")).update(**QUEUED_AGAIN)
@@ -53,7 +53,7 @@ def requeue_requests(*, requests: QuerySet[RecommendationRequest]) -> int:
 
 
 def queue_songs(*, rows: QuerySet[SongEmbedding]) -> int:
-    """Have songs read again; they stay in the search as they are until then. Returns how many rows."""
+    """Queue songs to be encoded again; until then searches find them as before. Return how many rows."""
     with transaction.atomic():
         count = rows.update(**QUEUED_AGAIN)
         if count:
@@ -62,10 +62,10 @@ def queue_songs(*, rows: QuerySet[SongEmbedding]) -> int:
 
 
 def rerank(*, since: datetime | None = None, until: datetime | None = None) -> int:
-    """Have the releases that answer now do so for posts that an earlier one answered for, beside the catalogue's work.
+    """Queue again, in the bulk lane, the posts whose suggestions come from a release that no longer serves.
 
-    ``since``, ``until``: of the posts' creation. The old suggestions are shown until the new ones are there; choices
-    and feedback stay. Returns how many posts.
+    ``since``, ``until``: when the posts were created. The old suggestions are shown until the new ones are written;
+    choices and feedback stay. Returns how many posts.
     """
     old = RecommendationRequest.objects.filter(is_default=True, state=State.READY, post__state=State.READY)
     old = old.exclude(release__in=serving_releases())

@@ -1,4 +1,4 @@
-"""More suggestions for a post: other songs, or songs that are steered by a text."""
+"""Requests more suggestions for a post: other songs, or songs steered by a text."""
 
 from __future__ import annotations
 
@@ -27,25 +27,26 @@ POLL_SECONDS = 0.04
 def request_recommendations(
     *, post: Post, text: str = "", parameters: Mapping[str, Any] | None = None
 ) -> RecommendationRequest:
-    """Queue a request for a post; it is answered when the post has been looked at.
+    """Queue a request for a post; a worker answers it when the photos have been analysed.
 
-    ``parameters``: those of ``default_parameters`` that shall be otherwise; None: as they are. Raises PostFailed
+    ``parameters``: values that replace those of ``default_parameters``; None keeps the default. Raises PostFailed
     or UnknownPost.
     """
     defaults = default_parameters()
     asked = {name: value for name, value in (parameters or {}).items() if value not in (None, defaults[name])}
     with transaction.atomic():
         if lock_post(post=post).state == State.FAILED:
-            raise PostFailed("This post failed, so that nothing can be suggested for it. Retry the post first.")
+            raise PostFailed("This post failed, so no songs can be suggested for it. Retry the post first.")
         request = RecommendationRequest.objects.create(post=post, text=text, parameters=asked)
         dispatch.announce_photos()
     return request
 
 
 def wait_for_answer(*, request: RecommendationRequest, user: Person, seconds: float) -> None:
-    """Until the request is answered, or the time is up. Each look is a short query: no transaction waits along.
+    """Wait until the request is answered or the time is up, by short queries outside a transaction.
 
-    Who waits holds a thread of the web server: so nobody waits while there is no worker to wait for, nor twice at once.
+    Each waiting call holds a thread of the web server. So it returns at once when no worker is ready, or when this
+    person waits already.
     """
     waiting = f"socialsongs-waiting-{user.pk}"
     if not seconds or not ready_workers().exists():

@@ -1,4 +1,4 @@
-"""Which model release answers: staged, filled, then switched."""
+"""Registers, stages, activates, splits and retires releases."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class NotPossible(Exception):
 
 
 def register(*, name: str, sha256: str, card: dict[str, Any]) -> ModelRelease:
-    """Make a release known. The first one is active at once, later ones are staged; a known one stays as it is.
+    """Register a release: the first is activated, later ones are staged, a registered one keeps its state.
 
-    Raises NotPossible when its weights changed under the same name.
+    Raises NotPossible when the name is registered with other weights.
     """
     with transaction.atomic():
         release, created = ModelRelease.objects.get_or_create(name=name, defaults={"sha256": sha256, "card": card})
@@ -40,50 +40,50 @@ def register(*, name: str, sha256: str, card: dict[str, Any]) -> ModelRelease:
 
 
 def stage(*, release: ModelRelease) -> None:
-    """Have the whole catalogue read for a release while another one answers. Raises NotPossible for the active one."""
+    """Have all songs encoded for a release while another one serves. Raises NotPossible for the active one."""
     with transaction.atomic():
         if not ModelRelease.objects.filter(pk=release.pk).exclude(state=State.ACTIVE).update(state=State.STAGED):
             raise NotPossible(f"{release.name} is active already.")
-        sync_embeddings()  # of one that was retired before
+        sync_embeddings()  # rows of a retired release are outdated
 
 
 def pause(*, release: ModelRelease, paused: bool) -> None:
-    """Read no songs for a release for now, or go on."""
+    """Stop encoding songs for a release for now, or go on."""
     with transaction.atomic():
         ModelRelease.objects.filter(pk=release.pk).update(paused=paused)
         dispatch.announce_songs()
 
 
 def limit(*, release: ModelRelease, songs_per_second: float | None) -> None:
-    """Read no more songs than that for a release; None: as fast as possible. Raises NotPossible."""
+    """Limit how fast songs are encoded for a release; None: no limit. Raises NotPossible."""
     if songs_per_second is not None and not 0.01 <= songs_per_second < float("inf"):
-        raise NotPossible(f"{songs_per_second} songs a second are no rate: say 0.01 or more.")
+        raise NotPossible(f"{songs_per_second} songs a second are no rate: give 0.01 or more.")
     with transaction.atomic():
         ModelRelease.objects.filter(pk=release.pk).update(songs_per_second=songs_per_second, encode_after=None)
         dispatch.announce_songs()
 
 
 def activate(*, release: ModelRelease, force: bool = False) -> None:
-    """Let a release answer new requests. Raises NotPossible while songs are missing.
+    """Make a release the active one. Raises NotPossible while songs are not encoded, unless ``force``.
 
-    The one before goes on being filled, for a rollback, until it is retired.
+    The previous one stays staged, with its songs encoded, for a rollback.
     """
     if not force:
         _check_coverage(release, otherwise=", or use --force")
     with transaction.atomic():
         _lock_releases()
         _replace_active_by(release)
-    sync_embeddings()  # of one that was retired before; apart, so that nobody who answers waits for it
+    sync_embeddings()  # rows of a retired release are outdated; outside the transaction, which answers wait for
 
 
 def rollback() -> ModelRelease:
-    """Let the release answer again that was active before, at once. Raises NotPossible when it is retired."""
+    """Activate the previous release again, at once. Raises NotPossible when there is none or it is retired."""
     with transaction.atomic():
         _lock_releases()
         replaced = ModelRelease.objects.filter(state=State.STAGED, activated_at__isnull=False)
         before = replaced.order_by("-activated_at").first()
         if before is None:
-            raise NotPossible("No release that was active before is still filled; activate another one by name.")
+            raise NotPossible("No previous release is staged any more; activate another one by name.")
         _replace_active_by(before)
     return before
 
@@ -95,9 +95,9 @@ def retire(*, release: ModelRelease) -> None:
 
 
 def split(*, release: ModelRelease, share: int) -> None:
-    """Let a staged release answer for so many of a hundred people; 0: for nobody. Raises NotPossible."""
+    """Let a staged release serve this percentage of the people; 0 ends the split. Raises NotPossible."""
     if not 0 <= share <= MOST_SHARED:
-        raise NotPossible(f"{share} of a hundred people is no share: say 0 to {MOST_SHARED}.")
+        raise NotPossible(f"{share} of a hundred people is no share: give 0 to {MOST_SHARED}.")
     if share:
         _check_coverage(release)
     with transaction.atomic():
@@ -107,7 +107,7 @@ def split(*, release: ModelRelease, share: int) -> None:
             raise NotPossible(f"{release.name} is not staged: `manage.py releases stage {release.name}` comes first.")
         others = ModelRelease.objects.filter(share__gt=0).exclude(pk=release.pk)
         if share and (other := others.first()):
-            raise NotPossible(f"{other.name} is tried already, on {other.share} of a hundred people: end that first.")
+            raise NotPossible(f"{other.name} already serves {other.share} of a hundred people: end that split first.")
         staged.update(share=share)
 
 
@@ -116,7 +116,9 @@ def _check_coverage(release: ModelRelease, *, otherwise: str = "") -> None:
     if encoded < total:
         way = "wait for the workers"
         if ModelRelease.objects.filter(pk=release.pk, state=State.RETIRED).exists():
-            way = f"it is retired, so that none is read for it: `manage.py releases stage {release.name}` comes first"
+            way = (
+                f"it is retired, so no songs are encoded for it: `manage.py releases stage {release.name}` comes first"
+            )
         raise NotPossible(f"{release.name} has encoded {encoded} of {total} songs as they are now; {way}{otherwise}.")
 
 

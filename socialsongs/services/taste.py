@@ -1,4 +1,4 @@
-"""Turning on, by the host, and off, by the person, that somebody's own choices count in what is suggested to them."""
+"""Switches taste: the host offers it to a person, who can turn it off, on and reset it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ if TYPE_CHECKING:
 
 
 def offer_taste(*, user: Person) -> Taste:
-    """The host's part: from now on this person's choices count, until they turn it off. Done twice, offered once."""
+    """Called by the host: use this person's taste from now on, until they turn it off. Repeating changes nothing."""
     taste, _ = Taste.objects.get_or_create(user=user)
     return taste
 
 
 def set_enabled(*, user: Person, enabled: bool) -> None:
-    """The person's part. Raises TasteNotOffered."""
+    """Called for the person: turn taste on or off. Raises TasteNotOffered."""
     if not Taste.objects.filter(user=user).update(enabled=enabled):
-        raise TasteNotOffered("This site does not adapt suggestions to you, so there is nothing to turn on or off.")
+        raise TasteNotOffered(
+            "This site does not adapt suggestions to your taste, so there is nothing to turn on or off."
+        )
 
 
 def reset(*, user: Person) -> None:
-    """Let nothing count that was chosen or skipped up to now."""
+    """Ignore what the person chose and skipped until now."""
     Taste.objects.filter(user=user).update(since=timezone.now())

@@ -1,4 +1,4 @@
-"""Small copies of photos for lists, made when they are first asked for and kept beside the photos."""
+"""Makes small copies of photos for lists when they are first requested, and keeps them beside the photos."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ logger = logging.getLogger(__name__)
 
 
 def thumbnail(*, photo: PostPhoto, side: int) -> IO[bytes]:
-    """WebP of a square from the photo's middle. Raises FileNotFoundError when the photo's file is gone."""
+    """Return a WebP of a square from the middle of the photo. Raises FileNotFoundError when its file is missing."""
     if kept := Thumbnail.objects.filter(photo=photo, side=side).first():
         try:
             return kept.image.storage.open(str(kept.image.name))
         except FileNotFoundError:
-            kept.delete()  # the storage lost it: made anew
+            kept.delete()  # the storage lost the file: make it again
     with photo.image.storage.open(str(photo.image.name)) as file:
         webp = shrunk(file, side)
     try:
         _keep(photo=photo, side=side, webp=webp)
-    except (OSError, DatabaseError) as error:  # a full disk, a database that is read-only: shown all the same
-        logger.warning("The thumbnail of photo %s could not be kept: %s", photo.pk, error)
+    except (OSError, DatabaseError) as error:  # a full disk or a read-only database: return it all the same
+        logger.warning("The thumbnail of photo %s could not be stored: %s", photo.pk, error)
     return io.BytesIO(webp)
 
 
@@ -45,7 +45,7 @@ def shrunk(file: IO[bytes] | Path, side: int) -> bytes:
 
 
 def _keep(*, photo: PostPhoto, side: int, webp: bytes) -> None:
-    """A row and its file, unless somebody else was first or the photo was deleted meanwhile."""
+    """Store row and file, unless another process was first or the photo was deleted meanwhile."""
     file = Thumbnail(photo=photo, side=side).image
     file.save(f"{uuid.uuid4().hex}.webp", ContentFile(webp), save=False)
     created = False

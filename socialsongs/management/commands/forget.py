@@ -1,6 +1,6 @@
-"""Delete old posts with their photos, and old texts that songs were asked for by. For a nightly run.
+"""Delete old posts with their photos, and old requests by a text alone. Run it every night.
 
-What people did with the suggestions stays, as nobody's.
+Feedback on their suggestions stays, without the person.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--days", type=int, help="older than so many days; without it, RETENTION_DAYS says")
-        parser.add_argument("--dry-run", action="store_true", help="only count them")
+        parser.add_argument(
+            "--days", type=int, help="delete what is older than this many days (default: the setting RETENTION_DAYS)"
+        )
+        parser.add_argument("--dry-run", action="store_true", help="only count what would be deleted")
 
     def handle(self, *args: Any, days: int | None, dry_run: bool, **options: Any) -> None:
         if days is None:
             days = config().RETENTION_DAYS
         if days is None:
-            raise CommandError(
-                "Nothing says how long posts are kept: set RETENTION_DAYS in SOCIALSONGS, or say --days N."
-            )
+            raise CommandError("No retention time is set: set RETENTION_DAYS in SOCIALSONGS, or give --days N.")
         if not 1 <= days <= MOST_DAYS:
-            raise CommandError(f"{days} days: say a number from 1 to {MOST_DAYS}.")
+            raise CommandError(f"{days} days is not possible: give a number from 1 to {MOST_DAYS}.")
         age = timedelta(days=days)
         if dry_run:
             posts = old_posts(older_than=age)

@@ -1,7 +1,7 @@
 """Import a catalogue (JSON Lines: title, artist, lyrics ...; see docs/getting-started.md).
 
-All of it or nothing, unless --skip-bad is given. Lyrics are normalised; where a line names no language, the lyrics are
-asked for it. Ends with status 1 when nothing was imported, and with 3 when bad lines were skipped.
+Imports all songs or none, unless --skip-bad is given. Normalises lyrics, and detects their language where a line names
+none. Ends with status 1 when nothing was imported, and with 3 when bad lines were skipped.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from socialsongs.services.import_songs import Notes, import_songs
 SAMPLE = "sample"
 MOST_SHOWN = 20
 SKIPPED = 3  # exit status
-# What a file begins with that is no UTF-8 text, the longer ones first.
+# First bytes of files that are not UTF-8, longer ones first.
 BEGINNINGS = {
     b"\xff\xfe\0\0": "UTF-32LE", b"\0\0\xfe\xff": "UTF-32BE", b"{\0\0\0": "UTF-32LE", b"\0\0\0{": "UTF-32BE",
     b"\xff\xfe": "UTF-16LE", b"\xfe\xff": "UTF-16BE", b"{\0": "UTF-16LE", b"\0{": "UTF-16BE",
@@ -36,17 +36,17 @@ class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", nargs="?", type=Path, help="JSON Lines, one song a line")
-        parser.add_argument("--sample", action="store_true", help="the sample catalogue that ships, published at once")
+        parser.add_argument("file", nargs="?", type=Path, help="JSON Lines file with one song a line")
         parser.add_argument(
-            "--source", help="name of the source (default: the file's name); with the id it names a song"
+            "--sample", action="store_true", help="import the sample catalogue of this package, and publish it"
+        )
+        parser.add_argument(
+            "--source", help="name of the source (default: the file's name); source and id identify a song"
         )
         parser.add_argument("--publish", action="store_true", help="publish new songs at once instead of as drafts")
+        parser.add_argument("--skip-bad", action="store_true", help="skip and list bad lines, and import the others")
         parser.add_argument(
-            "--skip-bad", action="store_true", help="import the other lines when some are wrong; list these"
-        )
-        parser.add_argument(
-            "--bad-lines", type=Path, metavar="FILE", help="with --skip-bad: all bad lines, as JSON Lines"
+            "--bad-lines", type=Path, metavar="FILE", help="with --skip-bad: write all bad lines to FILE, as JSON Lines"
         )
 
     def handle(
@@ -63,7 +63,7 @@ class Command(BaseCommand):
         if sample == (file is not None):
             raise CommandError("Name a file, or use --sample.")
         if bad_lines and not skip_bad:
-            raise CommandError("--bad-lines goes with --skip-bad.")
+            raise CommandError("--bad-lines needs --skip-bad.")
         if file and bad_lines and file.exists() and bad_lines.exists() and bad_lines.samefile(file):
             raise CommandError(f"--bad-lines would overwrite the catalogue {file}. Name another file.")
         with ExitStack() as stack:
@@ -75,7 +75,7 @@ class Command(BaseCommand):
             self._import(file, source or file.stem, status, skipped if skip_bad else None)
 
     def _import(self, file: Path, source: str, status: str, skip: Skipped | None) -> None:
-        """Line by line: the file may be larger than memory."""
+        """Import line by line, since the file can be larger than memory."""
         with Progress() as bar:
             try:
                 _check_encoding(file)
@@ -87,12 +87,12 @@ class Command(BaseCommand):
                 raise CommandError(f"{error.filename or file} cannot be read: {error.strerror or error}.") from error
             except CatalogueError as error:
                 raise CommandError(f"Nothing was imported. {error}") from error
-        self._tell(result.notes)
+        self._write_notes(result.notes)
         self.stdout.write(f"{result.created} songs created, {result.updated} updated, {result.unchanged} unchanged")
         if skip is not None and skip.count:
-            raise CommandError(skip.told(), returncode=SKIPPED)
+            raise CommandError(skip.summary(), returncode=SKIPPED)
 
-    def _tell(self, notes: Notes) -> None:
+    def _write_notes(self, notes: Notes) -> None:
         shown = notes.songs.most_common(MOST_SHOWN)
         for note, songs in shown:
             self.stdout.write(f"{note} ({songs} songs, first in line {notes.first[note]})")
@@ -101,7 +101,7 @@ class Command(BaseCommand):
 
 
 class Skipped:
-    """Bad lines: the first of them to be shown, all of them into a file where one is named."""
+    """Collects bad lines: keeps the first ones to show, and writes all to a file when one is given."""
 
     def __init__(self, stack: ExitStack, path: Path | None) -> None:
         self.count = 0
@@ -122,7 +122,7 @@ class Skipped:
             row = {"line": bad.line, "field": bad.field, "reason": bad.reason}
             self.write(json.dumps(row) + "\n")
 
-    def told(self) -> str:
+    def summary(self) -> str:
         texts = [f"{self.count} bad lines were skipped:", *map(str, self.first)]
         if rest := self.count - len(self.first):
             texts.append(f"... and {rest} more: " + (f"see {self.path}" if self.path else "--bad-lines FILE lists all"))
@@ -130,7 +130,7 @@ class Skipped:
 
 
 def _check_encoding(file: Path) -> None:
-    """Raises CatalogueError for a file that no line of can be read."""
+    """Raises CatalogueError when the file is compressed or not UTF-8."""
     with file.open("rb") as opened:
         start = opened.read(4)
     if start.startswith(GZIP):

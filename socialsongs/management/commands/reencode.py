@@ -1,4 +1,4 @@
-"""Read songs again. They stay in the search as they are until then."""
+"""Encode songs again. Until then searches find them as before."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--release", help="only for this release")
-        parser.add_argument("--song", nargs="+", type=uuid.UUID, help="only these songs")
+        parser.add_argument("--release", help="encode only for this release")
+        parser.add_argument("--song", nargs="+", type=uuid.UUID, help="encode only these songs")
 
     def handle(self, *args: Any, release: str | None, song: list[uuid.UUID] | None, **options: Any) -> None:
         rows = SongEmbedding.objects.all()

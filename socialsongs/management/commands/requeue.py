@@ -1,4 +1,4 @@
-"""Try again what failed: posts, requests or songs."""
+"""Queue failed posts, requests or songs again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("kind", choices=["posts", "requests", "songs"])
-        parser.add_argument("--reason", help="only what failed for this reason, e.g. attempts_exhausted")
+        parser.add_argument("--reason", help="only those that failed for this reason, such as attempts_exhausted")
 
     def handle(self, *args: Any, kind: str, reason: str | None, **options: Any) -> None:
         why = {"reason": reason} if reason else {}

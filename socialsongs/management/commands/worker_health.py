@@ -1,4 +1,4 @@
-"""Probe of a worker's container: fails, and says why, unless the worker is live."""
+"""Check that a worker is live, for the health check of its container; fail with the reason otherwise."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from socialsongs.selectors.workers import all_workers
 
 class Command(BaseCommand):
     help = __doc__
-    requires_system_checks = []  # a probe is run often
+    requires_system_checks = []  # a health check runs often
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", nargs="?", help="Celery's node name (default: every worker of this host)")
-        parser.add_argument("--ready", action="store_true", help="it must take work, too")
+        parser.add_argument("--ready", action="store_true", help="also require that it takes work")
 
     def handle(self, *args: Any, name: str | None, ready: bool, **options: Any) -> None:
         host = socket.gethostname()
@@ -34,7 +34,7 @@ class Command(BaseCommand):
             raise CommandError(f"The database does not answer: {error}") from error
         if not workers:
             whom = f"called {name}" if name else f"on {host}"
-            raise CommandError(f"There is no worker {whom}, or it has not come far enough to say so.")
+            raise CommandError(f"There is no worker {whom}, or it has not written its first heartbeat yet.")
         problems = [_problem(*worker, ready=ready) for worker in workers]
         if any(problems):
             raise CommandError("\n".join(filter(None, problems)))
