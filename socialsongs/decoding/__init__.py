@@ -1,4 +1,4 @@
-"""Decoding of photos that others made, in a process of its own: ``python -m socialsongs.decoding``.
+"""Decodes untrusted photos in a separate process: ``python -m socialsongs.decoding``.
 
-Imports nothing of Django and nothing else of this package; ``socialsongs/intake/pool.py`` runs it.
+Imports neither Django nor other modules of ``socialsongs``; ``socialsongs/intake/pool.py`` runs it.
 """

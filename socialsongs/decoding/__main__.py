@@ -1,4 +1,4 @@
-"""One photo after another from the socket at standard input, until the web process closes it or is gone."""
+"""Decodes one photo after another from the socket at standard input, until the web process closes it or ends."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .decode import Damaged, ManyFrames, decode
 from .messages import Task, read, write
 
 MIB = 1024 * 1024
-# Beside the picture itself: its file, bands of rows, the picture that is kept.
+# Memory beside the picture itself: its file, bands of rows, the output.
 WORKING_SPACE = 32 * MIB
-# What Pillow and its plugins raise for damaged files.
+# Errors that Pillow and its plugins raise for damaged files.
 DAMAGE = (Damaged, OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, RuntimeError, struct.error)
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the web process, which closes the socket then
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the web process, which then closes the socket
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     Image.preinit()
@@ -48,13 +48,13 @@ def main() -> None:
 
 
 def _data_bytes() -> int:
-    """The private, writable memory of this process, which RLIMIT_DATA limits."""
+    """Return the private, writable memory of this process in bytes, as RLIMIT_DATA counts it."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmData:")[2].split()[0]) * 1024
 
 
 def _limit(memory: int, seconds: float) -> None:
-    """For the photo that comes now; the signal of the timer ends the process."""
+    """Set the limits for the next photo; the timer's signal (SIGPROF) ends the process."""
     resource.setrlimit(resource.RLIMIT_DATA, (memory, resource.RLIM_INFINITY))
     signal.setitimer(signal.ITIMER_PROF, seconds)
 

@@ -1,9 +1,9 @@
-"""From a photo's bytes to a JPEG without metadata: small enough, upright, in sRGB, on white.
+"""Converts a photo to a JPEG of limited size: upright, in sRGB, on white, without metadata.
 
 The model reads these files. ``recommender/images.py`` makes raw files upright and white as well, for those who rank and
 train without the site; this package must not import it.
 
-Whatever is larger than what is kept goes through in bands of rows, so that no second picture of its size is made.
+Large pictures are shrunk in bands of rows, so that memory never holds a second picture of that size.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ pi_heif.options.THUMBNAILS = pi_heif.options.DEPTH_IMAGES = pi_heif.options.AUX_
 
 BAND_PIXELS = 2_000_000
 LANCZOS_REACH = 3
-# Not to be told from a photo's own data; contains no marker.
+# Resembles a photo's own data and contains no marker.
 OTHER_END = bytes(value % 251 for value in range(1, 2000, 37)) * 8
 END = b"\xff\xd9"
 
@@ -40,15 +40,15 @@ UPRIGHT = {
 
 
 class Damaged(Exception):
-    """The picture is not what its header says, or not all of it is there."""
+    """The picture differs from its header, or is incomplete."""
 
 
 class ManyFrames(Exception):
-    """More pictures in one file than are accepted."""
+    """The file has more frames than are accepted."""
 
 
 def decode(task: Task, content: bytes, profile: bytes) -> tuple[bytes, tuple[int, int]]:
-    """The JPEG and its size. Raises Damaged, ManyFrames, MemoryError, or what the decoders raise."""
+    """Return the JPEG and its size. Raises Damaged, ManyFrames, MemoryError, or errors of the decoders."""
     if task.format == "HEIF":
         image, profile = _heif(task, content)
     elif task.complete:
@@ -68,13 +68,13 @@ def _picture(task: Task, content: bytes) -> Image.Image:
     with Image.open(io.BytesIO(content), formats=(task.format,)) as image:
         if image.size != (task.width, task.height):
             raise Damaged("the decoder reads another size than the header says")
-        image.draft("RGB", (task.side, task.side))  # JPEG: at a half, a quarter or an eighth where that is enough
+        image.draft("RGB", (task.side, task.side))  # JPEG: decodes at 1/2, 1/4 or 1/8 where that is enough
         image.load()
         return _shrink(image.size, lambda top, bottom: image.crop((0, top, image.width, bottom)), task.side)
 
 
 def _whole_picture(task: Task, content: bytes) -> Image.Image:
-    """A JPEG without its end: when all pixels are there, it is the same picture whatever follows."""
+    """Decode a JPEG without its end marker: when all pixels are there, two different endings give the same picture."""
     image = _picture(task, content + END)
     if image.tobytes() != _picture(task, content + OTHER_END + END).tobytes():
         raise Damaged("pixels are missing")
@@ -82,7 +82,7 @@ def _whole_picture(task: Task, content: bytes) -> Image.Image:
 
 
 def _heif(task: Task, content: bytes) -> tuple[Image.Image, bytes]:
-    """Upright already: the decoder applies the file's own rotation, and Exif's is not to be followed beside it."""
+    """Return the picture and its profile. The decoder has applied the file's rotation, so Exif's does not count."""
     file = open_heif(content)
     if len(file) > task.frames:
         raise ManyFrames(str(len(file)))
@@ -101,15 +101,15 @@ def _heif(task: Task, content: bytes) -> tuple[Image.Image, bytes]:
 
 
 def _shrink(size: tuple[int, int], rows: Callable[[int, int], Image.Image], side: int) -> Image.Image:
-    """As ``Image.thumbnail`` does, by whole numbers and then exactly, but band by band; in L, LA, RGB, RGBA or CMYK.
+    """Shrink as ``Image.thumbnail`` does (by a whole factor, then exactly), but in bands; to L, LA, RGB, RGBA or CMYK.
 
-    ``rows(top, bottom)``: these rows of the picture.
+    ``rows(top, bottom)`` returns these rows of the picture.
     """
     width, height = size
     scale = min(1.0, side / max(size))
     wanted = max(1, round(width * scale)), max(1, round(height * scale))
     across, down = max(1, int(width / wanted[0] / 2)), max(1, int(height / wanted[1] / 2))
-    step = height / down / wanted[1]  # from one row that is wanted to the next, in rows that are left by ``down``
+    step = height / down / wanted[1]  # distance of output rows, in rows that the factor ``down`` leaves
     around = ceil(LANCZOS_REACH * max(1, step)) + 1
     at_once = max(1, int(BAND_PIXELS / width / down / step))
     small: Image.Image | None = None
@@ -128,8 +128,8 @@ def _shrink(size: tuple[int, int], rows: Callable[[int, int], Image.Image], side
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Eight bits, no palette, transparency as a channel."""
-    if image.mode.startswith("I;16"):  # Pillow would cut off everything above 255
+    """Convert to eight bits, without palette, with transparency as a channel."""
+    if image.mode.startswith("I;16"):  # Pillow would clip everything above 255
         image = image.point(lambda value: value / 256).convert("L")
     if "transparency" in image.info:
         return image.convert("LA" if image.mode in ("1", "L") else "RGBA")
@@ -137,7 +137,7 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _on_white(image: Image.Image, profile: bytes) -> Image.Image:
-    """Colours first, by the photo's profile, then what is transparent onto white."""
+    """Convert the colours by the photo's profile, then put transparent pixels onto white."""
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     colours = _srgb(image.convert({"LA": "L", "RGBA": "RGB"}.get(image.mode, image.mode)), profile)
     if alpha is None:
@@ -155,7 +155,7 @@ def _srgb(image: Image.Image, profile: bytes) -> Image.Image:
                 image = image.convert("RGB")
             converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
         except (ImageCms.PyCMSError, OSError):
-            converted = None  # a broken profile, or one for other colours: they stay as they are
+            converted = None  # a broken or unsuitable profile: keep the colours
         if converted is not None:
             return converted
     return image.convert("RGB")

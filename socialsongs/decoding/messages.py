@@ -1,4 +1,4 @@
-"""What the two processes say to each other: JSON, then bytes. Nothing that runs code when it is read."""
+"""Messages between web process and decoder: JSON, then bytes. Reading them runs no code, unlike pickles."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ HEAD = struct.Struct(">I")
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a photo's header says of it, and what is wanted: at most ``frames`` pictures, the first one's longer side
-    at most ``side`` pixels, a JPEG of that ``quality``. ``complete``: false for a JPEG without its end marker."""
+    """A photo's header, and the limits of its conversion: most ``frames``, ``side`` as the most pixels of the longer
+    side, ``quality`` of the JPEG. ``complete``: False for a JPEG without its end marker."""
 
     format: str
     width: int
@@ -34,7 +34,7 @@ def write(stream: BufferedRWPair[Any, Any], message: dict[str, Any], *parts: byt
 
 
 def read(stream: BufferedRWPair[Any, Any]) -> tuple[dict[str, Any], list[bytes]]:
-    """Raises EOFError when the other process is gone."""
+    """Return a message and its parts. Raises EOFError when the other process has ended."""
     (length,) = HEAD.unpack(_exactly(stream, HEAD.size))
     message: dict[str, Any] = json.loads(_exactly(stream, length))
     return message, [_exactly(stream, size) for size in message.pop("parts")]
@@ -43,5 +43,5 @@ def read(stream: BufferedRWPair[Any, Any]) -> tuple[dict[str, Any], list[bytes]]
 def _exactly(stream: BufferedRWPair[Any, Any], size: int) -> bytes:
     found = stream.read(size)
     if len(found) < size:
-        raise EOFError("The other process is gone.")
+        raise EOFError("The other process has ended.")
     return found

@@ -1,8 +1,8 @@
-"""What happens to an uploaded photo before anything is stored: the checklist, in order.
+"""Checks and re-encodes an uploaded photo before anything is stored.
 
-Size, true type from the bytes, what the header says (parts, pixels, frames, memory), full decode in a process of its
-own, orientation, colour, then a fresh JPEG without EXIF, GPS or any other byte of the upload. Each refusal is an error
-of its own.
+In this order: size; type by the bytes; the header's parts, pixels, frames and memory; full decoding in a separate
+process; orientation; colour; a new JPEG without Exif, GPS or any other byte of the upload. Each reason to refuse has an
+error of its own.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ MIN_SIDE = 32
 
 @dataclass(frozen=True)
 class CleanPhoto:
-    """A photo that is safe to keep: JPEG bytes, upright, sRGB, no metadata; size in pixels."""
+    """A photo that is safe to store: JPEG bytes, upright, sRGB, no metadata; size in pixels."""
 
     jpeg: bytes
     width: int
@@ -62,7 +62,7 @@ class CleanPhoto:
 
 
 def clean_photo(upload: File[Any]) -> CleanPhoto:
-    """Check and re-encode one upload. Raises the IntakeError that says why not, or DecodersUnavailable."""
+    """Check and re-encode one upload. Raises an IntakeError with the reason, or DecodersUnavailable."""
     limits = config()
     if not upload.size:
         raise EmptyFile("The file is empty. Choose the photo again.")
@@ -76,7 +76,7 @@ def clean_photo(upload: File[Any]) -> CleanPhoto:
 
 
 def clean_bytes(data: bytes) -> CleanPhoto:
-    """The same for a file of any length."""
+    """Check and re-encode the bytes of a file of any size; raises as ``clean_photo``."""
     header = _read_header(data)
     _check_size(header)
     _check_frames(header.frames)
@@ -85,7 +85,7 @@ def clean_bytes(data: bytes) -> CleanPhoto:
 
 
 def _read_header(data: bytes) -> Header:
-    """The client's name and content type are not looked at."""
+    """Read the header of the format that the bytes show; the client's file name and content type do not count."""
     if data.startswith(b"\xff\xd8\xff"):
         return jpeg.read_header(data, config().STORED_LONG_SIDE)
     if data.startswith(png.SIGNATURE):

@@ -1,4 +1,4 @@
-"""Why a photo was refused. Each kind has a stable code, and its text says what to do."""
+"""Reasons to refuse a photo. Each has a stable code and a text that says what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAME_CHARACTERS = 80
 class IntakeError(SocialSongsError):
     """The photo was refused; nothing was stored.
 
-    ``place``, from 1, and the client's ``name`` for the file say which photo of how many.
+    ``place`` (from 1, out of ``among``) and ``name``, the client's file name, say which photo of the upload it is.
     """
 
     place: int | None = None
@@ -18,7 +18,7 @@ class IntakeError(SocialSongsError):
     among = 1
 
     def locate(self, *, place: int, name: str, among: int) -> None:
-        """Say which photo this is about. What cannot be printed is left out of the name."""
+        """Set which photo this is about. Removes unprintable characters from the name."""
         self.place, self.among = place, among
         self.name = "".join(character for character in name if character.isprintable())[:NAME_CHARACTERS]
 
@@ -62,13 +62,13 @@ class DamagedPhoto(IntakeError):
 
 
 class TooManyParts(IntakeError):
-    """Segments, chunks, items or scans: more than any camera or program writes."""
+    """The file has more segments, chunks, items or scans than any camera or program writes."""
 
     code = "too_many_parts"
 
 
 class TooMuchMemory(IntakeError):
-    """Few enough pixels, but this kind of file needs more memory for each."""
+    """The photo has few enough pixels, but this kind of file needs too much memory for each."""
 
     code = "too_much_memory"
 
@@ -78,6 +78,6 @@ class TookTooLong(IntakeError):
 
 
 class Undecodable(IntakeError):
-    """The process that decoded it ended."""
+    """The decoder crashed on the photo."""
 
     code = "undecodable"

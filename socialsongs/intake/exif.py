@@ -1,4 +1,4 @@
-"""The one thing that is taken from a photo's metadata: how it is to be turned. Nothing else is read."""
+"""Reads the orientation from a photo's metadata, and nothing else."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import re
 import struct
 
 ORIENTATION = 0x0112
-# Types of a whole number in TIFF: struct's format for each.
+# Whole-number types of TIFF, with their formats in struct.
 NUMBERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}
 IN_XMP = re.compile(rb"tiff:Orientation(?:=[\"']|>)([1-8])")
 UPRIGHT = 1
 
 
 def orientation_of(exif: bytes, xmp: bytes = b"") -> int:
-    """1 to 8 as in Exif; 1 when nothing, or nothing sensible, is said."""
+    """Return the orientation, 1 to 8 as in Exif; 1 when it is missing or invalid."""
     found = _in_exif(exif.removeprefix(b"Exif\0\0"))
-    if found is None and (said := IN_XMP.search(xmp)):
-        found = int(said[1])
+    if found is None and (match := IN_XMP.search(xmp)):
+        found = int(match[1])
     return found or UPRIGHT
 
 
@@ -31,7 +31,7 @@ def _in_exif(tiff: bytes) -> int | None:
             tag, kind = struct.unpack_from(order + "HH", tiff, entry)
             if tag == ORIENTATION:
                 return _value(tiff, order, kind, entry + 8)
-    except struct.error:  # the directory is cut off
+    except struct.error:  # the directory is truncated
         pass
     return None
 

@@ -1,4 +1,4 @@
-"""What a file says of itself before anything is decoded: see jpeg.py, png.py, webp.py and heif.py."""
+"""The header of a photo's file, as jpeg.py, png.py, webp.py and heif.py read it before decoding."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 from .errors import DamagedPhoto, TooManyParts
 
-# Of a JPEG, chunks of a PNG or WebP, boxes and items of a HEIC. Long metadata come to some hundreds.
+# Most segments of a JPEG, chunks of a PNG or WebP, boxes and items of a HEIC. Long metadata has some hundreds.
 MAX_PARTS = 200_000
-# Longer colour profiles and texts than that are skipped.
+# Longer colour profiles and texts are ignored.
 MAX_PROFILE_BYTES = MAX_TEXT_BYTES = 4 * 1024 * 1024
 
-DAMAGED = "The photo is damaged or not complete. Upload it again, or export a fresh copy."
+DAMAGED = "The photo is damaged or incomplete. Upload it again, or export a fresh copy."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """``content``: what a decoder needs of the file, without texts, metadata and profile. ``memory``: bytes that
-    decoding allocates for the picture. ``complete``: false for a JPEG without its end marker."""
+    """``content``: the parts of the file that a decoder needs, without texts, metadata and profile. ``memory``: bytes
+    that decoding allocates for the picture. ``complete``: False for a JPEG without its end marker."""
 
     format: str
     width: int

@@ -1,7 +1,7 @@
-"""A HEIC's boxes: its size, how many tiles it is made of, and what decoding them costs.
+"""Reads the boxes of a HEIC: its size, its tiles, and the memory that decoding takes.
 
-Boxes hold boxes, and items are made of items, so what counts is how many there are in all. The decoder reads the file
-as it is: where its parts lie is written all over it.
+Boxes contain boxes, and items consist of items, so the limits apply to their total. The decoder gets the whole file,
+because positions of its parts are stored in many places.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from .header import MAX_PARTS, Header, damaged, too_many_parts
 BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 # A camera's picture of 48 million pixels has 192 tiles.
 MAX_ITEMS = 5_000
-# Grids of grids of grids ...
+# Most levels of grids made of grids.
 MAX_DEPTH = 4
-# Tiles count for so many pixels at least, also those that say they have none.
+# Fewest pixels that a tile counts for, also when it claims to have none.
 SMALLEST_TILE = 64 * 64
-# Tiles at the edges stick out.
+# Tiles at the edges can extend beyond the picture.
 MOST_PIXELS_DECODED = 1.25
-# Measured, for eight bits: what the decoder has and what comes out of it; and the same for transparency.
+# Measured for eight bits: memory of the decoder and of its output; and the same for transparency.
 BYTES_OF_A_PIXEL, BYTES_OF_ALPHA = 4.5, 2.5
 
 
@@ -35,7 +35,7 @@ class _HeifContents:
     counted: int = 0
 
     def count(self, more: int = 1) -> None:
-        """Boxes, references and properties of items, in the whole file."""
+        """Count boxes, references and properties of the whole file. Raises TooManyParts."""
         self.counted += more
         if self.counted > MAX_PARTS:
             raise too_many_parts("boxes")
@@ -67,7 +67,7 @@ def read_header(data: bytes) -> Header:
 
 
 def _boxes(contents: _HeifContents, data: bytes, position: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, and where the content begins and ends in the file."""
+    """Yield name, start and end of each box's content, as positions in the file."""
     while position + 8 <= end:
         contents.count()
         size, name = struct.unpack_from(">I4s", data, position)
@@ -78,7 +78,7 @@ def _boxes(contents: _HeifContents, data: bytes, position: int, end: int) -> Ite
         stop = position + size if size else end
         if stop < start or stop > end:
             if name == b"mdat":
-                return  # the decoder says what is missing of the pictures
+                return  # the decoder finds out whether pixels are missing
             raise damaged()
         yield name, start, stop
         position = stop
@@ -105,7 +105,7 @@ def _number(data: bytes, place: int, size: int) -> int:
 
 
 def _width(data: bytes, place: int) -> int:
-    """Bytes of an item's number in a box of the version that is told there."""
+    """Return the size of item numbers in bytes, by the box's version at that place."""
     return 2 if _number(data, place, 1) == 0 else 4
 
 
@@ -124,7 +124,7 @@ def _read_references(contents: _HeifContents, data: bytes, start: int, end: int)
 
 
 def _read_associations(contents: _HeifContents, data: bytes, start: int, end: int) -> None:
-    """Which properties are whose."""
+    """Read which item has which properties."""
     wide = _number(data, start + 3, 1) & 1
     position, size = start + 8, _width(data, start)
     count = _number(data, start + 4, 4)
@@ -154,7 +154,7 @@ def _size(contents: _HeifContents, item: int) -> tuple[int, int]:
 
 
 def _is_deep(contents: _HeifContents, item: int) -> bool:
-    """More than eight bits, in the picture or its first tile."""
+    """Return whether the picture or its first tile has more than eight bits."""
     items = [item, *contents.parts.get(item, [])[:1]]
     return any(max(content[5:], default=8) > 8 for each in items for content in _properties(contents, each, b"pixi"))
 
@@ -162,7 +162,7 @@ def _is_deep(contents: _HeifContents, item: int) -> bool:
 def _pixels_decoded(
     contents: _HeifContents, sizes: dict[int, tuple[int, int]], item: int, most: int, depth: int
 ) -> int:
-    """For the item and what it is made of, as often as it is used; stops counting above ``most``."""
+    """Count the pixels of an item and its parts, each as often as it is used; stop above ``most``."""
     parts = contents.parts.get(item, [])
     if not parts:
         width, height = sizes.get(item, (0, 0))

@@ -1,4 +1,4 @@
-"""A JPEG's segments: its size, what decoding it costs, and the picture without everything else."""
+"""Reads the segments of a JPEG: its size, the memory that decoding takes, and the parts that a decoder needs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE
 PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 TABLES = {0xC4, 0xCC, 0xDB, 0xDD}
 ALONE = {0x01, *range(0xD0, 0xD9)}
-# A marker after any number of filling FF; and one that ends a scan, in which FF00 and restarts are data.
+# A marker, after any number of fill bytes FF; and a marker that ends a scan, where FF00 and restarts are data.
 MARKER = re.compile(rb"\xff[^\x00\xff]")
 AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
 PROFILE = b"ICC_PROFILE\0"
 
-# Each passes over the whole picture. Encoders write about ten.
+# Each scan passes over the whole picture. Encoders write about ten.
 MAX_SCANS, MAX_SCANNED_PIXELS = 100, 1_000_000_000
 COEFFICIENTS = 64
 
@@ -35,13 +35,13 @@ class _JpegContents:
     frame: bytes = b""
     progressive: bool = False
     scans: int = 0
-    # The bits that are still missing of each coefficient of each component.
+    # By component: how many bits of each coefficient are still missing; None before its first scan.
     missing: dict[int, list[int | None]] = field(default_factory=dict)
     ended: bool = False
 
 
 def read_header(data: bytes, side: int) -> Header:
-    """``side``: what is kept of the picture; it is decoded at a fraction of its size where that is enough."""
+    """Read the header. ``side``: long side of the stored photo; the decoder scales by 1/2, 1/4 or 1/8 if that suffices."""
     contents = _JpegContents()
     for marker, segment, start, end in _segments(data):
         if marker in FRAMES:
@@ -65,7 +65,7 @@ def read_header(data: bytes, side: int) -> Header:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes, int, int]]:
-    """Marker, what is in the segment, and where it begins and ends in the file; a scan with its data."""
+    """Yield marker, content, start and end of each segment; a scan ends with its data."""
     position, parts = 2, 0
     while match := MARKER.search(data, position):
         parts += 1
@@ -80,7 +80,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes, int, int]]:
             continue
         end = start + 2 + int.from_bytes(data[start + 2 : start + 4])
         if end < start + 4 or end > len(data):
-            return  # cut off
+            return  # truncated
         segment = data[start + 4 : end]
         if marker == SCAN:
             after = AFTER_SCAN.search(data, end)
@@ -128,7 +128,7 @@ def _header(contents: _JpegContents, side: int) -> Header:
         whole = [contents.missing.get(frame[6 + 3 * part]) == [0] * COEFFICIENTS for part in range(components)]
         if not all(whole):
             raise damaged()
-        # A download that was cut off is often filled up with zeros.
+        # A truncated download is often padded with zeros.
         cut = content.rstrip(b"\0").removesuffix(b"\xff")
         content = cut + b"\xff\0" if content.startswith(b"\xff\0", len(cut)) else cut
     profile = b"".join(part for _, part in sorted(contents.profile.items()))
@@ -148,7 +148,7 @@ def _header(contents: _JpegContents, side: int) -> Header:
 
 
 def _memory(contents: _JpegContents, width: int, height: int, components: int, side: int) -> int:
-    """The pixels that come out, and all coefficients when a scan does not come with all of its part of the picture."""
+    """Return bytes for the decoded pixels, and for all coefficients unless a single scan holds the whole picture."""
     smaller = max(part for part in (1, 2, 4, 8) if part <= max(1, min(width // side, height // side)))
     pixels = 4 * (width // smaller + 1) * (height // smaller + 1)
     if not contents.progressive and contents.scans == 1:

@@ -1,4 +1,4 @@
-"""A PNG's chunks: its size, what decoding it costs, and the picture without everything else."""
+"""Reads the chunks of a PNG: its size, the memory that decoding takes, and the parts that a decoder needs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .exif import orientation_of
 from .header import MAX_PARTS, MAX_PROFILE_BYTES, MAX_TEXT_BYTES, Header, damaged, too_many_parts
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Samples of a pixel by colour type.
+# Samples per pixel, by colour type.
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 PALETTE = 3
-# No stream of zlib grows more than that.
+# The largest ratio by which zlib can compress.
 MOST_GROWTH = 1032
 XMP = b"XML:com.adobe.xmp\0"
 EXIF_AS_TEXT = (b"Raw profile type exif\0", b"Raw profile type APP1\0")
@@ -61,7 +61,7 @@ def read_header(data: bytes) -> Header:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Name, and where the content begins and ends in the file."""
+    """Yield name, start and end of each chunk's content, as positions in the file."""
     position, parts = len(SIGNATURE), 0
     while position + 8 <= len(data):
         parts += 1
@@ -72,7 +72,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         if name == b"IEND":
             return
         if end > len(data):
-            raise damaged()  # cut off
+            raise damaged()  # truncated
         yield name, start, end
         position = end + 4
 
@@ -82,19 +82,19 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 
 def _in_eight_bits(transparent: bytes) -> bytes:
-    """The colour that is transparent, as in the picture once it is decoded."""
+    """Convert the transparent colour from 16 to 8 bits, as in the decoded picture."""
     return b"".join(b"\0" + transparent[place : place + 1] for place in range(0, len(transparent), 2))
 
 
 def _bytes_of_a_pixel(colour: int, depth: int) -> int:
-    """As Pillow keeps them."""
+    """Return the bytes of a pixel in Pillow's memory."""
     if colour in (0, PALETTE):
         return 2 if depth == 16 else 1
     return 4
 
 
 def _unpacked(content: bytes, limit: int) -> bytes:
-    """Empty when it is damaged or longer than the limit."""
+    """Decompress; return b"" when the data is damaged or longer than the limit."""
     unpacking = zlib.decompressobj()
     try:
         unpacked = unpacking.decompress(content, limit)
@@ -109,7 +109,7 @@ def _profile(chunk: bytes) -> bytes:
 
 
 def _text(name: bytes, content: bytes) -> bytes:
-    """Exif as some programs write it: a heading of three lines, then hexadecimal figures."""
+    """Return Exif that some programs write as text: a heading of three lines, then hexadecimal digits."""
     _, _, text = content.partition(b"\0")
     if name == b"zTXt":
         text = _unpacked(text[1:], MAX_TEXT_BYTES)

@@ -1,8 +1,9 @@
-"""Processes in which photos are decoded, with limits on memory and time: what breaks a decoder breaks no web process.
+"""Runs decoders: processes with limits on memory and time, so that a photo that crashes one harms no web process.
 
-They are plain programs at the other end of a socket, and not a pool of ``multiprocessing``: that would run the site's
-main program in each of them (or fork a process that has threads), and read pickles from a process that decodes hostile
-files. One that dies takes nobody else's photo along. All end with this process: that closes their sockets.
+Each decoder is a separate program that is connected by a socket. A pool of ``multiprocessing`` would run the site's
+main program in each process (or fork a process that has threads), and would unpickle data from a process that decodes
+hostile files. A decoder that dies affects only its own photo. Decoders end when this process ends and so closes their
+sockets.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from .errors import TookTooLong, Undecodable
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 30
-# A process is replaced after so many photos, should a decoder leak.
+# A decoder is replaced after this many photos, in case its libraries leak memory.
 PHOTOS = 1000
 
 
 class _Decoder:
-    """One process. Answers one photo at a time."""
+    """A decoder process. It decodes one photo at a time."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
@@ -61,7 +62,7 @@ class _Decoder:
             raise
 
     def ask(self, message: dict[str, Any], *parts: bytes, seconds: float) -> tuple[dict[str, Any], list[bytes]]:
-        """Raises TimeoutError, or EOFError or OSError when the process died."""
+        """Send a message and return the answer. Raises TimeoutError, or EOFError or OSError when the process died."""
         self.photos += 1
         self._socket.settimeout(seconds)
         messages.write(self._stream, message, *parts)
@@ -71,22 +72,22 @@ class _Decoder:
         return self._process.poll() is None
 
     def end(self) -> int:
-        """At once; the exit status, negative for a signal."""
+        """Kill the process; return its exit status, negative for a signal."""
         if self._process.poll() is None:
             self._process.kill()
-        with suppress(OSError):  # what it was not sent any more
+        with suppress(OSError):  # unsent data
             self._stream.close()
         self._socket.close()
         return int(self._process.wait())
 
     def close_in_fork(self) -> None:
-        """In a fork, to which it does not belong: it ends when this socket is closed everywhere."""
+        """Close a fork's copy of the socket: the decoder ends only when all copies are closed."""
         self._stream.close()
         self._socket.close()
 
 
 def _python() -> str:
-    """This environment's interpreter, also inside a server that has Python built in."""
+    """Return this environment's interpreter, also inside a server that embeds Python."""
     if Path(sys.executable or "").name.startswith("python"):
         return sys.executable
     return str(Path(sys.prefix) / "bin" / "python3")
@@ -98,10 +99,10 @@ class _Pool:
         self._idle: list[_Decoder] = []
 
     def decode(self, task: Task, content: bytes, profile: bytes) -> tuple[dict[str, Any], list[bytes]]:
-        """What a process answers. Raises TookTooLong, Undecodable or DecodersUnavailable."""
+        """Return a decoder's answer. Raises TookTooLong, Undecodable or DecodersUnavailable."""
         limits = config()
         if not self._free.acquire(timeout=limits.DECODE_SECONDS):
-            raise DecodersUnavailable("Many photos are being read at this moment. Try again in a few seconds.")
+            raise DecodersUnavailable("Many photos are being processed at the moment. Try again in a few seconds.")
         try:
             decoder = self._take_decoder()
             message = asdict(task) | {"memory": limits.DECODE_MEMORY_MIB * MIB, "seconds": limits.DECODE_CPU_SECONDS}
@@ -116,7 +117,7 @@ class _Pool:
                 raise Undecodable(
                     "The photo could not be decoded. Export a fresh copy of it, or choose another one."
                 ) from error
-            except BaseException:  # the thread is told to end: the answer would be taken for the next photo's
+            except BaseException:  # the thread is interrupted: the next photo would get this one's answer
                 decoder.end()
                 raise
             self._put_back_decoder(decoder)
@@ -133,7 +134,7 @@ class _Pool:
         try:
             return _Decoder()
         except (OSError, EOFError) as error:
-            raise DecodersUnavailable("Photos cannot be read at this moment. Try again in a few seconds.") from error
+            raise DecodersUnavailable("No photo can be processed now. Try again in a few seconds.") from error
 
     def _put_back_decoder(self, decoder: _Decoder) -> None:
         if decoder.photos < PHOTOS:
@@ -163,8 +164,9 @@ def _pool(size: int) -> _Pool:
 
 
 def decode(task: Task, content: bytes, profile: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    """Decode a photo by the pool of this process; see ``_Pool.decode``."""
     return _pool(config().DECODE_PROCESSES).decode(task, content, profile)
 
 
-# A fork shares the sockets, and two processes would read each other's photos: it begins with none.
+# A fork starts without decoders: two processes on one socket would get each other's photos.
 os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -1,4 +1,4 @@
-"""A WebP's chunks: its size, what decoding it costs, and the first picture without everything else."""
+"""Reads the chunks of a WebP: its size, the memory that decoding takes, and the parts of its first picture."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from .exif import orientation_of
 from .header import MAX_PARTS, MAX_PROFILE_BYTES, MAX_TEXT_BYTES, Header, damaged, too_many_parts
 
-# The bits of VP8X that say what else is in the file.
+# Flags of VP8X for the other chunks of the file.
 HAS_PROFILE, HAS_EXIF, HAS_XMP, ANIMATED = 0x20, 0x08, 0x04, 0x02
 FRAME_HEAD = 16
-# Measured: two canvases, the picture twice, and for one without losses once more.
+# Measured bytes per pixel: two canvases and two copies of the picture; three for a lossless one.
 LOSSY, LOSSLESS = 17, 19
 
 
 def read_header(data: bytes) -> Header:
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
-        raise damaged()  # cut off
+        raise damaged()  # truncated
     size = 0, 0
     canvas = profile = exif = xmp = b""
     kept: list[bytes] = []
@@ -65,7 +65,7 @@ def read_header(data: bytes) -> Header:
 
 
 def _chunks(data: bytes, position: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, and where the content begins and ends in the file."""
+    """Yield name, start and end of each chunk's content, as positions in the file."""
     parts = 0
     while position + 8 <= end:
         parts += 1
@@ -74,7 +74,7 @@ def _chunks(data: bytes, position: int, end: int) -> Iterator[tuple[bytes, int, 
         start = position + 8
         stop = start + int.from_bytes(data[position + 4 : start], "little")
         if stop > end:
-            raise damaged()  # cut off
+            raise damaged()  # truncated
         yield data[position : position + 4], start, stop
         position = stop + stop % 2
 
@@ -84,7 +84,7 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 
 def _size(name: bytes, head: bytes) -> tuple[int, int]:
-    """Of the picture itself; 0 where there is no picture."""
+    """Return width and height of the picture by its own header; 0, 0 when it is invalid."""
     if name == b"VP8 " and head[3:6] == b"\x9d\x01\x2a" and len(head) == 10:
         return int.from_bytes(head[6:8], "little") & 0x3FFF, int.from_bytes(head[8:10], "little") & 0x3FFF
     if name == b"VP8L" and head[:1] == b"\x2f" and len(head) >= 5:
