@@ -41,7 +41,7 @@ class _JpegContents:
 
 
 def read_header(data: bytes, side: int) -> Header:
-    """Read the header. ``side``: long side of the stored photo; the decoder scales by 1/2, 1/4 or 1/8 if that suffices."""
+    """Read the header. ``side``: long side of the stored photo; decoding may halve the size up to three times."""
     contents = _JpegContents()
     for marker, segment, start, end in _segments(data):
         if marker in FRAMES:
