@@ -110,7 +110,7 @@ def test_a_release_is_activated_when_all_songs_are_encoded_or_by_force(folder, m
 def test_a_rollback_is_immediate_and_songs_edited_meanwhile_are_encoded_for_both(folder, make_song):
     song = make_song()
     run("releases", "register")
-    with pytest.raises(CommandError, match="No release that was active before"):
+    with pytest.raises(CommandError, match="No previous release"):
         run("releases", "rollback")
     random_release(folder, "second", seed=1)
     run("releases", "register")
@@ -125,7 +125,7 @@ def test_a_rollback_is_immediate_and_songs_edited_meanwhile_are_encoded_for_both
     assert run("releases", "rollback") == "tiny: active\n"
     assert states() == {"tiny": "active", "second": "staged"}
     assert run("releases", "retire", "second") == "second: retired\n"
-    with pytest.raises(CommandError, match="No release that was active before"):
+    with pytest.raises(CommandError, match="No previous release"):
         run("releases", "rollback")
     song.lyrics = "Other words again"
     save_song(song=song)

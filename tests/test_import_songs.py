@@ -205,7 +205,7 @@ def test_it_needs_a_file_that_is_there(tmp_path):
     with pytest.raises(CommandError, match=r"nowhere\.jsonl"):
         call_command("import_songs", str(tmp_path / "nowhere.jsonl"))
     (tmp_path / "latin.jsonl").write_bytes(json.dumps(row(), ensure_ascii=False).encode() + b"\nCaf\xe9")
-    with pytest.raises(CommandError, match=r"Line 2 is not UTF-8: see its character 4"):
+    with pytest.raises(CommandError, match=r"Line 2 is not UTF-8 at its character 4"):
         call_command("import_songs", str(tmp_path / "latin.jsonl"))
     assert not Song.objects.exists()
     with pytest.raises(CommandError, match="--sample"):

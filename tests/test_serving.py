@@ -224,5 +224,5 @@ def test_a_rollback_is_immediate_whatever_is_still_to_be_encoded(two):
     assert rollback() == old
     assert ModelRelease.objects.get(state=ModelRelease.State.ACTIVE) == old
     retire(release=new)
-    with pytest.raises(NotPossible, match="No release that was active before"):
+    with pytest.raises(NotPossible, match="No previous release"):
         rollback()
