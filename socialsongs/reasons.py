@@ -7,7 +7,7 @@ FAILURES = {
     "decoders_unavailable": "We could not process photos for a long time. Your photo is safe: try again in a while.",
     "out_of_memory": "Our machines were overloaded for a long time. Your photo is safe: try again in a while.",
     "attempts_exhausted": "Something on our side failed several times. Your photo is safe: try again in a while.",
-    "text_empty": "There were no words in your text that we could use. Say in a few words what the song should be like.",
+    "text_empty": "Your text has no words that we could use. Say in a few words what the song should be like.",
 }
 
 NOTICES = {
