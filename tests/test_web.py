@@ -274,7 +274,7 @@ def test_no_words_lead_back_to_the_first_list(mine, ready_post):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("🌊🔥", "Say it in words"), ("...", "Say it in words"), ("la " * 400, "500"), ("a\0b", "Null")]
+    ("text", "says"), [("🌊🔥", "Write words"), ("...", "Write words"), ("la " * 400, "500"), ("a\0b", "Null")]
 )
 def test_words_that_cannot_be_used_are_kept_and_say_why(mine, ready_post, text, says):
     response = mine.post(url("post-page-steer", ready_post.pk), {"text": text})
@@ -522,7 +522,7 @@ def test_a_script_that_steers_is_sent_to_the_new_list_or_told_why_not(mine, read
     refused = mine.post(url("post-page-steer", ready_post.pk), {"text": "..."}, headers=headers)
     assert refused.status_code == 422
     assert "<html" not in refused.content.decode()
-    assert "Say it in words" in refused.content.decode()
+    assert "Write words" in refused.content.decode()
     assert 'value="..."' in refused.content.decode()
     Post.objects.update(state=State.FAILED, reason="photo_unreadable")
     answer = mine.post(url("post-page-steer", ready_post.pk), {"text": "upbeat"}, headers=headers)
