@@ -56,8 +56,8 @@ SELECT count(*) FILTER (WHERE created), count(*) FILTER (WHERE NOT created) FROM
 """
 # A longer pending list makes the GIN indexes of the search a third faster to fill. What remains in the pending lists
 # slows every search down, so they are flushed afterwards, where this role owns the indexes and so may do it.
-AT_ONCE = "SET LOCAL gin_pending_list_limit = '64MB'; SET LOCAL work_mem = '64MB'"
-TIDY = """
+LARGE_PENDING = "SET LOCAL gin_pending_list_limit = '64MB'; SET LOCAL work_mem = '64MB'"
+FLUSH_PENDING = """
 SELECT gin_clean_pending_list(oid) FROM pg_class
 WHERE oid IN (
     to_regclass('socialsongs_song_search'), to_regclass('socialsongs_song_names'), to_regclass('socialsongs_song_typos')
@@ -97,7 +97,7 @@ def import_songs(
     seen: dict[str, int] = {}
     notes = Notes()
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(AT_ONCE)
+        cursor.execute(LARGE_PENDING)
         cursor.execute(STAGE)
         with cursor.copy(COPY) as copy:
             for number, song in read_songs(lines, source=source, status=status, skip=skip, notes=notes):
@@ -112,7 +112,7 @@ def import_songs(
         now = timezone.now()
         cursor.execute(WRITE, {"source": source, "status": status, "now": now})
         created, updated = cursor.fetchone()
-        cursor.execute(TIDY)
+        cursor.execute(FLUSH_PENDING)
         cursor.execute("DROP TABLE incoming")
         sync_embeddings(songs=Song.objects.filter(source=source, updated_at=now))
     return Imported(created, updated, len(seen) - created - updated, notes)
@@ -131,14 +131,14 @@ def read_songs(
         if not line.strip():
             continue
         try:
-            song, told = _song(_row(number, line), number, source=source, status=status)
+            song, changes = _song(_row(number, line), number, source=source, status=status)
         except BadLine as error:
             if skip is None:
                 raise
             skip(error)
             continue
         if notes is not None:
-            notes.add(number, told)
+            notes.add(number, changes)
         yield number, song
 
 
@@ -195,13 +195,13 @@ def _checked_song(row: dict[str, Any], *, source: str, status: str) -> tuple[Son
             setattr(song, kept_as, _checked(name, value, FIELD[kept_as].to_python))
         except (ValidationError, OverflowError) as error:
             raise ValidationError({name: getattr(error, "messages", ["This number is too large."])}) from error
-    told = tidy(song=song)
+    changes = tidy(song=song)
     if "id" not in given:
         song.source_id = hashlib.sha256(f"{song.title}\0{song.artist}".casefold().encode()).hexdigest()[:32]
     song.clean_fields()
     if "language" not in given:
         song.language = language_of(song.lyrics) or song.language
-    return song, told
+    return song, changes
 
 
 def _checked(name: str, value: Any, to_python: Callable[[Any], Any]) -> Any:
