@@ -21,8 +21,9 @@ from recommender.images import Preprocessing
 from recommender.inputs import InputError
 from recommender.tagger import Tagger
 from recommender.train.data import Photo, Pixels, read_described_photos, read_tags, split_by_name, tag_vocabulary
-from recommender.train.eyes import EyesConfig, HeldOutEvaluation, epoch_rows, prepare_eyes_examples
-from recommender.train.run import save_checkpoint
+from recommender.train.eyes_evaluation import HeldOutEvaluation
+from recommender.train.eyes_examples import epoch_rows, prepare_eyes_examples
+from recommender.train.records import save_checkpoint
 
 SMALL = ["--backbone", "efficientnet_lite0", "--size", "64", "--probe-epochs", "8", "--batch", "16", "--device", "cpu"]
 TUNING = ["--sizes", "32", "64", "--epochs", "1", "1", "--save-every", "1"]
@@ -111,8 +112,7 @@ def figures(out):
 @pytest.fixture
 def examples(data, trained):
     photos = photos_of(data)
-    config = EyesConfig(data, data, data, data, data, trained)
-    return prepare_eyes_examples(photos, tag_vocabulary(photos), torch.zeros(len(photos), 1000), config)
+    return prepare_eyes_examples(photos, tag_vocabulary(photos), torch.zeros(len(photos), 1000), trained / "teacher")
 
 
 def test_every_stage_leaves_its_figures(trained):
@@ -202,13 +202,12 @@ def test_rare_tags_come_up_more_often_and_held_out_photos_never(data, examples):
     rare = examples.train[:4]
     examples.targets = torch.zeros_like(examples.targets)
     examples.targets[rare, 7] = 1.0
-    config = EyesConfig(data, data, data, data, data, data, rare=0.9)
-    rows = torch.cat([epoch_rows(examples, config, epoch) for epoch in range(20)])
+    rows = torch.cat([epoch_rows(examples, rare=0.9, seed=0, epoch=epoch) for epoch in range(20)])
     assert not set(rows.tolist()) & set(examples.dev.tolist())
     assert len(rows) == pytest.approx(20 * len(examples.train), rel=0.05)
     times = torch.bincount(rows, minlength=len(examples.photos))
     assert times[rare].float().mean() > 2 * times[examples.train[4:]].float().mean()
-    assert (epoch_rows(examples, config, 3) == epoch_rows(examples, config, 3)).all()
+    assert (epoch_rows(examples, rare=0.9, seed=0, epoch=3) == epoch_rows(examples, rare=0.9, seed=0, epoch=3)).all()
 
 
 def test_how_a_photo_is_varied_depends_on_seed_and_row_alone(data):
@@ -291,9 +290,8 @@ def test_sizes_and_epochs_must_be_equally_many(data, tmp_path, capsys):
 
 def test_the_starting_backbones_predictions_are_not_used_as_truth_in_the_evaluation(data, trained, tmp_path):
     photos, tags = photos_of(data), tag_vocabulary(photos_of(data))
-    config = EyesConfig(data, data, data, data, data, trained)
-    sure = prepare_eyes_examples(photos, tags, torch.ones(len(photos), 1000), config)
-    found = HeldOutEvaluation(sure, captioned_tags([], []), tmp_path / "figures.jsonl", torch.device("cpu")).truth
+    sure = prepare_eyes_examples(photos, tags, torch.ones(len(photos), 1000), trained / "teacher")
+    found = HeldOutEvaluation(sure, captioned_tags([], []), tmp_path / "figures.jsonl").truth
     column = [bool(tag.classes) and not tag.words & {"dog", "boat"} for tag in tags]
     assert (sure.targets[:, column] >= 1).all()
     assert not found[:, column].any()

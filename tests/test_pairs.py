@@ -29,7 +29,7 @@ from recommender.train.from_pairs import (
     split_pairs,
     train,
 )
-from recommender.train.run import TrainingLog
+from recommender.train.records import TrainingLog
 
 ROOT = Path(__file__).resolve().parents[1]
 COLOURS = {

@@ -1,4 +1,4 @@
-"""How good the eyes are on held-out photos: captioned ones, and described ones by kind of tag and by texts."""
+"""Figures of the eyes on held-out photos: of tags, by captions and by descriptions, and of the teacher's vectors."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor, nn
 
 from ..train.data import Photo, TagSpec, read_tags, times_said
 from .boxes import mean_precision
-from .tagger import FEWEST_TRAINED, Array, Bools, frozen_head
+from .ranking_metrics import diagonal_recall
+from .tagger import FEWEST_TRAINED, Array, Bools, linear_head
 
-FEWEST_SHOWN = 5  # held-out described photos that show a tag, or it is not measured
-TEXTS = 700  # among so many descriptions the right one is looked for
+FEWEST_SHOWN = 5  # held-out described photos that must show a tag, or it is not measured
+TEXTS = 700  # descriptions among which each photo's own is searched
 
 
 @dataclass(frozen=True)
 class EyesOutput:
-    """What the eyes say of held-out photos: logits of the tags (N, T), the views of what the photos show and of what
-    they evoke (N, D)."""
+    """The outputs of the heads for N photos: tag logits (N, T); vectors of what the photos show and evoke, (N, D)."""
 
     logits: Tensor
     shows: Tensor
@@ -31,16 +31,18 @@ class EyesOutput:
 
 @dataclass(frozen=True)
 class CaptionedTags:
-    """Tags that captions say, whatever descriptions say: the first tags of any vocabulary.
+    """Tags whose ground truth are captions; they are the first tags of any vocabulary.
 
-    ``columns``: those said of enough photos of the training; ``rows``: held-out captioned photos among the held-out
-    ones; ``truth``: which of the columns their captions say, (R, C); ``beside``: mean precision of a linear head.
+    columns         the tags that captions of enough training photos say
+    rows            the held-out photos that have captions
+    truth (R, C)    which of these tags the captions of these photos say
+    baseline        mean average precision of a linear head on another backbone
     """
 
     columns: list[int]
     rows: list[int]
     truth: Bools
-    beside: float | None = None
+    baseline: float | None = None
 
 
 def captioned_tags(train: Sequence[Photo], held_out: Sequence[Photo]) -> CaptionedTags:
@@ -53,38 +55,47 @@ def captioned_tags(train: Sequence[Photo], held_out: Sequence[Photo]) -> Caption
     return CaptionedTags(columns, rows, said[:, columns].numpy())
 
 
-def head_on_baseline(part: CaptionedTags, features: Tensor, trained: Sequence[Photo], held_out: Tensor) -> float:
-    """Mean average precision of a linear head on another backbone's features of the captioned photos: ``features`` of
-    ``trained``, ``held_out`` of those of the part. Its epochs are chosen on the very photos it is measured on."""
-    said = {
-        "train": times_said(trained, read_tags())[:, part.columns],
-        "dev": torch.from_numpy(part.truth).float(),
+def linear_head_precision(
+    captioned: CaptionedTags, trained: Sequence[Photo], features: Tensor, held_out: Tensor
+) -> float:
+    """Return the mean average precision of a linear head on another backbone's pooled features.
+
+    features (M, F)    of the captioned photos of the training split, ``trained``
+    held_out (R, F)    of the photos of ``captioned``; the number of epochs is chosen on them, too
+    """
+    counts = {
+        "train": times_said(trained, read_tags())[:, captioned.columns],
+        "dev": torch.from_numpy(captioned.truth).float(),
     }
-    return mean_precision(frozen_head({"train": features, "dev": held_out}, said, "dev"), part.truth)
+    return mean_precision(linear_head({"train": features, "dev": held_out}, counts, "dev"), captioned.truth)
 
 
 def eyes_figures(
-    seen: EyesOutput,
-    part: CaptionedTags,
+    output: EyesOutput,
+    captioned: CaptionedTags,
     tags: Sequence[TagSpec],
     truth: Bools,
     described: NDArray[np.int64],
     shows: Tensor,
     evokes: Tensor,
 ) -> dict[str, Any]:
-    """``truth`` (N, T): which tags descriptions show; ``described``: rows that have one; ``shows``, ``evokes`` (N, D)
-    what the views should be."""
-    logits = seen.logits.double().numpy()
-    figures: dict[str, Any] = {"photos": len(logits), "captioned photos": len(part.rows)}
-    if part.columns:
-        ours = mean_precision(logits[np.ix_(part.rows, part.columns)], part.truth)
-        figures |= {"captioned tags": len(part.columns), "captioned mAP": ours}
-        if part.beside:
-            figures |= {"linear head on MobileNetV2": part.beside, "ratio": ours / part.beside}
+    """Return figures on N held-out photos.
+
+    truth (N, T)             which tags captions, labels or descriptions say
+    described                rows of the photos that have a description
+    shows, evokes (N, D)     the teacher's vectors
+    """
+    logits = output.logits.double().numpy()
+    figures: dict[str, Any] = {"photos": len(logits), "captioned photos": len(captioned.rows)}
+    if captioned.columns:
+        ours = mean_precision(logits[np.ix_(captioned.rows, captioned.columns)], captioned.truth)
+        figures |= {"captioned tags": len(captioned.columns), "captioned mAP": ours}
+        if captioned.baseline:
+            figures |= {"linear head on MobileNetV2": captioned.baseline, "ratio": ours / captioned.baseline}
     figures |= kind_figures(logits[described], truth[described], tags)
     rows = torch.from_numpy(described[:TEXTS])
-    for name, own, wanted in (("shows", seen.shows, shows), ("evokes", seen.evokes, evokes)):
-        figures[f"{name} R@10 of {len(rows)}"] = recall(own[rows], wanted[rows], 10)
+    for name, vectors, targets in (("shows", output.shows, shows), ("evokes", output.evokes, evokes)):
+        figures[f"{name} R@10 of {len(rows)}"] = diagonal_recall(_cosines(vectors[rows], targets[rows]), 10)
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()}
 
 
@@ -103,7 +114,9 @@ def kind_figures(logits: Array, truth: Bools, tags: Sequence[TagSpec]) -> dict[s
     return figures
 
 
-def recall(own: Tensor, wanted: Tensor, depth: int) -> float:
-    """How often what is wanted is among the nearest; a tie is no miss."""
-    near = nn.functional.normalize(own, dim=1) @ nn.functional.normalize(wanted, dim=1).T
-    return float(((near > near.diag()[:, None]).sum(1) < depth).float().mean())
+def _cosines(vectors: Tensor, targets: Tensor) -> NDArray[np.float32]:
+    """Return the cosine of each vector with each target, (N, N)."""
+    cosines: NDArray[np.float32] = (
+        nn.functional.normalize(vectors, dim=1) @ nn.functional.normalize(targets, dim=1).T
+    ).numpy()
+    return cosines

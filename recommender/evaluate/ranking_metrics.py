@@ -79,6 +79,15 @@ def pair_figures(scores: Array, partner: NDArray[np.int64]) -> dict[str, float]:
     }
 
 
+def diagonal_recall(similarities: NDArray[np.floating], depth: int) -> float:
+    """Return how often a row's partner, on the diagonal of (N, N), is among its ``depth`` largest values.
+
+    A tie is no miss: items with the same labels have the same vector.
+    """
+    own = similarities.diagonal()[:, None]
+    return float(((similarities > own).sum(1) < depth).mean())
+
+
 class Resampling:
     """Photos and songs drawn with replacement, the same draws for every ranking (paired bootstrap)."""
 

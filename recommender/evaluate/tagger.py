@@ -25,7 +25,7 @@ from ..train.data import Photo, TagSpec, read_captioned, read_labelled, read_tag
 from .boxes import box_figures, label_truth, mean_precision, shape_figures, told_apart
 from .report import Section, figure_section, table_section
 
-BESIDE = "mobilenet_v2"  # the frozen backbone that a tagger is measured beside, whatever its own is
+BASELINE = "mobilenet_v2"  # the frozen backbone that a tagger is measured beside, whatever its own is
 FEWEST_TRAINED = 40  # photos of the training that were said to show a tag, or it is not measured
 AT_ONCE = 32
 Array = NDArray[np.float64]
@@ -103,7 +103,7 @@ def caption_figures(
     kinds = [tags[column].kind for column in columns]
     rankings = {"tagger": ours}
     if weights:
-        rankings["linear head on the frozen backbone"] = _frozen_head(model, part, said, columns, weights)
+        rankings["linear head on the frozen backbone"] = _baseline_logits(model, part, said, columns, weights)
     names = {"all": list(range(len(columns)))} | {
         kind: [place for place, own in enumerate(kinds) if own == kind] for kind in dict.fromkeys(kinds)
     }
@@ -130,16 +130,16 @@ def _ratio(first: Array, other: Array, truth: Bools, draws: int = 200) -> dict[s
     return {"ratio": value, "95 %": [round(float(low), 3), round(float(high), 3)]}
 
 
-def _frozen_head(
+def _baseline_logits(
     model: Image2Song, part: dict[str, list[Photo]], said: dict[str, Tensor], columns: list[int], weights: Path
 ) -> Array:
-    backbone, _ = load_backbone(BESIDE, weights)
+    backbone, _ = load_backbone(BASELINE, weights)
     backbone.eval().to(model.device).to(memory_format=torch.channels_last)
     x = {name: _features(model, backbone, rows) for name, rows in part.items()}
-    return frozen_head(x, {name: counts[:, columns] for name, counts in said.items()}, "test")
+    return linear_head(x, {name: counts[:, columns] for name, counts in said.items()}, "test")
 
 
-def frozen_head(x: dict[str, Tensor], said: dict[str, Tensor], measured: str) -> Array:
+def linear_head(x: dict[str, Tensor], said: dict[str, Tensor], measured: str) -> Array:
     """Logits of one of the parts, from a linear head on pooled features ``x`` (N, F) that was trained on the part
     "train" to tell which tags were said how often (N, T), its epochs chosen on the part "dev"."""
     y = (0.6 * said["train"]).clamp(max=1.0)
@@ -224,7 +224,7 @@ def tag_logits(model: Image2Song, photos: Sequence[Photo]) -> Array:
 
 @torch.inference_mode()
 def _features(model: Image2Song, backbone: nn.Module, photos: Sequence[Photo]) -> Tensor:
-    square = starting_input(BESIDE)
+    square = starting_input(BASELINE)
     found = []
     for part in track(_parts(photos), "backbone"):
         pixels = batch([load_photo(photo.path) for photo in part], square)

@@ -121,6 +121,11 @@ def read_described_photos(
     return sorted(photos, key=lambda photo: _number("/".join(photo.path.parts[-2:])))
 
 
+def texts_of(photo: Photo) -> list[str]:
+    """Return what the teacher reads of a photo: its captions, or a sentence of its labels."""
+    return list(photo.captions) or [f"a photo of {', '.join(sorted(photo.labels))}"]
+
+
 def unlike(photos: list[Photo], exclude: Sequence[Path]) -> list[Photo]:
     """Without near-duplicates of the photos in some folders."""
     if not exclude:

@@ -36,8 +36,8 @@ from ..lyrics import Encoded, Lyric
 from ..model import Image2Song
 from ..network import Network
 from .development import all_relevances, without_means
+from .distributed import optimizer_step
 from .from_pairs import contrastive_loss, first_lines
-from .run import optimizer_step
 
 Array = NDArray[np.float64]
 LONGEST = 100  # lines of a song

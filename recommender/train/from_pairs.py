@@ -37,7 +37,8 @@ from ..release import load_release, save_release
 from ..results import EncodedLyric
 from .confidence import set_song_statistics
 from .development import without_means
-from .run import TrainingLog, broadcast_weights, join_process_group, optimizer_step, rank, rank_indices, world_size
+from .distributed import broadcast_weights, join_process_group, optimizer_step, rank, rank_indices, world_size
+from .records import TrainingLog
 
 CHOSEN_BY = "image2song MRR"
 

@@ -28,15 +28,17 @@ from torch import Tensor, nn
 from ..backbones import BACKBONES, starting_input
 from ..evaluate.calibration import cross_fitted_error, fit_calibration
 from ..evaluate.judged import TaggerOutput
+from ..evaluate.ranking_metrics import diagonal_recall
 from ..lyrics import CELLS, LyricEncoder, parse_lyric
 from ..model import Image2Song
 from ..network import Network
 from ..release import save_release
 from ..tagger import Tagger
 from .confidence import fit_confidence, fit_content, set_song_statistics
-from .data import Photo, TagSpec, read_photos, read_tags, tag_targets
+from .data import Photo, TagSpec, read_photos, read_tags, tag_targets, texts_of
 from .development import DevelopmentSet, development_figures, development_set, without_means
-from .run import TrainingLog, broadcast_weights, join_process_group, optimizer_step, rank, rank_indices, rank_zero_first
+from .distributed import broadcast_weights, join_process_group, optimizer_step, rank, rank_indices, rank_zero_first
+from .records import TrainingLog
 from .songs import (
     TrainingSong,
     read_song_rows,
@@ -45,7 +47,6 @@ from .songs import (
     teacher_relevance,
     teacher_relevance_scale,
 )
-from .tagger import own_view_recall, texts_of
 from .teacher import Space, embed, known_words
 
 
@@ -349,11 +350,11 @@ def distil_photos(network: Network, examples: MatcherExamples, config: MatcherCo
             matcher.eval()
             with torch.inference_mode():
                 vectors = photo_vectors(network, output, examples.dev)
-            near = (vectors @ views[examples.dev].T).cpu()
+            cosines = (vectors @ views[examples.dev].T).cpu().numpy()
             log.write(
                 "photos",
                 epoch + 1,
-                {"view cosine": near.diag().mean().item(), "view recall@10": own_view_recall(near, 10)},
+                {"view cosine": float(cosines.diagonal().mean()), "view recall@10": diagonal_recall(cosines, 10)},
             )
 
 
@@ -494,7 +495,7 @@ def release_card(
             "moods that only a face or the occasion tells; irony",
             "small things in crowded photos",
         ],
-        "figures": log.last(),
+        "figures": log.latest(),
         "confidence": {},
         "tags": [
             {"name": tag.name, "kind": tag.kind, "calibrated": known}
