@@ -5,8 +5,6 @@ Fitted on held-out photos and songs, and on pictures that show nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,9 +12,7 @@ from torch import Tensor, nn
 
 from ..evaluate.judged import TaggerOutput, tag_photos
 from ..evaluate.textures import textures
-from ..lyrics import Lyric
 from ..model import SHOWN_SCORE, Image2Song
-from ..network import Network
 from .development import DevelopmentSet, all_relevances
 
 Array = NDArray[np.float64]
@@ -24,7 +20,6 @@ CATALOGUES = 10  # random halves of the songs, so that the best song is not alwa
 TEXTURES = 60
 SILENT = 0.25  # share of held-out photos, with songs that fit, that the threshold may call hopeless
 LOST = 0.002  # share of held-out photos that may be taken for pictures of nothing
-SONGS_AT_ONCE = 32
 
 
 def fit_content(model: Image2Song, features: Tensor, held_out: Tensor, seed: int) -> None:
@@ -56,15 +51,6 @@ def fit_content(model: Image2Song, features: Tensor, held_out: Tensor, seed: int
         content.weight.copy_(fitted.weight / deviation)
         content.bias.copy_(fitted.bias - (fitted.weight / deviation) @ mean)
         content.bias.sub_(content(held_out).flatten().quantile(LOST))
-
-
-@torch.no_grad()
-def set_song_statistics(network: Network, lyrics: Sequence[Lyric]) -> None:
-    """Mean and covariance of l0 over songs of the training."""
-    parts = [lyrics[start : start + SONGS_AT_ONCE] for start in range(0, len(lyrics), SONGS_AT_ONCE)]
-    pooled = torch.cat([network.lyrics(part).pooled for part in parts])
-    network.song_mean.copy_(pooled.mean(0))
-    network.song_covariance.copy_(pooled.T.cov(correction=0))
 
 
 def fit_confidence(model: Image2Song, output: TaggerOutput, development: DevelopmentSet, seed: int) -> dict[str, float]:

@@ -1,11 +1,10 @@
-"""Learn from what people chose in the lists that they were shown; then say whether it made a better model.
+"""Train the matcher on the choices of people from the lists that they were shown, and compare it with the old one.
 
-The tagger and the lyric encoder stay as they are: songs are read once, and only the matcher learns (photo encoder, tag
-attention, relevance, stage one). Of each list, the chosen song is to stand above the others that were shown with it,
-and above the songs that were chosen for other photos of the batch. A choice far down the list counts more, by how
-seldom people look there (Joachims et al. 2017; as the weight of a listwise loss, Ai et al., "Unbiased learning to rank
-with unbiased propensity estimation", SIGIR 2018). The newest lists are held out; they say whether the new model is
-better.
+The tagger and the lyric encoder stay fixed: songs are encoded once, and only the matcher learns (photo encoder, tag
+attention, relevance, stage one). The chosen song of a list should rank above the others of the list, and above the
+songs that were chosen for other photos of the batch. Choices are weighted by the inverse of the chance that their rank
+is examined (Joachims et al. 2017; as the weight of a listwise loss, Ai et al., "Unbiased learning to rank with unbiased
+propensity estimation", SIGIR 2018). The newest lists are held out for the comparison.
 """
 
 from __future__ import annotations
@@ -35,24 +34,31 @@ from ..evaluate.ranking_metrics import pair_figures
 from ..lyrics import Encoded, Lyric
 from ..model import Image2Song
 from ..network import Network
+from .cards import derived_card
 from .development import all_relevances, without_means
 from .distributed import optimizer_step
 from .from_pairs import contrastive_loss, first_lines
+from .network_statistics import draw_reference, set_photo_statistics
 
 Array = NDArray[np.float64]
 LONGEST = 100  # lines of a song
 SONGS_AT_ONCE = 64
-JUDGED = 2000  # held-out choices, the newest, that R@k is taken over
+JUDGED = 2000  # R@k is measured on so many of the newest held-out choices
 DEPTH = 10
-# Of R@10. What was chosen had stood among the old model's first songs, or it could not have been chosen: the old R@10
-# is near 1 for that reason alone, and a better model's can be lower. A greater loss than this says that it went wrong.
+# R@10 may fall by this much. People can choose only songs that the old model ranked high, so the old R@10 is near 1 and
+# that of a better model can be lower. A greater loss is a sign of a failed training.
 LOST = 0.2
 
 
 @dataclass(frozen=True)
 class ShownList:
-    """A list as it was shown: rows of its photos and of its songs, the best first, the songs' ranks and relevances, and
-    the place in ``songs`` of the one that was chosen."""
+    """A list as it was shown.
+
+    photos            rows of its photos
+    songs             rows of its songs, best first
+    ranks, scores     rank and relevance of each song
+    chosen            index in ``songs`` of the chosen one
+    """
 
     photos: Sequence[int]
     songs: Sequence[int]
@@ -63,7 +69,7 @@ class ShownList:
 
 @dataclass(frozen=True)
 class ChoiceExamples:
-    """``lists``: the oldest first. ``looks``: at P photos. ``songs``: as ``read_songs`` returns them."""
+    """``lists``: oldest first. ``inputs``: the tagger's, of all photos. ``songs``: as ``encode_songs`` returns them."""
 
     lists: Sequence[ShownList]
     inputs: TaggerOutput
@@ -76,14 +82,14 @@ class ChoicesConfig:
     epochs: int = 3
     lists_at_once: int = 16
     photo_rate: float = 1e-4
-    rate: float = 3e-4  # of what joins photos and lyrics
-    most: float = MOST  # a choice counts for so many at most; 1: all alike, wherever they were shown
+    rate: float = 3e-4  # of the rest of the matcher
+    most: float = MOST  # greatest weight of a choice; 1: no correction for the rank
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class ChoicesResult:
-    """The new network; what it learned from and what the held-out lists say of the old one and of it."""
+    """The new network, and its comparison with the old one on the held-out lists."""
 
     network: Network
     examination: Examination
@@ -91,13 +97,12 @@ class ChoicesResult:
     held_out: int  # choices
     figures: dict[str, dict[str, float]]  # R@1, R@5, R@10, Med r, MRR of "old" and "new"
     rates: dict[str, Estimate]  # estimated choose rate of "shown", "old" and "new"
-    lead: Estimate  # of the new choose rate over the old one
-    depth_lead: Estimate  # of R@10
+    lead: Estimate  # new choose rate minus old one
+    depth_lead: Estimate  # new R@10 minus old one
 
     @property
     def why_not(self) -> str:
-        """What speaks against the new one; empty where it is better: more would be chosen, beyond what chance explains,
-        and what was chosen is still found."""
+        """Why the new network is not better; empty if it is: a higher choose rate, and no great loss of R@10."""
         if self.lead.low <= 0:
             return "the estimated choose rate is not higher beyond chance"
         if self.depth_lead.high < -LOST:
@@ -111,7 +116,7 @@ class ChoicesResult:
 
 @torch.no_grad()
 def encode_songs(network: Network, lyrics: Sequence[Lyric]) -> Encoded:
-    """Line states and l0, a few songs at a time."""
+    """Encode songs, a few at a time, without the lines after the first ``LONGEST``."""
     network.eval()
     none = network.reference[:0]
     parts = [Encoded(none, [], none)]
@@ -121,24 +126,27 @@ def encode_songs(network: Network, lyrics: Sequence[Lyric]) -> Encoded:
 
 
 def train_and_compare(network: Network, examples: ChoiceExamples, config: ChoicesConfig) -> ChoicesResult:
-    """``network`` stays as it is. There must be choices on both sides of the split."""
+    """Train a copy of ``network``, and compare the two. Both sides of the split must have choices."""
     learned, held_out = split_lists(examples.lists, config.test_share)
     examination = fit_examination(click_log(examples.lists))
     new = copy.deepcopy(network)
     fit_matcher(new, examples, [shown for shown in learned if shown.chosen is not None], examination, config)
-    center_network(new, examples, learned, config.seed)
     new.eval()
+    with torch.no_grad():
+        photos = list_vectors(new, examples.inputs, learned)
+    set_photo_statistics(new, photos, draw_reference(new, len(photos), config.seed).to(photos.device))
     return _compare(network, new, examples, learned, held_out, examination)
 
 
 def split_lists(lists: Sequence[ShownList], share: float) -> tuple[Sequence[ShownList], Sequence[ShownList]]:
-    """The newest lists, with so large a share of the choices, are held out."""
+    """Return the training lists and the held-out ones: the newest, with this share of the choices."""
     chosen = [place for place, shown in enumerate(lists) if shown.chosen is not None]
     first = chosen[len(chosen) - round(share * len(chosen))] if round(share * len(chosen)) else len(lists)
     return lists[:first], lists[first:]
 
 
 def click_log(lists: Sequence[ShownList]) -> ClickLog:
+    """Return the lists as arrays."""
     longest = max((len(shown.songs) for shown in lists), default=0)
     ranks = np.zeros((len(lists), longest), np.int64)
     scores, chosen = np.zeros(ranks.shape), np.zeros_like(ranks, bool)
@@ -150,7 +158,7 @@ def click_log(lists: Sequence[ShownList]) -> ClickLog:
     return ClickLog(ranks, scores, chosen)
 
 
-# Learning
+# Training
 
 
 def fit_matcher(
@@ -160,7 +168,7 @@ def fit_matcher(
     examination: Examination,
     config: ChoicesConfig,
 ) -> None:
-    """``choices``: the lists of which a song was chosen."""
+    """Train the matcher in place on ``choices``, the lists from which a song was chosen."""
     groups: list[dict[str, Any]] = [
         {"params": list(part.parameters()), "lr": config.photo_rate if name == "photo" else config.rate}
         for name, part in network.matcher.named_children()
@@ -185,7 +193,11 @@ def choice_loss(
     examination: Examination,
     most: float,
 ) -> Tensor:
-    """Of the full relevance, and half as much of stage one: the list's songs, and the batch's chosen ones."""
+    """Return the loss of stage two plus half of that of stage one.
+
+    Each is a weighted cross-entropy over the songs of each list, plus the contrastive loss over the
+    batch's chosen songs.
+    """
     device = examples.songs.pooled.device
     shown = click_log(batch)
     there = torch.from_numpy(shown.ranks > 0).to(device)
@@ -209,25 +221,13 @@ def choice_loss(
 
 
 def list_vectors(network: Network, inputs: TaggerOutput, lists: Sequence[ShownList]) -> Tensor:
-    """v of each list's photos, (N, D): their mean where there are several."""
+    """Return the mean v of the photos of each list, (N, D)."""
     rows = [row for shown in lists for row in shown.photos]
     each = network.embed_photos(inputs.logits[rows], inputs.features[rows])
     return torch.stack([part.mean(0) for part in each.split([len(shown.photos) for shown in lists])])
 
 
-@torch.no_grad()
-def center_network(network: Network, examples: ChoiceExamples, lists: Sequence[ShownList], seed: int) -> None:
-    """Means are taken over the photos that were learned from."""
-    network.eval()
-    photos = list_vectors(network, examples.inputs, lists)
-    count = len(network.reference)
-    draw = torch.Generator().manual_seed(seed)
-    drawn = torch.multinomial(torch.ones(len(photos)), count, replacement=len(photos) < count, generator=draw)
-    network.matcher.photo_mean.copy_(photos.mean(0))
-    network.reference.copy_(photos[drawn.to(photos.device)])
-
-
-# Judging
+# Evaluation
 
 
 @torch.no_grad()
@@ -269,7 +269,7 @@ def _compare(
 
 @torch.no_grad()
 def relevances(network: Network, photos: Tensor, songs: Encoded, rows: Sequence[int]) -> Array:
-    """(P, S) of some of the songs, each one's mean over the reference photos removed."""
+    """Return the relevance (P, S) of the songs of ``rows``, each song's mean over the reference photos subtracted."""
     parts = []
     for some in _parts(rows, SONGS_AT_ONCE):
         part = songs.select(some)
@@ -282,18 +282,14 @@ def _parts(items: Sequence[Any], size: int) -> list[Any]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def choices_card(model: Image2Song, learned: ChoicesResult, config: ChoicesConfig, name: str) -> dict[str, Any]:
-    """The starting release's, but for what this training changed."""
-    started = copy.deepcopy(model.card)
+def choices_card(model: Image2Song, result: ChoicesResult, config: ChoicesConfig, name: str) -> dict[str, Any]:
+    figures = result.figures["new"] | {"choose rate": result.rates["new"].value}
     training = {
-        **started.get("training", {}),
-        "started_from": {"name": model.name, "sha256": model.sha256},
-        "choices": learned.learned,
-        "held_out": learned.held_out,
-        "eta": round(learned.examination.eta, 3),
+        "choices": result.learned,
+        "held_out": result.held_out,
+        "eta": round(result.examination.eta, 3),
         "epochs": config.epochs,
         "seed": config.seed,
     }
-    figures = learned.figures["new"] | {"choose rate": learned.rates["new"].value}
-    rounded = {f"choices: {key}": round(value, 5) for key, value in figures.items()}
-    return {**started, "name": name, "training": training, "figures": rounded}
+    labelled = {f"choices: {key}": value for key, value in figures.items()}
+    return derived_card(model, name=name, training=training, figures=labelled)

@@ -1,17 +1,16 @@
-r"""Train on (image, song) pairs, the paper's way for those who have them; then write the release.
+r"""Train the matcher and the lyric encoder on (image, song) pairs, as the paper does; then write the release.
 
     python -m recommender train matcher --pairs pairs.jsonl --out DIR
 
-A release that is there already is where it starts. Its tagger stays as it is; lyric encoder, photo encoder, tag
-attention and relevance learn to tell which songs and images of a batch belong together. Pairs of a held-out share of
-the songs say after each epoch how well that goes, and the best epoch becomes the release. The same command goes on
-after the last epoch that was finished. ``--pairs`` as in ``recommender.pairs``.
+Training starts from a release. Its tagger stays fixed; lyric encoder, photo encoder, tag attention and relevance learn
+which songs and images of a batch belong together (InfoNCE). After each epoch the model is evaluated on the pairs of
+held-out songs, and the best epoch becomes the release. The same command goes on after the last finished epoch.
+``--pairs`` has a format of ``recommender.pairs``.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import hashlib
 import json
 from collections.abc import Sequence
@@ -35,10 +34,11 @@ from ..network import Network
 from ..pairs import Pair, distinct, encodable, image_batches, open_images, read_pairs
 from ..release import load_release, save_release
 from ..results import EncodedLyric
-from .confidence import set_song_statistics
+from .cards import derived_card
 from .development import without_means
 from .distributed import broadcast_weights, join_process_group, optimizer_step, rank, rank_indices, world_size
-from .records import TrainingLog
+from .network_statistics import draw_reference, set_photo_statistics, set_song_statistics
+from .records import TrainingLog, save_checkpoint
 
 CHOSEN_BY = "image2song MRR"
 
@@ -47,14 +47,14 @@ CHOSEN_BY = "image2song MRR"
 class PairsConfig:
     pairs: Path
     out: Path
-    release: str | None = None  # to start from
+    release: str | None = None  # that training starts from
     releases: Path | None = None
     name: str = "pairs"
     epochs: int = 10
     pairs_at_once: int = 32
     longest: int = 100  # lines of a song in training
-    encoder_rate: float = 1e-4  # of lyrics and photos
-    rate: float = 3e-4  # of what joins them
+    encoder_rate: float = 1e-4  # of lyric encoder and photo encoder
+    rate: float = 3e-4  # of the rest of the matcher
     held_out: float = 0.1  # share of the songs, where the pairs name no split
     seed: int = 0
     device: str = "cpu"
@@ -96,11 +96,11 @@ def train(config: PairsConfig) -> None:
     if not training.resume():
         if examples.held_out and rank() == 0:
             log.write("pairs", 0, retrieval_figures(model, examples.held_out))
-        center_network(model.network, examples)
+        update_photo_statistics(model.network, examples)
     broadcast_weights(model.network)
     while training.epoch < config.epochs:
         loss = training.train_epoch()
-        center_network(model.network, examples)
+        update_photo_statistics(model.network, examples)
         if rank() == 0:
             figures = {"loss": loss} | (retrieval_figures(model, examples.held_out) if examples.held_out else {})
             log.write("pairs", training.epoch, figures)
@@ -109,11 +109,17 @@ def train(config: PairsConfig) -> None:
         best = training.best
         model.network.load_state_dict(best["network"])
         set_song_statistics(model.network, examples.songs)
-        save_release(model.network, pairs_card(model, examples, best, config), config.out)
+        card = derived_card(
+            model,
+            name=config.name,
+            training={"pairs": len(examples.rows), "epoch": best["epoch"], "seed": config.seed},
+            figures={f"pairs: {name}": value for name, value in best["figures"].items()},
+        )
+        save_release(model.network, card, config.out)
         log.plot()
 
 
-# What is known before training
+# Examples
 
 
 @dataclass
@@ -125,19 +131,19 @@ class HeldOutPairs:
 
 @dataclass
 class PairExamples:
-    """Images and songs to learn from, each once; ``rows``: of both, for each pair, (N, 2)."""
+    """The distinct images and songs of the training pairs; ``rows`` (N, 2): the image and the song of each pair."""
 
     inputs: TaggerOutput
     songs: list[Lyric]
     rows: Tensor
     weights: Tensor  # (N,)
-    reference: Tensor  # (R,) rows of images over which a song's mean is taken
+    reference: Tensor  # (R,) rows of the reference images, for the songs' mean scores
     held_out: HeldOutPairs | None
-    digest: str  # of all that must not change before training goes on
+    digest: str  # of all that must be the same when a training is resumed
 
     @property
     def keys(self) -> Tensor:
-        """One number for each pair, (N,)."""
+        """Return one number for each pair, (N,)."""
         return self.key(*self.rows.T)
 
     def key(self, image: Tensor, song: Tensor) -> Tensor:
@@ -156,43 +162,40 @@ def prepare_pair_examples(model: Image2Song, config: PairsConfig) -> PairExample
         )
     device = model.device
     inputs = photo_inputs(model, found.images)
-    torch.manual_seed(config.seed)
-    count = len(model.network.reference)
-    drawn = torch.multinomial(torch.ones(len(found.images)), count, replacement=len(found.images) < count)
     return PairExamples(
         inputs=inputs,
         songs=[first_lines(parse_lyric(text), config.longest) for text in found.lyrics],
         rows=torch.from_numpy(found.rows).to(device),
         weights=torch.tensor([pair.weight for pair in learned], device=device),
-        reference=drawn.to(device),
+        reference=draw_reference(model.network, len(found.images), config.seed).to(device),
         held_out=held_out_pairs(model, checked),
         digest=digest(model, every, config),
     )
 
 
 def split_pairs(pairs: Sequence[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
-    """What is learned from, and what the epochs are judged by. No song is in both.
+    """Return the training pairs and the held-out pairs; no song is in both.
 
-    Songs that are named dev or test are held out; where none is, a share of those that are not named train, by a hash
-    of their lyrics. Pairs named test do not judge the epochs where there are others.
+    Songs with the split dev or test are held out. If there are none, a share of the songs without the split train is,
+    by a hash of their lyrics. Held-out pairs with the split test are used only if there are no others.
     """
     held = {pair.lyrics for pair in pairs if pair.split in ("dev", "test")}
     if not held:
         named = {pair.lyrics for pair in pairs if pair.split == "train"}
-        held = {pair.lyrics for pair in pairs if pair.lyrics not in named and _place(pair.lyrics) < share}
+        held = {pair.lyrics for pair in pairs if pair.lyrics not in named and _hash_fraction(pair.lyrics) < share}
     learned = [pair for pair in pairs if pair.lyrics not in held]
     unseen = [pair for pair in pairs if pair.lyrics in held]
     return learned, [pair for pair in unseen if pair.split != "test"] or unseen
 
 
-def _place(lyrics: str) -> float:
-    """From 0 to 1, the same in every run."""
+def _hash_fraction(lyrics: str) -> float:
+    """Return a hash of the lyrics as a number from 0 to 1."""
     return int(hashlib.sha256(lyrics.encode(errors="surrogatepass")).hexdigest()[:8], 16) / 16**8
 
 
 @torch.no_grad()
 def photo_inputs(model: Image2Song, images: Sequence[Path]) -> TaggerOutput:
-    """Several processes share the work: each fills in the rows of its images, and the sum has them all."""
+    """Run the tagger on images. Each rank fills in some of the rows; all return the sum."""
     tagger = model.network.tagger
     logits = torch.zeros(len(images), len(model.tags), device=model.device)
     features = torch.zeros(len(images), tagger.classifier.in_channels, device=model.device)
@@ -226,18 +229,18 @@ def digest(model: Image2Song, pairs: Sequence[Pair], config: PairsConfig) -> str
     return hashlib.sha256(json.dumps([model.sha256, config.seed, config.held_out, rows]).encode()).hexdigest()
 
 
-# Learning
+# Training
 
 
 class PairsTraining:
-    """Weights, optimizer and the best epoch so far; after each epoch, all of it is in ``pairs.pt``."""
+    """Weights, optimizer and the best epoch so far; ``pairs.pt`` holds them after each epoch."""
 
     def __init__(self, model: Image2Song, examples: PairExamples, config: PairsConfig) -> None:
         self.network, self.examples, self.config = model.network, examples, config
         self.path = config.out / "pairs.pt"
         self.epoch = 0
         self.best: dict[str, Any] = {}
-        # Word vectors that these songs do not use must not decay.
+        # No weight decay: it would shrink the vectors of words that these songs do not use.
         groups = [
             {"params": list(self.network.lyrics.parameters()), "lr": config.encoder_rate, "weight_decay": 0.0},
             *(
@@ -251,7 +254,7 @@ class PairsTraining:
         self.schedule = self._schedule()
 
     def _schedule(self) -> torch.optim.lr_scheduler.OneCycleLR:
-        """It follows from the number of steps done, so that a checkpoint also fits another number of epochs."""
+        """Make the schedule from the number of steps done, so that a checkpoint also fits another number of epochs."""
         return torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer,
             [group["lr"] for group in self.optimizer.param_groups],
@@ -260,7 +263,7 @@ class PairsTraining:
         )
 
     def resume(self) -> bool:
-        """Go on from the checkpoint, if there is one. Raises InputError where it is of another training."""
+        """Load the checkpoint, if there is one, and say so. Raises InputError when it is of another training."""
         if not self.path.exists():
             return False
         saved = torch.load(self.path, weights_only=True, map_location=self.examples.rows.device)
@@ -277,13 +280,13 @@ class PairsTraining:
         return True
 
     def train_epoch(self) -> float:
-        """One epoch; its mean loss."""
+        """Train one epoch and return its mean loss."""
         self.epoch += 1
         config, examples = self.config, self.examples
         draw = 1000 * config.seed + self.epoch
         order = torch.randperm(len(examples.rows), generator=torch.Generator().manual_seed(draw))
         mine = order[self.mine]
-        torch.manual_seed(1000 * draw + rank())  # dropout, the same where training goes on
+        torch.manual_seed(1000 * draw + rank())  # dropout is the same after a resume
         self.network.train()
         self.network.tagger.eval()
         total = 0.0
@@ -296,19 +299,17 @@ class PairsTraining:
         return total / len(parts)
 
     def save(self, figures: dict[str, float]) -> None:
-        """Without held-out pairs the last epoch is the best."""
+        """Save the state, and the epoch as the best one if it is; without held-out pairs the last epoch is the best."""
         state = self.network.state_dict()
         if not self.best or CHOSEN_BY not in figures or figures[CHOSEN_BY] > self.best["figures"][CHOSEN_BY]:
             kept = {key: value.cpu().clone() for key, value in state.items()}
             self.best = {"epoch": self.epoch, "figures": figures, "network": kept}
         saved = {"digest": self.examples.digest, "epoch": self.epoch, "best": self.best, "network": state}
-        written = self.path.with_suffix(".part")
-        torch.save(saved | {"optimizer": self.optimizer.state_dict()}, written)
-        written.replace(self.path)  # whole or not at all
+        save_checkpoint(saved | {"optimizer": self.optimizer.state_dict()}, self.path)
 
 
 def pair_loss(network: Network, examples: PairExamples, chosen: Tensor) -> Tensor:
-    """Of a batch of B pairs, by their rows (B,): the full relevance, and half as much stage one."""
+    """Return the contrastive loss of B pairs, ``chosen`` (B,): of stage two, and half of that of stage one."""
     image, song = examples.rows[chosen].T
     together = torch.isin(examples.key(image[:, None], song[None]), examples.keys)  # (B, B)
     songs, column = song.unique(return_inverse=True)
@@ -321,10 +322,13 @@ def pair_loss(network: Network, examples: PairExamples, chosen: Tensor) -> Tenso
 
 
 def contrastive_loss(scores: Tensor, together: Tensor, weights: Tensor) -> Tensor:
-    """InfoNCE in both directions; scores (B, B) with a pair's own on the diagonal, weights (B,) of the pairs.
+    """Return the InfoNCE loss in both directions.
 
-    ``together`` (B, B): the image and the song of two pairs belong together as well, so they are no negatives of each
-    other. Means are removed as they are when songs are ranked.
+    scores (B, B)      of images and songs, those of a pair on the diagonal
+    together (B, B)    which images and songs belong together: they are no negatives of each other
+    weights (B,)       of the pairs
+
+    Means are subtracted, as when songs are ranked.
     """
     own = torch.arange(len(scores), device=scores.device)
     others = together & (own[:, None] != own[None])
@@ -336,33 +340,17 @@ def contrastive_loss(scores: Tensor, together: Tensor, weights: Tensor) -> Tenso
 
 
 @torch.no_grad()
-def center_network(network: Network, examples: PairExamples) -> None:
-    """Means are taken over the images that are learned from."""
+def update_photo_statistics(network: Network, examples: PairExamples) -> None:
     network.eval()
     photos = network.embed_photos(examples.inputs.logits, examples.inputs.features)
-    network.matcher.photo_mean.copy_(photos.mean(0))
-    network.reference.copy_(photos[examples.reference])
+    set_photo_statistics(network, photos, examples.reference)
 
 
 @torch.inference_mode()
 def retrieval_figures(model: Image2Song, pairs: HeldOutPairs) -> dict[str, float]:
-    """Like "image2song R@1"."""
+    """Return the retrieval figures of held-out pairs, with names such as "image2song R@1"."""
     model.network.eval()
     photos = np.stack(pairs.inputs.vectors(model))
     songs = [song for song in model.encode(pairs.songs) if isinstance(song, EncodedLyric)]
     found = retrieval(model, photos, songs, pairs.together)
     return {f"{way} {name}": value for way, figures in found.items() for name, value in figures.items()}
-
-
-def pairs_card(model: Image2Song, examples: PairExamples, best: dict[str, Any], config: PairsConfig) -> dict[str, Any]:
-    """The starting release's, but for what this training changed."""
-    started = copy.deepcopy(model.card)
-    training = {
-        **started.get("training", {}),
-        "started_from": {"name": model.name, "sha256": model.sha256},
-        "pairs": len(examples.rows),
-        "epoch": best["epoch"],
-        "seed": config.seed,
-    }
-    figures = {f"pairs: {name}": round(value, 5) for name, value in best["figures"].items()}
-    return {**started, "name": config.name, "training": training, "figures": figures}
