@@ -1,4 +1,4 @@
-"""The model without one of its parts, everything else equal; the songs' means are taken anew each time."""
+"""Ablations: the model with one part removed; the songs' mean scores are computed again each time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TAG_NUMBERS = (1, 2, 3, 5, 7, 10, 15, 20)
 
 
 def ablations(model: Image2Song, judged: JudgedSet) -> Iterator[tuple[str, Array]]:
-    """Names and relevances (P, S)."""
+    """Yield the name and the relevances (P, S) of each ablation."""
     for name, change in {
         "no attention (mean of the lines)": _no_attention,
         "no MLP (cosine of v and l(v))": _cosine_only,
@@ -29,7 +29,7 @@ def ablations(model: Image2Song, judged: JudgedSet) -> Iterator[tuple[str, Array
 
 
 def tag_numbers(model: Image2Song, judged: JudgedSet) -> Iterator[tuple[int, Array]]:
-    """The relevances (P, S) with v from the most certain tag alone, the two most certain ..."""
+    """Yield the relevances (P, S) with v computed from the best tag alone, the two best, and so on."""
     for number in TAG_NUMBERS:
         changed = _copy(model)
         changed.network.matcher.photo.most_certain = number
@@ -61,5 +61,5 @@ def _no_attributes(model: Image2Song) -> None:
 
 
 def _no_tags(model: Image2Song) -> None:
-    """Every photo has the same tags."""
+    """Give every photo the same tags."""
     model.network.matcher.photo.register_forward_pre_hook(lambda _, given: (torch.ones_like(given[0]), given[1]))

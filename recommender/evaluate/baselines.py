@@ -1,4 +1,4 @@
-"""What the model is compared with: rankings that a user would get without it."""
+"""Baselines: rankings without the model, or with a part of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SENTENCE_TAGS = 10
 
 
 def rank_by_stage_one(model: Image2Song, songs: Sequence[CatalogueSong]) -> Callable[[PhotoView], Scores]:
-    """The inner product that the database finds the candidates by."""
+    """Rank by the inner product that the database searches candidates by."""
     encoded = model.encode([song.lyrics for song in songs])
 
     def score(view: PhotoView) -> Scores:
@@ -33,9 +33,9 @@ def rank_at_random(model: Image2Song, songs: Sequence[CatalogueSong]) -> Callabl
 
 
 def rank_by_word_vectors(model: Image2Song, songs: Sequence[CatalogueSong]) -> Callable[[PhotoView], Scores]:
-    """Cosine between the mean vector of the tags' words, weighted by score, and of the lyric's words.
+    """Rank by the cosine of the mean vector of the tags' words, weighted by score, and that of the lyric's words.
 
-    The mean over all songs is removed from the lyrics', or function words would decide.
+    The mean over all songs is subtracted from the lyrics' vectors; otherwise function words would decide.
     """
 
     @torch.inference_mode()
@@ -51,8 +51,8 @@ def rank_by_word_vectors(model: Image2Song, songs: Sequence[CatalogueSong]) -> C
     means = _unit(means - means.mean(0))
 
     def score(view: PhotoView) -> Scores:
-        told = [(word, tag.score) for tag in view.tags for word in WORD.findall(tag.name)]
-        query = _unit(mean([word for word, _ in told], [share for _, share in told])[None])[0]
+        words = [(word, tag.score) for tag in view.tags for word in WORD.findall(tag.name)]
+        query = _unit(mean([word for word, _ in words], [weight for _, weight in words])[None])[0]
         scores: Scores = means @ query
         return scores
 
@@ -60,7 +60,7 @@ def rank_by_word_vectors(model: Image2Song, songs: Sequence[CatalogueSong]) -> C
 
 
 class SentenceEncoder:
-    """What somebody without the model would do: embed the tags as a sentence, embed the lyrics, sort by cosine.
+    """Embed the tags as a sentence, embed the lyrics by stanza, rank by cosine: what one would do without the model.
 
     all-MiniLM-L6-v2, an optional requirement. ``references``: sentences of other photos; with them each song's mean
     cosine over these is removed, which holds songs down that are near everything.
@@ -86,8 +86,8 @@ class SentenceEncoder:
             np.maximum.at(best, place, near)
             return best
 
-        told = [cosines(sentences) for sentences in self.references or ()]
-        means = np.mean(told, axis=0) if told else np.zeros(len(songs), np.float32)
+        reference_cosines = [cosines(sentences) for sentences in self.references or ()]
+        means = np.mean(reference_cosines, axis=0) if reference_cosines else np.zeros(len(songs), np.float32)
 
         def score(view: PhotoView) -> Scores:
             scores: Scores = np.where(np.isfinite(means), cosines(self.describe(view)) - means, np.float32(-np.inf))

@@ -17,17 +17,17 @@ K1, B = 1.2, 0.75
 
 
 def rank_by_tags(model: Image2Song, songs: Sequence[CatalogueSong]) -> Callable[[PhotoView], Scores]:
-    """Count the words of all lyrics; each tag's words count as much as its score."""
+    """Rank by BM25 with the words of the tags as a query, weighted by the tags' scores."""
     counts = [Counter(word for line in parse_lyric(song.lyrics).lines for word in line) for song in songs]
     lengths = np.array([count.total() for count in counts], np.float32)
     relative = lengths / max(float(lengths.mean()), 1.0)
-    found_in = Counter(word for count in counts for word in count)
+    document_frequency = Counter(word for count in counts for word in count)
 
     def score(view: PhotoView) -> Scores:
         scores = np.zeros(len(songs), np.float32)
         for tag in view.tags:
             for word in WORD.findall(tag.name):
-                idf = math.log(1 + (len(songs) - found_in[word] + 0.5) / (found_in[word] + 0.5))
+                idf = math.log(1 + (len(songs) - document_frequency[word] + 0.5) / (document_frequency[word] + 0.5))
                 frequency = np.array([count[word] for count in counts], np.float32)
                 scores += tag.score * idf * frequency * (K1 + 1) / (frequency + K1 * (1 - B + B * relative))
         return np.where(lengths > 0, scores, -np.inf).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Do boxes mean something, and does it matter how a photo is made square?"""
+"""Figures of boxes, by masking them; and of the tagger on photos that are made square in several ways."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .ranking_metrics import average_precision
 
 TAGS_PER_PHOTO = 5
 MOST_PHOTOS = 300
-FEWEST_SHOWN = 5  # held-out photos that show a tag
+FEWEST_SHOWN = 5  # held-out photos that must show a tag, or it is not measured
 
 
 def box_figures(model: Image2Song, photos: Sequence[Path], seed: int = 0) -> dict[str, Any]:
-    """Each shown tag's box is filled with the photo's mean colour, and for comparison a random box of equal size.
+    """Mask the box of each shown tag with the photo's mean colour, and for comparison a random box of equal size.
 
-    How much each lowers the tag's logit, their mean difference with a 95 % interval over photos, and the median share
-    of the photo that a box covers.
+    Return by how much each lowers the tag's logit, the mean difference with a 95 % interval over photos, and the median
+    share of the photo that a box covers.
     """
     rng = np.random.default_rng(seed)
     places = {name: row for row, (name, _) in enumerate(model.tags)}
@@ -37,7 +37,7 @@ def box_figures(model: Image2Song, photos: Sequence[Path], seed: int = 0) -> dic
         photo = load_photo(path)
         shown = model.analyse([photo])[0].tags[:TAGS_PER_PHOTO]
         areas += [_area(tag.box) for tag in shown]
-        tags = [tag for tag in shown if _area(tag.box) < 1]  # a box of the whole photo has no other place
+        tags = [tag for tag in shown if _area(tag.box) < 1]  # a box of the whole photo cannot be moved
         if not tags:
             continue
         masked = [_masked(photo, tag.box) for tag in tags]
@@ -69,7 +69,7 @@ def _area(box: Box) -> float:
 
 
 def _moved(box: Box, rng: np.random.Generator) -> Box:
-    """A box of the same size somewhere else."""
+    """Return a box of the same size at a random position."""
     width, height = box[2] - box[0], box[3] - box[1]
     x, y = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
     return (x, y, x + width, y + height)
@@ -84,7 +84,7 @@ def _masked(photo: Image.Image, box: Box) -> Image.Image:
 
 
 def shape_figures(model: Image2Song, tags: Sequence[TagSpec], photos: Sequence[Photo]) -> dict[str, dict[str, Any]]:
-    """Mean average precision on photos whose one side is a fifth longer than the other, made square in three ways.
+    """Return the mean average precision on photos with an aspect ratio of at least 1.2, made square in three ways.
 
     Labels are positive only: a tag's negatives are the other photos of the same set.
     """
@@ -98,7 +98,9 @@ def shape_figures(model: Image2Song, tags: Sequence[TagSpec], photos: Sequence[P
         return {}
     truth = label_truth(long, tags)
     sources = np.array([photo.source for photo in long])
-    sets = [rows for name in sorted(set(sources)) if len(told_apart(truth[rows := np.flatnonzero(sources == name)]))]
+    sets = [
+        rows for name in sorted(set(sources)) if len(measurable_tags(truth[rows := np.flatnonzero(sources == name)]))
+    ]
     if not sets:
         return {}
     ways: dict[str, Callable[[Image.Image], Image.Image]] = {
@@ -115,7 +117,7 @@ def shape_figures(model: Image2Song, tags: Sequence[TagSpec], photos: Sequence[P
                 logits.append(model.network.tagger(pixels).logits[0].cpu().numpy())
         scores = np.array(logits)
         precision = [
-            average_precision(scores[rows, c], truth[rows, c]) for rows in sets for c in told_apart(truth[rows])
+            average_precision(scores[rows, c], truth[rows, c]) for rows in sets for c in measurable_tags(truth[rows])
         ]
         photos_used = sum(map(len, sets))
         figures[name] = {"photos": photos_used, "tags in sets": len(precision), "mAP": float(np.mean(precision))}
@@ -123,15 +125,15 @@ def shape_figures(model: Image2Song, tags: Sequence[TagSpec], photos: Sequence[P
 
 
 def label_truth(photos: Sequence[Photo], tags: Sequence[TagSpec]) -> NDArray[np.bool_]:
-    """Which tags the labels of each photo say, (N, T)."""
+    """Return which tags the labels of each photo name, (N, T)."""
     return np.array([[bool(tag.labels & photo.labels) for tag in tags] for photo in photos], bool)
 
 
-def told_apart(truth: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The tags that enough photos of a set show, and not all: without negatives the precision is 1 for any tagger."""
+def measurable_tags(truth: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the tags with enough positives and at least one negative; without negatives any tagger has precision 1."""
     return np.flatnonzero((truth.sum(0) >= FEWEST_SHOWN) & ~truth.all(0))
 
 
 def mean_precision(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
-    """Over the columns that are true somewhere."""
+    """Return the mean average precision over the columns with a positive."""
     return float(np.nanmean([average_precision(scores[:, c], truth[:, c]) for c in np.flatnonzero(truth.any(0))]))

@@ -1,6 +1,6 @@
-"""Scores that mean what they say: Platt scaling of each tag (Platt 1999), and how far off scores are.
+"""Calibration of tag scores by Platt scaling (Platt 1999), and the calibration error.
 
-T tags, N photos. ``known`` (N, T) says where the truth is known at all.
+T tags, N photos. ``known`` (N, T): where the ground truth is known.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-FEWEST = 10  # photos with the tag, and without it
-# How many photos' worth the shared slope and shift weigh against a tag's own labels.
+FEWEST = 10  # positives and negatives that a tag must have
+# Weight of the shared slope and shift, in photos.
 PRIOR = 20.0
 
 
 def fit_calibration(logits: Array, truth: Bools, known: Bools, fewest: int = FEWEST) -> tuple[Array, Array, Bools]:
-    """Slope and shift of each tag, (T,): its score is sigmoid(slope * logit + shift); and which tags had labels enough.
+    """Return slope and shift of each tag, (T,), for sigmoid(slope * logit + shift), and which tags had enough labels.
 
-    All tags are pulled towards the slope and shift that fit them together; without enough labels they have those.
+    Tags are regularised towards a shared slope and shift; those without enough labels get exactly these.
     """
     logits = np.asarray(logits, np.float64)
     enough = ((truth & known).sum(0) >= fewest) & ((~truth & known).sum(0) >= fewest)
@@ -36,7 +36,7 @@ def fit_calibration(logits: Array, truth: Bools, known: Bools, fewest: int = FEW
 
 
 def _platt(logits: Array, truth: Bools, known: Bools, prior: Array, weight: float, steps: int = 30) -> Array:
-    """Slope and shift of each column, (T, 2), by Newton's method with an L2 prior; slopes stay above 0."""
+    """Return slope and shift of each column, (T, 2), by Newton's method with an L2 prior; slopes stay positive."""
     found = np.tile(prior, (logits.shape[1], 1))
     scale = (
         weight * np.array([max(1e-6, float(logits.var())), 1.0]) * 0.1
@@ -55,14 +55,14 @@ def _platt(logits: Array, truth: Bools, known: Bools, prior: Array, weight: floa
 
 
 def expected_calibration_error(scores: Array, truth: Bools, bins: int = 15) -> float:
-    """Mean distance of score and truth over bins of equal mass (Naeini et al. 2015); ``scores``, ``truth`` (n,)."""
+    """Return the mean distance of score and truth over bins of equal mass (Naeini et al. 2015); (n,) each."""
     order = np.argsort(scores, kind="stable")
     parts = np.array_split(order, min(bins, len(order)))
     return float(sum(abs(scores[part].mean() - truth[part].mean()) * len(part) for part in parts) / len(order))
 
 
 def calibration_figures(scores: Array, truth: Bools, known: Bools) -> dict[str, float]:
-    """The error over all known cells (N, T) together, and the mean of the tags' own."""
+    """Return the error over all known cells (N, T) together, and the mean of the errors by tag."""
     columns = [column for column in range(scores.shape[1]) if known[:, column].any()]
     own = [expected_calibration_error(scores[known[:, c], c], truth[known[:, c], c]) for c in columns]
     return {
@@ -72,7 +72,7 @@ def calibration_figures(scores: Array, truth: Bools, known: Bools) -> dict[str, 
 
 
 def cross_fitted_error(logits: Array, truth: Bools, known: Bools, seed: int = 0) -> dict[str, float]:
-    """The errors of tags with enough labels before and after, each half of the photos scaled as the other says."""
+    """Return the errors before and after calibration; each half of the photos is calibrated on the other half."""
     fold = np.random.default_rng(seed).permutation(len(logits)) % 2
     after = np.zeros(logits.shape)
     enough = np.ones(logits.shape[1], bool)

@@ -1,8 +1,8 @@
-"""What logged choices say: how far down a list people look, and how often they would choose from another order.
+"""A position-based click model, fitted on logged choices: examination by rank, and the choose rate of another order.
 
-The position-based click model: a song is chosen when its place is examined, which depends on the place alone, and when
-it appeals, which depends on the photo and the song alone. The two are told apart by songs that stand where their
-relevance would not have put them: of the exploration, of diversity, and of lists whose relevances lie close together.
+A song is chosen when its rank is examined, which depends on the rank alone, and when it appeals, which depends on the
+photo and the song alone. Songs at a rank other than by relevance identify the two: those of exploration and diversity,
+and those of lists with similar relevances.
 
 Sources: Joachims, Swaminathan, Schnabel, "Unbiased learning-to-rank with biased feedback", WSDM 2017 (the model, the
 weights, the power law); Li et al., "Offline evaluation of ranking policies with click models", KDD 2018 (the value of
@@ -21,18 +21,22 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Ranks = NDArray[np.int64]
 
-# Without data, and worth a few choices beside them: flatter than the 1/r of Joachims et al.'s simulations, since too
-# small a correction only learns more slowly, while too large a one lets a few choices count for all. Two deviations to
-# either side: every place is seen alike, or the second one less than half as often as the first.
+# The prior of eta, flatter than the 1/r of Joachims et al.'s simulations: too small a correction only slows learning,
+# while too large a one gives a few choices most of the weight. Two deviations away, all ranks are examined equally, or
+# the second one less than half as often as the first.
 ETA, ETA_DEVIATION = 0.6, 0.3
-MOST = 10.0  # a choice counts for so many at most
+MOST = 10.0  # greatest weight of a choice
 DRAWS = 1000
 
 
 @dataclass(frozen=True)
 class ClickLog:
-    """N lists of up to n songs, (N, n) each: the rank of each song (1 is best, 0: no song), its relevance by the model
-    that made the list, and whether it was chosen: one of a list at most."""
+    """N lists of up to n songs, (N, n) each.
+
+    ranks     of the songs, from 1; 0: no song
+    scores    relevances by the model that made the list
+    chosen    at most one song of each list
+    """
 
     ranks: Ranks
     scores: Array
@@ -41,27 +45,27 @@ class ClickLog:
 
 @dataclass(frozen=True)
 class Examination:
-    """The chance that a place is examined, beside the first one's: rank^-eta. ``error``: the standard error of eta."""
+    """The chance that a rank is examined, relative to the first: rank^-eta. ``error``: the standard error of eta."""
 
     eta: float
     error: float
-    choices: int  # it is fitted on
+    choices: int  # that it was fitted on
 
     def at(self, ranks: Ranks) -> Array:
-        """0 where there is no song."""
+        """Return the chance for each rank; 0 where there is no song."""
         return np.where(ranks > 0, np.maximum(ranks, 1).astype(np.float64) ** -self.eta, 0.0)
 
     def weights(self, ranks: Ranks, most: float = MOST) -> Array:
-        """For how many choices one at each rank counts: how often the first place is examined for once this one is."""
+        """Return the inverse propensity weight of a choice at each rank, at most ``most``."""
         return np.minimum(most, np.maximum(ranks, 1).astype(np.float64) ** self.eta)
 
 
 def fit_examination(log: ClickLog, eta: float = ETA, deviation: float = ETA_DEVIATION) -> Examination:
-    """Maximum of the posterior of eta, with a normal prior, from the lists that a song was chosen of.
+    """Return the maximum a posteriori of eta, with a normal prior, from the lists with a choice.
 
-    Which one it was is a conditional logit (McFadden 1974): its chance is in proportion to r^-eta * exp(slope * score),
-    so that how often anything of a list is chosen drops out, and what relevance explains is not taken for the place's
-    doing. Random songs at random places alone would need no such model, but they are hardly ever chosen.
+    The chosen song is modelled by a conditional logit (McFadden 1974): its chance is proportional to
+    r^-eta * exp(slope * score). So the choose rate of a list drops out, and the effect of relevance is not attributed
+    to the rank. Random songs at random ranks would need no such model, but they are hardly ever chosen.
     """
     rows = log.chosen.any(1)
     there, own = log.ranks[rows] > 0, log.chosen[rows]
@@ -81,7 +85,7 @@ def fit_examination(log: ClickLog, eta: float = ETA, deviation: float = ETA_DEVI
 
 
 def reordered(scores: Array, ranks: Ranks) -> Ranks:
-    """The ranks (N, n) that the songs of each list would have by their scores (N, n), among the same places."""
+    """Return the ranks (N, n) of the songs of each list by the scores (N, n), among the same ranks."""
     there = ranks > 0
     order = np.argsort(np.where(there, -scores, np.inf), axis=1, kind="stable")
     places = np.sort(np.where(there, ranks, np.iinfo(np.int64).max), axis=1)
@@ -91,7 +95,7 @@ def reordered(scores: Array, ranks: Ranks) -> Ranks:
 
 
 class Estimate(NamedTuple):
-    """With its 95 % interval."""
+    """A value with its 95 % interval."""
 
     value: float
     low: float
@@ -101,17 +105,17 @@ class Estimate(NamedTuple):
 def estimate_rates(
     log: ClickLog, orders: Mapping[str, Ranks], examination: Examination, *, beside: str, seed: int = 0
 ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
-    """In what share of the lists a song would be chosen if their songs stood in another order, for each order (N, n);
-    and how much more that is than by the order ``beside``.
+    """Return the estimated choose rate of each order (N, n) of the lists' songs, and its lead over the order
+    ``beside``.
 
     Self-normalised inverse propensity scoring: a choice at rank r, of a song that the other order has at q, counts
     w = examined(q) / examined(r), at most MOST; the sum is divided by the mean w of a place, by how often it is
-    examined, which is 1 but for what the bound cut off. The intervals draw lists with replacement, the same ones for
-    every order (paired bootstrap).
+    examined, which is 1 except for the bound. The intervals draw lists with replacement, the same ones for every order
+    (paired bootstrap).
 
-    It tells orders of the songs that were shown apart. What songs from elsewhere would have done it cannot know. It
-    takes the chances of a list's songs for independent and small: where several songs of a list appeal, one is chosen
-    and the others would have been, the gain of a better order comes out too large.
+    Only orders of the shown songs can be compared, not other songs. The chances of a list's songs are assumed
+    independent and small: where several songs of a list appeal but only one can be chosen, the gain of a better order
+    is overestimated.
     """
     examined = examination.at(log.ranks)
     sums = {}
@@ -140,7 +144,7 @@ def _estimate(value: float, draws: Array) -> Estimate:
 
 
 def difference(first: Array, second: Array, seed: int = 0) -> Estimate:
-    """By how much the mean of ``second`` (N,) is above that of ``first`` (N,), of the same N; paired bootstrap."""
+    """Return the mean of ``second`` minus that of ``first``, (N,) each, of the same N; paired bootstrap."""
     lead = second.astype(np.float64) - first
     rng = np.random.default_rng(seed)
     draws = np.array([lead[rng.integers(len(lead), size=len(lead))].mean() for _ in range(DRAWS)])

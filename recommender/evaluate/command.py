@@ -1,4 +1,4 @@
-"""``python -m recommender evaluate``: everything that the given data allow, as tables, JSON and parts of a document.
+"""``python -m recommender evaluate``: all figures that the given data allow, as tables, JSON and parts of a document.
 
 --photos DIR --labels FILE --songs FILE      a judged set: rankings, baselines, ablations, song2image, confidence, lines
 --captions DIR [--weights FILE]              the tagger on captioned photos; means for the sentence encoder
@@ -41,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--photos", type=Path, help="folder of judged photos")
     parser.add_argument("--labels", type=Path, help="JSON Lines with id, main, side, mood of each photo")
     parser.add_argument("--songs", type=Path, help="JSON Lines with id, title, artist, lyrics, main, side, mood")
-    parser.add_argument("--beside", nargs="*", default=[], help="releases that differ in their matcher alone")
+    parser.add_argument("--beside", nargs="*", default=[], help="other releases with the same tagger, to compare")
     parser.add_argument("--captions", type=Path, help="folder with captions.jsonl and images/")
-    parser.add_argument("--weights", type=Path, help="of an ImageNet MobileNetV2, frozen: the tagger's baseline")
+    parser.add_argument("--weights", type=Path, help="weights of an ImageNet MobileNetV2: the tagger's baseline")
     parser.add_argument("--tag-labels", type=Path, help="folder with labels.jsonl")
     parser.add_argument(
         "--pairs", type=Path, help="JSON Lines with image, lyrics or song; or a Shuttersong-style folder"
@@ -91,7 +91,7 @@ def run(given: argparse.Namespace) -> int:
 def evaluate_judged(
     model: Image2Song, judged: JudgedSet, captions: Path | None = None, beside: Mapping[str, Image2Song] | None = None
 ) -> dict[str, Any]:
-    """All figures of a judged set; ``captions``: photos of the training, for the sentence encoder's means."""
+    """Return all figures of a judged set; ``captions``: training photos, for the sentence encoder's means."""
     relevance = judged.relevance(model)
     scores: dict[str, Array] = {"model": relevance}
     rankers = {"stage one alone": rank_by_stage_one, **_encoders(model, captions)}
@@ -104,8 +104,8 @@ def evaluate_judged(
         part = judged.part(rows)
         chosen = {name: found[rows] for name, found in scores.items()}
         figures.setdefault("sources", {})[source] = compare(chosen, part.truth, part.resampling)
-    if captions and (told := _captioned(judged, captions)):
-        figures["captions"] = _against_captions(model, judged, relevance, told, captions)
+    if captions and (captioned := _captioned(judged, captions)):
+        figures["captions"] = _against_captions(model, judged, relevance, captioned, captions)
 
     columns = songs_with_photos(judged.truth)
     turned = {name: song2image(found)[columns] for name, found in scores.items() if "popularity" not in name}
@@ -126,7 +126,7 @@ def evaluate_judged(
 
 
 def _encoders(model: Image2Song, captions: Path | None) -> dict[str, Ranker]:
-    """The sentence encoder, where it is installed; its means need photos of the training."""
+    """Return rankers by the sentence encoder, if it is installed; the one with means needs training photos."""
     try:
         import sentence_transformers  # noqa: F401
     except ImportError:
@@ -150,19 +150,19 @@ def _caption_rows(captions: Path) -> list[dict[str, Any]]:
 
 
 def _captioned(judged: JudgedSet, captions: Path) -> dict[int, list[str]]:
-    """Human captions of judged photos, by row, where an id ends with the name of a captioned image."""
+    """Return the captions of judged photos, by row. A photo's id must end with the name of the image."""
     known = {Path(row["image"]).stem: list(row["captions"]) for row in _caption_rows(captions)}
     names = {row: name if name in known else name.partition("_")[2] for row, name in enumerate(judged.ids)}
     return {row: known[name] for row, name in names.items() if name in known}
 
 
 def _against_captions(
-    model: Image2Song, judged: JudgedSet, relevance: Array, told: dict[int, list[str]], captions: Path
+    model: Image2Song, judged: JudgedSet, relevance: Array, captioned: dict[int, list[str]], captions: Path
 ) -> dict[str, Any]:
-    """The reference: what people wrote, through the sentence encoder, on the photos that have captions."""
-    rows = list(told)
+    """Compare the model with the sentence encoder on captions by people, on the photos that have some."""
+    rows = list(captioned)
     part = judged.part(rows)
-    sentences = iter([told[row] for row in rows])
+    sentences = iter([captioned[row] for row in rows])
 
     def next_captions(_: PhotoView) -> Sequence[str]:
         return next(sentences)

@@ -1,4 +1,4 @@
-"""Does the model know when nothing fits? Photos without their songs, and pictures that show nothing."""
+"""Figures of confidence: on photos whose matching songs are removed, and on pictures that show nothing."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from .judged import JudgedSet, tag_photos
 from .ranking_metrics import RELEVANT, Array
 from .textures import textures
 
-SEED = 1_000_003  # of pictures that no training drew
+SEED = 1_000_003  # that training does not use
 
 
 def confidence_figures(model: Image2Song, judged: JudgedSet, scores: Array, each: int = 20) -> dict[str, float]:
-    """Rates from the relevances (P, S) of a judged set, and of ``each`` textures of every kind.
+    """Return rates from the relevances (P, S) of a judged set, and from ``each`` textures of every kind.
 
-    false silent: photos that songs fit, and yet the first is below the threshold. false confident: photos whose
-    matching songs are taken away, and yet the first of the others is above it; so, too, for textures, of the kinds
-    that the training knew and of others.
+    false silent       the confidence of the first song is below the threshold, although songs fit
+    false confident    it is above, although the matching songs were removed, or the picture is a texture
     """
     views = [_shown(view) for view in judged.tagger_output.views(model)]
     fits = judged.truth >= RELEVANT
@@ -30,7 +29,7 @@ def confidence_figures(model: Image2Song, judged: JudgedSet, scores: Array, each
     without = _confidence(model, views, np.where(fits, -np.inf, scores).max(1))
     songs = [song for song in model.encode([song.lyrics for song in judged.songs]) if isinstance(song, EncodedLyric)]
 
-    def deceived(pictures: Sequence[Image.Image]) -> float:
+    def false_confident(pictures: Sequence[Image.Image]) -> float:
         output = tag_photos(model, pictures)
         best = np.array([model.relevance(vector, songs).max() for vector in output.vectors(model)])
         found = _confidence(model, [_shown(view) for view in output.views(model)], best)
@@ -42,8 +41,8 @@ def confidence_figures(model: Image2Song, judged: JudgedSet, scores: Array, each
         "threshold": round(model.no_match, 4),
         "false silent": round(float(silent.mean()), 4),
         "false confident": round(float((without >= model.no_match).mean()), 4),
-        "false confident, textures": deceived(textures(each, seed=SEED)),
-        "false confident, textures of other kinds": deceived(textures(each, seed=SEED, unseen=True)),
+        "false confident, textures": false_confident(textures(each, seed=SEED)),
+        "false confident, textures of other kinds": false_confident(textures(each, seed=SEED, unseen=True)),
         "first song fits": round(float(right.mean()), 4),
         "first song fits, where confident": round(float(right[~silent].mean()) if (~silent).any() else 0.0, 4),
         "mean confidence": round(float(first.mean()), 4),

@@ -1,6 +1,6 @@
 """How much the songs of a list differ from each other, and how evenly a catalogue's songs come into lists.
 
-A list is the places of its songs in the catalogue, best first.
+A list holds the indices of its songs in the catalogue, best first.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ DRAWS = 1000
 
 
 def similarity(chosen: Sequence[int], directions: NDArray[np.float32]) -> float:
-    """Mean cosine between two songs of a list (intra-list similarity, Ziegler et al. 2005); ``directions`` (S, D) as
-    ``choose.directions`` makes them."""
+    """Return the mean cosine of two songs of a list (intra-list similarity, Ziegler et al. 2005); ``directions`` (S, D)
+    as ``choose.directions`` makes them."""
     own = directions[list(chosen)].astype(np.float64)
     return float((own @ own.T)[np.triu_indices(len(own), 1)].mean())
 
 
 def list_ndcg(lists: Sequence[Sequence[int]], truth: Array) -> Array:
-    """nDCG@10 of one list for each photo, (P,), by grades (P, S); songs that are not in it follow."""
+    """Return nDCG@10 of one list for each photo, (P,), by grades (P, S); songs outside the list follow it."""
     scores = np.zeros(truth.shape)
     for row, chosen in enumerate(lists):
         scores[row, list(chosen)] = np.arange(len(chosen), 0, -1)
@@ -50,7 +50,7 @@ def hubness(lists: Sequence[Sequence[int]], songs: int) -> Hubness:
 
 
 class Change(NamedTuple):
-    """Of a mean over photos, as a share of what it was; ``low``, ``high``: 95 %, photos drawn with replacement."""
+    """Relative change of a mean over photos, with a 95 % interval (photos drawn with replacement)."""
 
     value: float
     low: float
@@ -58,7 +58,7 @@ class Change(NamedTuple):
 
 
 def change(after: Array, before: Array, seed: int = 0) -> Change:
-    """Paired by photo, (P,) each."""
+    """Return the relative change from ``before`` to ``after``, (P,) each, paired by photo."""
     drawn = np.random.default_rng(seed).integers(len(before), size=(DRAWS, len(before)))
     draws = after[drawn].mean(1) / before[drawn].mean(1) - 1
     low, high = np.quantile(draws, [0.025, 0.975])

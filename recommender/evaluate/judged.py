@@ -25,7 +25,7 @@ from ..rank import CatalogueSong, Ranker, find_photos, read_catalogue
 from ..results import EncodedLyric, PhotoView, Tag
 from .ranking_metrics import RELEVANT, Array, Labels, Resampling, graded_figures, grades
 
-SEEN_TAGS = 10
+BASELINE_TAGS = 10
 
 
 def _tag(model: Image2Song, tag: int, scores: np.ndarray) -> Tag:
@@ -35,38 +35,38 @@ def _tag(model: Image2Song, tag: int, scores: np.ndarray) -> Tag:
 
 @dataclass(frozen=True)
 class TaggerOutput:
-    """What the tagger says of photos: tag logits (P, T) and pooled features (P, F)."""
+    """The tagger's output for P photos: tag logits (P, T) and pooled features (P, F)."""
 
     logits: Tensor
     features: Tensor
 
     @torch.inference_mode()
     def vectors(self, model: Image2Song) -> list[np.ndarray]:
-        """v of each photo by the model's photo encoder, (D,)."""
+        """Return v of each photo, (D,), by the model's photo encoder."""
         vectors = model.network.embed_photos(self.logits, self.features)
         return list(vectors.float().cpu().numpy())
 
     @torch.inference_mode()
     def views(self, model: Image2Song) -> list[PhotoView]:
-        """Each photo with its ten most certain tags, however uncertain: what a baseline gets to read."""
+        """Return each photo with its ten best tags, whatever their scores: the input of the baselines."""
         scores = model.network.tag_scores(self.logits, self.features).cpu().numpy()
         views = []
         for row, vector in zip(scores, self.vectors(model), strict=True):
-            best = np.argsort(-row, kind="stable")[:SEEN_TAGS]
+            best = np.argsort(-row, kind="stable")[:BASELINE_TAGS]
             views.append(PhotoView([_tag(model, tag, row) for tag in best.tolist()], vector))
         return views
 
 
 @torch.inference_mode()
 def tag_photos(model: Image2Song, photos: Sequence[Image.Image]) -> TaggerOutput:
-    """One photo at a time: the sums inside a larger batch may be rounded otherwise."""
+    """Run the tagger on one photo at a time: in a larger batch, sums may be rounded differently."""
     seen = [model.network.tagger(batch([photo], model.preprocessing).to(model.device)) for photo in photos]
     return TaggerOutput(torch.cat([part.logits for part in seen]), torch.cat([part.features for part in seen]))
 
 
 @dataclass(frozen=True)
 class JudgedSet:
-    """``labels``: of each answerable photo. ``truth``: the grade 0 to 5 of each song for each of them, (P, S)."""
+    """``labels``: of each answerable photo. ``truth`` (P, S): the grade of each song for each photo, 0 to 5."""
 
     labels: list[Labels]
     tagger_output: TaggerOutput
@@ -82,12 +82,12 @@ class JudgedSet:
         return Resampling(*self.truth.shape)
 
     def scores(self, model: Image2Song, ranker: Ranker) -> Array:
-        """(P, S) by any ranking function."""
+        """Return the scores (P, S) of a ranking function."""
         score = ranker(model, self.songs)
         return np.stack([score(view) for view in self.tagger_output.views(model)]).astype(np.float64)
 
     def relevance(self, model: Image2Song) -> Array:
-        """(P, S), the model's own; songs that it cannot read come last."""
+        """Return the model's relevances (P, S); songs that it refuses come last."""
         encoded = model.encode([song.lyrics for song in self.songs])
         filled = [song for song in encoded if isinstance(song, EncodedLyric)]
         readable = [isinstance(song, EncodedLyric) for song in encoded]
@@ -96,12 +96,12 @@ class JudgedSet:
         return scores
 
     def popularity(self) -> Array:
-        """The same order for every photo: the songs' mean grade over the other photos. An oracle without eyes."""
+        """Return each song's mean grade over the other photos, (P, S): an oracle that does not use the photo."""
         scores: Array = (self.truth.sum(0, keepdims=True) - self.truth) / max(1, len(self.truth) - 1)
         return scores
 
     def part(self, rows: Sequence[int]) -> JudgedSet:
-        """Some of the photos alone."""
+        """Return the judged set of some of the photos."""
         chosen = list(rows)
         output = TaggerOutput(self.tagger_output.logits[chosen], self.tagger_output.features[chosen])
         return replace(
@@ -109,7 +109,7 @@ class JudgedSet:
         )
 
     def sources(self) -> dict[str, list[int]]:
-        """Rows by what stands before the first underscore of an id, if that tells a few sources apart."""
+        """Return the rows by source, the part of an id before the first underscore; empty unless there are 2 to 5."""
         found: dict[str, list[int]] = {}
         for row, name in enumerate(self.ids):
             source, underscore, _ = name.partition("_")
@@ -152,7 +152,7 @@ def _read_labels(path: Path) -> list[Labels]:
 
 
 def compare(scores: Mapping[str, Array], truth: Array, resampling: Resampling) -> dict[str, dict[str, Any]]:
-    """Figures of each ranking (P, S) by name with 95 % intervals, and the first one's lead over it."""
+    """Return figures of each ranking (P, S) with 95 % intervals, and the lead of the first ranking over it."""
     reference = next(iter(scores))
     points = {name: graded_figures(found, truth) for name, found in scores.items()}
     draws = resampling.ndcg(scores, truth)
@@ -174,7 +174,7 @@ def compare(scores: Mapping[str, Array], truth: Array, resampling: Resampling) -
 
 
 def vocabulary_figures(model: Image2Song, songs: Sequence[CatalogueSong]) -> dict[str, float]:
-    """How many of the songs' words the model was not trained with: their vectors come from character n-grams."""
+    """Return the share of the songs' words outside the vocabulary; their vectors come from character n-grams."""
     words = [word for song in songs for line in parse_lyric(song.lyrics).lines for word in line]
     known = model.network.lyrics.words.index
     unknown = sum(word not in known for word in words)
@@ -182,12 +182,12 @@ def vocabulary_figures(model: Image2Song, songs: Sequence[CatalogueSong]) -> dic
 
 
 def song2image(scores: Array) -> Array:
-    """The reverse task: for each song the photos, (S, P), from relevances (P, S), each photo's mean removed."""
+    """Return scores of photos for songs, (S, P): the relevances (P, S), each photo's mean subtracted."""
     finite = np.where(np.isfinite(scores), scores, np.nan)
     turned: Array = (scores - np.nanmean(finite, axis=1, keepdims=True)).T
     return turned
 
 
 def songs_with_photos(truth: Array) -> list[int]:
-    """The songs that song2image can be asked for: with a photo that shares a main label."""
+    """Return the songs with a photo that shares a main label: those that song2image is measured on."""
     return [int(column) for column in np.flatnonzero(truth.max(0) >= RELEVANT)]

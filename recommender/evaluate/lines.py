@@ -1,6 +1,6 @@
-"""Does the line that is shown say what the photo shows, more often than a random line of the same lyric would?
+"""How often the attended line names what the photo shows, compared with a random line of the same lyric.
 
-A line says it when it shares a word, inflections aside, with the photo's shown tags, or with its labels.
+A line does so when it shares a word, apart from inflection, with the photo's shown tags or with its labels.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from ..results import EncodedLyric
 from .judged import JudgedSet
 from .ranking_metrics import DEPTH, Array, Resampling
 
-SAYS_NOTHING = {"and", "the"}
+STOP_WORDS = {"and", "the"}
 FEWEST_LETTERS = 3
 DOUBLED = ("bb", "dd", "gg", "mm", "nn", "pp", "rr", "tt")  # running, but not falling
 
 
 def line_figures(model: Image2Song, judged: JudgedSet, relevance: Array) -> dict[str, dict[str, Any]]:
-    """Of the ten songs that fit each photo best, by relevances (P, S)."""
+    """Return the figures over the ten best songs of each photo, by relevances (P, S)."""
     lyrics = [parse_lyric(song.lyrics) for song in judged.songs]
     said = [[stems(line) for line in lyric.lines] for lyric in lyrics]
     encoded = dict(enumerate(model.encode([song.lyrics for song in judged.songs])))
@@ -45,13 +45,13 @@ def line_figures(model: Image2Song, judged: JudgedSet, relevance: Array) -> dict
 
 
 def line_overlap(lines: Sequence[set[str]], shown: int, words: set[str]) -> tuple[float, float]:
-    """Does the line that is shown share a word with ``words``, and what share of all lines does?"""
+    """Return 1.0 if the shown line has a word of ``words``, else 0.0, and the share of all lines that have one."""
     found = [bool(line & words) for line in lines]
     return float(found[shown]), sum(found) / len(found)
 
 
 def _compare(matches: Sequence[Array], resampling: Resampling) -> dict[str, Any]:
-    """From ``match`` of each photo's songs, (n, 2); the interval of the paired difference is over photos."""
+    """Return figures from ``line_overlap`` of each photo's songs, (n, 2); the interval resamples photos."""
     attended, drawn = np.array([found.mean(0) for found in matches]).T  # (P,) each
     difference = attended - drawn
     draws = np.array([difference[photos].mean() for photos, _ in resampling.drawn])
@@ -67,17 +67,17 @@ def _compare(matches: Sequence[Array], resampling: Resampling) -> dict[str, Any]
 
 
 def words_of(names: Iterable[str]) -> set[str]:
-    """The stems of the words of tags or labels."""
+    """Return the stems of the words of tags or labels."""
     return stems(word for name in names for word in WORD.findall(name))
 
 
 def stems(words: Iterable[str]) -> set[str]:
-    """Without words that say nothing."""
-    return {stem(word) for word in words if len(word) >= FEWEST_LETTERS and word not in SAYS_NOTHING}
+    """Return the stems of words, without stop words and short words."""
+    return {stem(word) for word in words if len(word) >= FEWEST_LETTERS and word not in STOP_WORDS}
 
 
 def stem(word: str) -> str:
-    """What a word has in common with its inflections, as in the first step of Porter (1980): danc of danced, dances."""
+    """Return the stem of a word, as in the first step of Porter (1980): danc of danced, dances."""
     word = word.removesuffix("'s")
     if word.endswith(("ies", "ied")) and len(word) > 4:
         word = word[:-3] + "y"

@@ -16,7 +16,7 @@ RELEVANT = 3.0
 
 @dataclass(frozen=True)
 class Labels:
-    """What a photo or a song is about: main subjects, what else is there, and moods."""
+    """The labels of a photo or a song: main subjects, side subjects, moods."""
 
     id: str
     main: frozenset[str]
@@ -25,7 +25,7 @@ class Labels:
 
 
 def grade(photo: Labels, song: Labels) -> float:
-    """Relevance 0 to 5: 3 for a shared main label, up to 2 for main labels of one that are side labels of the other,
+    """Return the grade, 0 to 5: 3 for a shared main label, up to 2 for main labels that are side labels of the other,
     up to 0.5 for shared side labels, 0.5 for a shared mood."""
     points = 3.0 * bool(photo.main & song.main)
     points += min(2, len(photo.main & song.side) + len(photo.side & song.main))
@@ -35,12 +35,12 @@ def grade(photo: Labels, song: Labels) -> float:
 
 
 def grades(photos: Sequence[Labels], songs: Sequence[Labels]) -> Array:
-    """(P, S)"""
+    """Return the grades (P, S)."""
     return np.array([[grade(photo, song) for song in songs] for photo in photos])
 
 
 class QueryFigures(NamedTuple):
-    """One value per query, (P,); ``rank``: of the first relevant item, from 1, infinite when there is none."""
+    """One value per query, (P,). ``rank``: of the first relevant item, from 1; infinite when there is none."""
 
     ndcg: Array
     precision: Array
@@ -49,7 +49,7 @@ class QueryFigures(NamedTuple):
 
 
 def graded_figures(scores: Array, truth: Array, depth: int = DEPTH) -> QueryFigures:
-    """From scores and grades (P, S), the higher the better; equal scores keep the order of the columns.
+    """Return figures from scores and grades (P, S), higher is better; equal scores keep the order of the columns.
 
     nDCG@depth has gain 2^grade - 1 and discount log2(rank + 1) (Järvelin and Kekäläinen 2002; Burges et al. 2005).
     """
@@ -66,7 +66,7 @@ def graded_figures(scores: Array, truth: Array, depth: int = DEPTH) -> QueryFigu
 
 
 def pair_figures(scores: Array, partner: NDArray[np.int64]) -> dict[str, float]:
-    """R@1, R@5, R@10, Med r and MRR; ``scores`` (Q, S), ``partner`` (Q,) the column that belongs to each query.
+    """Return R@1, R@5, R@10, Med r and MRR; ``scores`` (Q, S), ``partner`` (Q,): the matching column of each query.
 
     A tie counts against the ranking.
     """
@@ -96,7 +96,7 @@ class Resampling:
         self.drawn = [(rng.integers(photos, size=photos), rng.integers(songs, size=songs)) for _ in range(draws)]
 
     def ndcg(self, scores: Mapping[str, Array], truth: Array) -> dict[str, Array]:
-        """nDCG@10 of each ranking (P, S) in every draw, (draws,)."""
+        """Return nDCG@10 of each ranking (P, S) in every draw, (draws,)."""
         found: dict[str, list[float]] = {name: [] for name in scores}
         for rows, columns in self.drawn:
             chosen = np.ix_(rows, columns)
@@ -107,13 +107,13 @@ class Resampling:
 
     @staticmethod
     def interval(draws: Array, value: float) -> list[float]:
-        """95 %, around the value without resampling: a song that is drawn twice makes nDCG a little higher."""
+        """Return the 95 % interval, moved to the value without resampling: songs drawn twice raise nDCG a little."""
         low, high = np.quantile(draws, [0.025, 0.975]) + value - draws.mean()
         return [round(float(low), 4), round(float(high), 4)]
 
 
 def average_precision(scores: Array, truth: NDArray[np.bool_]) -> float:
-    """Of one tag over photos, (P,) each; equal scores keep their order."""
+    """Return the average precision of one tag over photos, (P,) each; equal scores keep their order."""
     hits = truth[np.argsort(-scores, kind="stable")]
     if not hits.any():
         return float("nan")

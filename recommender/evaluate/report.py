@@ -20,7 +20,7 @@ from ..inputs import InputError
 
 @dataclass(frozen=True)
 class Section:
-    """One table; ``name`` is its place in the document."""
+    """One table; ``name``: of its markers in the document."""
 
     name: str
     title: str
@@ -29,7 +29,7 @@ class Section:
 
 
 def ranking_section(name: str, title: str, figures: Mapping[str, Mapping[str, Any]]) -> Section:
-    """From ``judged.compare``; the first ranking is the one whose lead is told."""
+    """Return the table of figures from ``judged.compare``; leads are those of the first ranking."""
     columns = ["ranking", "nDCG@10", "95 %", "P@5", "MRR", "Med r", "first", "lead over it, 95 %"]
     rows = []
     for place, (ranking, found) in enumerate(figures.items()):
@@ -41,12 +41,12 @@ def ranking_section(name: str, title: str, figures: Mapping[str, Mapping[str, An
 
 
 def figure_section(name: str, title: str, figures: Mapping[str, Any]) -> Section:
-    """Names and values."""
+    """Return a table of names and values."""
     return Section(name, title, ["figure", "value"], [[key, _cell(value)] for key, value in figures.items()])
 
 
 def table_section(name: str, title: str, figures: Mapping[str, Mapping[str, Any]], first: str = "") -> Section:
-    """Rows of like figures."""
+    """Return a table with one row for each entry of ``figures``."""
     columns = list(dict.fromkeys(key for found in figures.values() for key in found))
     rows = [[row, *(_cell(found.get(key)) for key in columns)] for row, found in figures.items()]
     return Section(name, title, [first, *columns], rows)
@@ -72,7 +72,7 @@ def show(sections: Sequence[Section]) -> None:
 
 
 def write(sections: Sequence[Section], document: Path) -> None:
-    """Put each table in its place. Raises InputError when the document has no place for it."""
+    """Write each table between its markers. Raises InputError when the document lacks the markers."""
     try:
         text = document.read_text(encoding="utf-8")
     except OSError as error:
@@ -81,7 +81,7 @@ def write(sections: Sequence[Section], document: Path) -> None:
         place = re.compile(rf"(<!-- figures: {re.escape(section.name)} -->\n).*?(<!-- /figures -->)", re.DOTALL)
         if not place.search(text):
             raise InputError(
-                f"{document}: there is no place for {section.name!r}; add the lines "
+                f"{document}: the markers for {section.name!r} are missing; add the lines "
                 f"'<!-- figures: {section.name} -->' and '<!-- /figures -->'"
             )
         table = _markdown(section)
@@ -95,7 +95,7 @@ def _markdown(section: Section) -> str:
 
 
 def plot_rankings(figures: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """nDCG@10 with its interval, one bar a ranking. Needs matplotlib."""
+    """Draw nDCG@10 with its interval, one bar per ranking. Needs matplotlib."""
     from matplotlib.figure import Figure
 
     names = list(figures)[::-1]

@@ -1,4 +1,4 @@
-"""How well a model finds the song of an (image, song) pair by its image, and the image by its song."""
+"""Retrieval figures on (image, song) pairs: the song by the image, and the image by the song."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from .ranking_metrics import pair_figures
 
 
 def evaluate_pairs(model: Image2Song, pairs: Sequence[Pair]) -> dict[str, dict[str, float]]:
-    """R@1, R@5, R@10, Med r and MRR as "image2song" and as "song2image", see ``retrieval``. The catalogue is the
-    distinct lyrics that the model reads, the photos are the distinct images. Raises InputError."""
+    """Return R@1, R@5, R@10, Med r and MRR as "image2song" and as "song2image", see ``retrieval``.
+
+    The catalogue are the distinct lyrics that the model encodes, the photos are the distinct images. Raises InputError.
+    """
     pairs = encodable(model, pairs)
     if not pairs:
         raise InputError("No pair is left to evaluate: give pairs with English lyrics.")
@@ -29,10 +31,10 @@ def evaluate_pairs(model: Image2Song, pairs: Sequence[Pair]) -> dict[str, dict[s
 def retrieval(
     model: Image2Song, photos: NDArray[np.float32], songs: Sequence[EncodedLyric], together: NDArray[np.bool_]
 ) -> dict[str, dict[str, float]]:
-    """Figures of both directions by the full relevance; (P, D) photos, S songs, which belong together (P, S).
+    """Return figures of both directions by stage two; photos (P, D), S songs, ``together`` (P, S).
 
-    Of several songs that belong to a photo the best placed one counts, and the other way round. What a photo gives to
-    every song says nothing about their match: for song2image each photo's mean over the songs is removed.
+    Of several songs of a photo the best ranked one counts, and the other way round. For song2image each photo's mean
+    over the songs is subtracted, since it says nothing about their match.
     """
     scores = np.stack([model.relevance(photo, songs) for photo in photos]).astype(np.float64)
     raw = scores + [song.mean_score for song in songs]

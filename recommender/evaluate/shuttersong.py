@@ -1,4 +1,4 @@
-"""Pairs of a folder that is laid out as Shuttersong is, the data set of the Image2song paper.
+"""Convert a folder in the layout of Shuttersong, the data set of the Image2song paper, to a file of pairs.
 
     images/  clips/  lyrics/    the images, the music (not needed here), a text file for each song
     manifest.csv                or .tsv or .jsonl, with the columns image, clip, lyrics[, weight][, split]
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def write_pairs(pairs: list[Pair], out: Path) -> None:
-    """As ``read_pairs`` reads them, images named from the file's folder. Raises InputError."""
+    """Write pairs in the format of ``read_pairs``, with images relative to the file's folder. Raises InputError."""
     try:
         with out.open("w", encoding="utf-8") as file:
             for pair in pairs:

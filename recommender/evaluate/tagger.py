@@ -1,6 +1,6 @@
-"""How good the tagger is: on captioned photos beside a head on the frozen starting backbone, and on labelled photos.
+"""Figures of the tagger: on captioned photos, compared with a linear head on a frozen backbone, and on labelled photos.
 
-Photos are read as in training (``train.data``); none of those measured here was learned from.
+Photos are read as in training (``train.data``); those measured here are held out.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ..inputs import InputError
 from ..model import Image2Song
 from ..tagger import pool
 from ..train.data import Photo, TagSpec, read_captioned, read_labelled, read_tags, times_said
-from .boxes import box_figures, label_truth, mean_precision, shape_figures, told_apart
+from .boxes import box_figures, label_truth, mean_precision, measurable_tags, shape_figures
 from .report import Section, figure_section, table_section
 
-BASELINE = "mobilenet_v2"  # the frozen backbone that a tagger is measured beside, whatever its own is
-FEWEST_TRAINED = 40  # photos of the training that were said to show a tag, or it is not measured
+BASELINE = "mobilenet_v2"  # the frozen backbone that every tagger is compared with
+FEWEST_TRAINED = 40  # training photos whose captions must say a tag, or it is not measured
 AT_ONCE = 32
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -35,7 +35,7 @@ Bools = NDArray[np.bool_]
 def evaluate_tagger(
     model: Image2Song, captions: Path | None, labels: Path | None, weights: Path | None
 ) -> dict[str, dict[str, Any]]:
-    """Tables by name, each of rows of figures. Raises InputError."""
+    """Return tables by name, each of rows of figures. Raises InputError."""
     try:
         return _tables(model, captions, labels, weights)
     except (OSError, PhotoError) as error:
@@ -61,7 +61,7 @@ def _tables(
 
 
 def tags_of(model: Image2Song) -> list[TagSpec]:
-    """What is known of the release's tags, in its order; nothing says a tag that this vocabulary lacks."""
+    """Return the words, labels and classes of the release's tags, in its order; none for unknown tags."""
     known = {tag.name: tag for tag in read_tags()}
     nothing: frozenset[str] = frozenset()
     return [known.get(name, TagSpec(name, kind, nothing, nothing, ())) for name, kind in model.tags]
@@ -87,7 +87,7 @@ def tagger_sections(figures: dict[str, dict[str, Any]]) -> list[Section]:
 def caption_figures(
     model: Image2Song, tags: Sequence[TagSpec], photos: Sequence[Photo], weights: Path | None
 ) -> dict[str, dict[str, Any]]:
-    """Mean average precision on the test split, over tags that captions of enough training photos say; by kind.
+    """Return the mean average precision on the test split by kind, over tags that enough training captions say.
 
     With ``weights`` of a MobileNetV2 also of a linear head on its pooled features, trained on the training
     split for the same tags, its epochs chosen on the dev split; and the ratio.
@@ -140,8 +140,10 @@ def _baseline_logits(
 
 
 def linear_head(x: dict[str, Tensor], said: dict[str, Tensor], measured: str) -> Array:
-    """Logits of one of the parts, from a linear head on pooled features ``x`` (N, F) that was trained on the part
-    "train" to tell which tags were said how often (N, T), its epochs chosen on the part "dev"."""
+    """Return the logits of the split ``measured`` by a linear head on pooled features ``x`` (N, F).
+
+    The head is trained on "train" for how many captions say each tag, ``said`` (N, T); "dev" chooses the epoch.
+    """
     y = (0.6 * said["train"]).clamp(max=1.0)
     torch.manual_seed(0)
     head = nn.Linear(x["train"].shape[1], y.shape[1])
@@ -164,8 +166,8 @@ def linear_head(x: dict[str, Tensor], said: dict[str, Tensor], measured: str) ->
 
 
 def label_figures(model: Image2Song, tags: Sequence[TagSpec], photos: Sequence[Photo]) -> dict[str, dict[str, Any]]:
-    """By set: mean average precision of the tags that enough held-out photos of the set have a label of, and not all;
-    the others of the set are negatives. And how often the best of these tags is right, over photos that have one."""
+    """Return figures by set: mean average precision of the tags with enough labels in the set, where the photos without
+    the label are the negatives; and how often the best of these tags is right, over photos with one label."""
     logits = tag_logits(model, photos)
     sets: dict[str, list[int]] = defaultdict(list)
     for row, photo in enumerate(photos):
@@ -173,7 +175,7 @@ def label_figures(model: Image2Song, tags: Sequence[TagSpec], photos: Sequence[P
     figures = {}
     for name, rows in sorted(sets.items()):
         truth = label_truth([photos[row] for row in rows], tags)
-        columns = told_apart(truth)
+        columns = measurable_tags(truth)
         if not len(columns):
             continue
         own, scores = truth[:, columns], logits[rows][:, columns]
@@ -189,7 +191,7 @@ def label_figures(model: Image2Song, tags: Sequence[TagSpec], photos: Sequence[P
 
 
 def pooling_figures(model: Image2Song, tags: Sequence[TagSpec], photos: Sequence[Photo]) -> dict[str, dict[str, Any]]:
-    """Mean average precision on the dev split with the regions' logits pooled in several ways."""
+    """Return the mean average precision on the dev split, with the regions' logits pooled in several ways."""
     trained = [photo for photo in photos if photo.split == "train"]
     dev = [photo for photo in photos if photo.split == "dev"]
     said = times_said(dev, tags) > 0
@@ -217,7 +219,7 @@ def pooling_figures(model: Image2Song, tags: Sequence[TagSpec], photos: Sequence
 
 @torch.inference_mode()
 def tag_logits(model: Image2Song, photos: Sequence[Photo]) -> Array:
-    """(N, T)"""
+    """Return the tagger's logits, (N, T)."""
     parts = [model.network.tagger(_pixels(model, part)).logits.cpu() for part in track(_parts(photos), "tagger")]
     return torch.cat(parts).double().numpy()
 

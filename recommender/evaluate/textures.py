@@ -51,7 +51,7 @@ def _rings(rng: np.random.Generator) -> Image.Image:
 
 
 def _mosaic(rng: np.random.Generator) -> Image.Image:
-    """Each point has the colour of the nearest of some centres."""
+    """Give each pixel the colour of the nearest of some centres."""
     centres = rng.uniform(0, SIDE, (int(rng.integers(10, 60)), 2))
     x, y = np.meshgrid(np.arange(SIDE), np.arange(SIDE))
     nearest = np.hypot(x[:, :, None] - centres[:, 0], y[:, :, None] - centres[:, 1]).argmin(2)
@@ -78,12 +78,12 @@ KINDS: dict[str, Callable[[np.random.Generator], Image.Image]] = {
 }
 
 
-# No training sees these.
+# Not used in training.
 UNSEEN: dict[str, Callable[[np.random.Generator], Image.Image]] = {"rings": _rings, "mosaic": _mosaic}
 
 
 def textures(each: int, seed: int, unseen: bool = False) -> list[Image.Image]:
-    """``each`` pictures of every kind, the same for the same seed."""
+    """Return ``each`` pictures of every kind, the same for the same seed."""
     rng = np.random.default_rng(seed)
     kinds = UNSEEN if unseen else KINDS
     return [made(rng) for made in kinds.values() for _ in range(each)]

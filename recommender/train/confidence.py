@@ -1,6 +1,6 @@
-"""What a release knows of its own limits: is there anything to see, and how sure is a suggestion?
+"""Fit the content classifier and the confidence of a release.
 
-Fitted on held-out photos and songs, and on pictures that show nothing.
+They are fitted on held-out photos and songs, and on textures, pictures that show nothing.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from ..model import SHOWN_SCORE, Image2Song
 from .development import DevelopmentSet, all_relevances
 
 Array = NDArray[np.float64]
-CATALOGUES = 10  # random halves of the songs, so that the best song is not always the same
+CATALOGUES = 10  # random halves of the songs, so that the best song varies
 TEXTURES = 60
-SILENT = 0.25  # share of held-out photos, with songs that fit, that the threshold may call hopeless
-LOST = 0.002  # share of held-out photos that may be taken for pictures of nothing
+SILENT = 0.25  # share of held-out photos, with songs that fit, that may be below the threshold
+LOST = 0.002  # share of held-out photos that may be classified as textures
 
 
 def fit_content(model: Image2Song, features: Tensor, held_out: Tensor, seed: int) -> None:
-    """Logistic regression of photos against textures, from pooled features of photos (N, F).
+    """Fit a logistic regression of photos against textures, from pooled features of photos (N, F).
 
-    Photos are far more varied than textures: the boundary is moved to where hardly any held-out photo is lost.
+    Photos vary far more than textures: the bias is then moved so that hardly any held-out photo is misclassified.
     """
     nothing = tag_photos(model, textures(TEXTURES, seed)).features
     rows = torch.cat([features, nothing])
@@ -45,7 +45,7 @@ def fit_content(model: Image2Song, features: Tensor, held_out: Tensor, seed: int
         fitted.weight.zero_()
     optimizer.step(loss)
     if not torch.isfinite(fitted.weight).all():
-        raise RuntimeError("Photos could not be told from textures: the logistic regression diverged.")
+        raise RuntimeError("The logistic regression of photos against textures diverged.")
     content = model.network.content
     with torch.no_grad():
         content.weight.copy_(fitted.weight / deviation)
@@ -54,10 +54,10 @@ def fit_content(model: Image2Song, features: Tensor, held_out: Tensor, seed: int
 
 
 def fit_confidence(model: Image2Song, output: TaggerOutput, development: DevelopmentSet, seed: int) -> dict[str, float]:
-    """For the card: P(the first song fits) = sigmoid(offset + standing * s + certainty * c), and the threshold below
-    which a suggestion is called a guess.
+    """Return the card's entry: P(the first song fits) = sigmoid(offset + standing * s + certainty * c), and the
+    threshold below which a list is not confident.
 
-    ``output``: the tagger's of all photos.
+    ``output``: the tagger's, of all photos.
     """
     rng = np.random.default_rng(seed)
     output = TaggerOutput(output.logits[development.by_theme], output.features[development.by_theme])
@@ -66,14 +66,14 @@ def fit_confidence(model: Image2Song, output: TaggerOutput, development: Develop
     best = np.array([view.tags[0].score for view in output.views(model)])
     certain = np.where(best >= SHOWN_SCORE, best, 0.0)
     every = np.arange(len(fits))
-    told, truth, answerable = [], [], []
+    inputs, truth, answerable = [], [], []
     for _ in range(CATALOGUES):
         songs = rng.permutation(fits.shape[1])[: max(1, fits.shape[1] // 2)]
         first = songs[relevance[:, songs].argmax(1)]
-        told.append(np.stack([_standing(model, output, relevance[every, first]), certain], 1))
+        inputs.append(np.stack([_standing(model, output, relevance[every, first]), certain], 1))
         truth.append(fits[every, first])
         answerable.append(fits[:, songs].any(1))
-    rows = np.concatenate(told)
+    rows = np.concatenate(inputs)
     seen = rows[:, 1] > 0  # without a tag, confidence is 0
     offset, standing, certainty = _logistic(rows[seen], np.concatenate(truth)[seen].astype(float))
     known = np.where(seen, 1 / (1 + np.exp(-(offset + rows @ np.array([standing, certainty])))), 0.0)
@@ -103,7 +103,7 @@ def _standing(model: Image2Song, output: TaggerOutput, relevance: Array) -> Arra
 
 
 def _logistic(rows: Array, truth: Array, ridge: float = 1e-3) -> list[float]:
-    """Offset and weights of a logistic regression, by Newton's method."""
+    """Return offset and weights of a logistic regression, by Newton's method."""
     x = np.concatenate([np.ones((len(rows), 1)), rows], 1)
     weights = np.zeros(x.shape[1])
     for _ in range(50):

@@ -1,4 +1,4 @@
-"""Photos to learn from, and what is known of each: captions, labels, descriptions, the starting backbone's classes.
+"""Training photos, and the tag targets that follow from their captions, labels and descriptions.
 
 captions folder   captions.jsonl: {"image", "split": train|dev|test, "captions": [..]}, photos under images/
 labels folder     labels.jsonl: {"file", "labels": [..]}, positive only
@@ -26,14 +26,14 @@ from ..inputs import InputError, json_rows
 from ..lyrics import WORD
 
 TAGS = Path(__file__).with_name("tags.tsv")
-# More tags, and more words of those above, for photos that are described; tags of the kind "mood" last.
+# For described photos: more tags, and more words for the tags of TAGS; tags of the kind "mood" are last.
 WORDS = Path(__file__).with_name("words.tsv")
-FEWEST_SAID = 12  # described photos that must show a tag of WORDS, or it is not learned
+FEWEST_SAID = 12  # descriptions that must say a tag of WORDS, or it is not in the vocabulary
 
 
 @dataclass(frozen=True)
 class TagSpec:
-    """A tag, and the caption words, labels and ImageNet classes that say it is in a photo."""
+    """A tag, with the caption words, the labels and the ImageNet classes that stand for it."""
 
     name: str
     kind: str
@@ -44,7 +44,7 @@ class TagSpec:
 
 @dataclass(frozen=True)
 class Description:
-    """What somebody wrote who looked at the photo: what it shows, what it evokes, its moods (of those in WORDS)."""
+    """A description of a photo by a person: what it shows, what it evokes, and moods (of WORDS)."""
 
     shows: str
     evokes: str
@@ -54,7 +54,7 @@ class Description:
 @dataclass(frozen=True)
 class Photo:
     path: Path
-    source: str  # photos of one source were labelled alike
+    source: str  # photos of one source have labels from the same list
     split: str  # train, dev or test
     captions: tuple[str, ...] = ()
     labels: frozenset[str] = frozenset()
@@ -78,9 +78,9 @@ def read_tags(path: Path = TAGS) -> list[TagSpec]:
 
 
 def tag_vocabulary(photos: Sequence[Photo]) -> list[TagSpec]:
-    """The tags of TAGS in their order, those of WORDS that descriptions of enough photos say, and the moods.
+    """Return the tags of TAGS in their order, the tags of WORDS that enough descriptions say, and the moods.
 
-    Of the words of descriptions; captions have no say in what is learned.
+    Captions are not counted.
     """
     tags = {(tag.name, tag.kind): tag for tag in read_tags()}
     described = [replace(photo, captions=(photo.description.shows,)) for photo in photos if photo.description]
@@ -96,7 +96,7 @@ def tag_vocabulary(photos: Sequence[Photo]) -> list[TagSpec]:
 
 
 def read_photos(captions: Path, labels: Path, exclude: Sequence[Path] = ()) -> list[Photo]:
-    """All photos with their split; the captions' test split and near-duplicates of excluded photos are left out."""
+    """Return captioned and labelled photos, without the test split and near-duplicates of photos in ``exclude``."""
     photos = read_captioned(captions) + read_labelled(labels)
     return unlike([photo for photo in photos if photo.split != "test"], exclude)
 
@@ -104,9 +104,9 @@ def read_photos(captions: Path, labels: Path, exclude: Sequence[Path] = ()) -> l
 def read_described_photos(
     described: Path, images: Path, captions: Path, labels: Path, exclude: Sequence[Path] = ()
 ) -> list[Photo]:
-    """The same with their descriptions, and the described photos that are not among them, split by their names.
+    """Return the photos of ``read_photos`` with their descriptions, and the other described photos, split by name.
 
-    The order is that of a hash, so that the first of them are a fair sample.
+    They are ordered by a hash, so that the first ones are a random sample. Raises InputError.
     """
     known = {photo.path.resolve(): photo for photo in read_captioned(captions) + read_labelled(labels)}
     for path, description in read_descriptions(described, images).items():
@@ -116,7 +116,7 @@ def read_described_photos(
     photos = [photo for photo in known.values() if photo.split != "test"]
     missing = [str(photo.path) for photo in photos if not photo.path.is_file()]
     if missing:
-        raise InputError(f"{len(missing)} photos are not there: {', '.join(missing[:3])}; check the folders given")
+        raise InputError(f"{len(missing)} photos are missing: {', '.join(missing[:3])}; check the folders given")
     photos = unlike(photos, exclude)
     return sorted(photos, key=lambda photo: _number("/".join(photo.path.parts[-2:])))
 
@@ -127,7 +127,7 @@ def texts_of(photo: Photo) -> list[str]:
 
 
 def unlike(photos: list[Photo], exclude: Sequence[Path]) -> list[Photo]:
-    """Without near-duplicates of the photos in some folders."""
+    """Return the photos without near-duplicates of the photos in the folders ``exclude``."""
     if not exclude:
         return photos
     forbidden = np.array(
@@ -139,7 +139,7 @@ def unlike(photos: list[Photo], exclude: Sequence[Path]) -> list[Photo]:
 
 
 def read_captioned(folder: Path) -> list[Photo]:
-    """All of them, with the split that the file says: train, dev or test."""
+    """Return the photos of a captions folder, with the split that the file names: train, dev or test."""
     return [
         Photo(folder / "images" / row["image"], "captions", row["split"], captions=tuple(row["captions"]))
         for _, row in json_rows(folder / "captions.jsonl")
@@ -147,7 +147,7 @@ def read_captioned(folder: Path) -> list[Photo]:
 
 
 def read_labelled(folder: Path) -> list[Photo]:
-    """A tenth, by the hash of the file's name, is dev."""
+    """Return the photos of a labels folder; a tenth, by a hash of the name, is dev."""
     photos = []
     for _, row in json_rows(folder / "labels.jsonl"):
         source, labels = row["file"].split("/")[0], frozenset(row["labels"])
@@ -156,7 +156,7 @@ def read_labelled(folder: Path) -> list[Photo]:
 
 
 def split_by_name(name: str) -> str:
-    """A tenth is dev."""
+    """Return the split by a hash of the name: a tenth is dev."""
     return "train" if _number(name) % 10 else "dev"
 
 
@@ -165,7 +165,7 @@ def _number(name: str) -> int:
 
 
 def read_descriptions(file: Path, root: Path) -> dict[Path, Description]:
-    """By the path of the photo. Raises InputError."""
+    """Return descriptions by the path of the photo. Raises InputError."""
     known = {tag.name for tag in read_tags(WORDS) if tag.kind == "mood"}
     found = {}
     for where, row in json_rows(file):
@@ -180,18 +180,18 @@ def read_descriptions(file: Path, root: Path) -> dict[Path, Description]:
 
 
 def difference_hash(path: Path) -> int:
-    """64 bits that near-duplicates share but for a few: is each pixel of a 9 x 8 copy darker than the next?"""
+    """Return 64 bits, most of which near-duplicates share: is each pixel of a 9 x 8 copy darker than the next?"""
     with Image.open(path) as image:
         small = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), np.int16)
     return int("".join("1" if bit else "0" for bit in (small[:, 1:] > small[:, :-1]).ravel()), 2)
 
 
 def tag_targets(photos: Sequence[Photo], tags: Sequence[TagSpec], classes: Tensor) -> tuple[Tensor, Tensor]:
-    """Targets and weights, (N, T) each; ``classes`` are the starting backbone's probabilities, (N, 1000).
+    """Return targets and weights, (N, T) each; ``classes`` (N, C): the starting backbone's class probabilities.
 
-    Captions are complete enough for negatives. Labels are positive only: of the photos they were not given to,
-    those of the same source count as weak negatives and other sources weaker still. Where the starting backbone
-    has classes for a tag, its opinion is distilled.
+    A caption that does not say a tag is a negative example. Labels are positive only: photos of the same source without
+    the label are weak negatives, those of other sources weaker still. Where a tag has ImageNet classes, their
+    probability is distilled.
     """
     captioned = torch.tensor([bool(photo.captions) for photo in photos])[:, None]
     has_words = torch.tensor([bool(tag.words) for tag in tags])
@@ -217,7 +217,7 @@ def tag_targets(photos: Sequence[Photo], tags: Sequence[TagSpec], classes: Tenso
 
 
 def times_said(photos: Sequence[Photo], tags: Sequence[TagSpec]) -> Tensor:
-    """In how many of its captions each photo is said to show each tag, (N, T)."""
+    """Return how many captions of each photo say each tag, (N, T)."""
     columns: dict[str, list[int]] = {}
     for column, tag in enumerate(tags):
         for word in tag.words:
@@ -232,9 +232,9 @@ def times_said(photos: Sequence[Photo], tags: Sequence[TagSpec]) -> Tensor:
 
 
 class Pixels(Dataset[tuple[Tensor, int]]):
-    """Normalised pixels (3, S, S) and the row of each photo; ``augment``: flips, crops and brightness.
+    """Normalised pixels (3, S, S) and the row of each photo; ``augment``: random crops, flips and colours.
 
-    With a ``seed``, how a photo is varied depends on it and on the row alone.
+    With a ``seed``, the augmentation of a photo depends on the seed and the row alone.
     """
 
     def __init__(

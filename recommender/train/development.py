@@ -1,8 +1,8 @@
-"""What choices are made by while the matcher is trained: photos and songs that no step learned from.
+"""The development set and its figures: held-out photos and songs, for choices during the matcher's training.
 
-theme    our own songs for held-out photos: does a main theme show, by the photos' captions and labels?
-evoked   held-out described songs for held-out photos, by how near the teacher finds their captions to each other
-caption  each caption of a held-out described song in a photo's place: is its song among the first five?
+theme    songs of ``--songs`` for held-out photos; graded by whether captions or labels say a theme of the song
+evoked   held-out described songs for held-out photos; graded by the teacher's relevance
+caption  each caption of a held-out described song in place of a photo: is its song among the first five?
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ PHOTOS_AT_ONCE = 16
 
 @dataclass
 class DevelopmentSet:
-    own: list[TrainingSong]
-    unseen: list[TrainingSong]
+    own: list[TrainingSong]  # of --songs
+    unseen: list[TrainingSong]  # held-out described songs
     by_theme: Tensor  # (P,) rows of held-out photos
-    theme_grades: Tensor  # (P, own): 2 for a main theme that the photo shows, 1 for a side one
-    told: Tensor  # (Q,) rows of held-out photos with captions
+    theme_grades: Tensor  # (P, own): 2 if the photo shows a main theme, 1 for a side theme
+    captioned: Tensor  # (Q,) rows of held-out photos with captions
     evoked_grades: Tensor  # (Q, unseen)
 
 
 def development_set(
     photos: Sequence[Photo],
     tags: Sequence[TagSpec],
-    views: Tensor,
+    vectors: Tensor,
     dev: Tensor,
     own: Sequence[TrainingSong],
     unseen: Sequence[TrainingSong],
 ) -> DevelopmentSet:
-    """``views``: the teacher's of all photos (N, D); ``dev``: the rows held out."""
+    """``vectors`` (N, D): the teacher's of all photos. ``dev``: rows of the held-out photos."""
     rows = dev[:: max(1, len(dev) // THEME_PHOTOS)]
     chosen = [photos[row] for row in rows.tolist()]
     targets, _ = tag_targets(chosen, tags, torch.zeros(len(rows), 1000))
@@ -53,19 +53,19 @@ def development_set(
             main, side = names.intersection(song.themes), names.intersection(song.side_themes)
             themes[place, column] = 2.0 if main else float(bool(side))
     asked = themes.amax(1) >= 2
-    told = torch.tensor([row for row in dev.tolist() if photos[row].captions])
-    means, deviations = teacher_relevance_scale(views[dev], unseen)
-    near = (teacher_relevance(views[told], unseen) - means) / deviations
-    return DevelopmentSet(list(own), list(unseen), rows[asked], themes[asked], told, near.clamp(0, 5).cpu())
+    captioned = torch.tensor([row for row in dev.tolist() if photos[row].captions])
+    means, deviations = teacher_relevance_scale(vectors[dev], unseen)
+    near = (teacher_relevance(vectors[captioned], unseen) - means) / deviations
+    return DevelopmentSet(list(own), list(unseen), rows[asked], themes[asked], captioned, near.clamp(0, 5).cpu())
 
 
 @torch.inference_mode()
 def development_figures(network: Network, output: TaggerOutput, development: DevelopmentSet) -> dict[str, float]:
     """``output``: the tagger's of all photos."""
     network.eval()
-    shown, told = (
+    themed, captioned = (
         network.embed_photos(output.logits[rows], output.features[rows])
-        for rows in (development.by_theme, development.told)
+        for rows in (development.by_theme, development.captioned)
     )
     own, unseen = (network.lyrics([song.lyric for song in songs]) for songs in (development.own, development.unseen))
     spoken = torch.cat([song.views for song in development.unseen])
@@ -73,29 +73,29 @@ def development_figures(network: Network, output: TaggerOutput, development: Dev
         torch.tensor([len(s.views) for s in development.unseen])
     )
     return {
-        "theme nDCG@10": ndcg(stage_two_scores(network, shown, own), development.theme_grades),
-        "theme nDCG@10, stage one": ndcg(stage_one_scores(network, shown, own), development.theme_grades),
-        "evoked nDCG@10": ndcg(stage_two_scores(network, told, unseen), development.evoked_grades),
-        "evoked nDCG@10, stage one": ndcg(stage_one_scores(network, told, unseen), development.evoked_grades),
-        **_figures_without_attention(network, shown, own, told, unseen, development),
+        "theme nDCG@10": ndcg(stage_two_scores(network, themed, own), development.theme_grades),
+        "theme nDCG@10, stage one": ndcg(stage_one_scores(network, themed, own), development.theme_grades),
+        "evoked nDCG@10": ndcg(stage_two_scores(network, captioned, unseen), development.evoked_grades),
+        "evoked nDCG@10, stage one": ndcg(stage_one_scores(network, captioned, unseen), development.evoked_grades),
+        **_figures_without_attention(network, themed, own, captioned, unseen, development),
         "caption recall@5": pair_figures(stage_two_scores(network, spoken, unseen).numpy(), belongs.numpy())["R@5"],
     }
 
 
 def _figures_without_attention(
-    network: Network, shown: Tensor, own: Encoded, told: Tensor, unseen: Encoded, development: DevelopmentSet
+    network: Network, themed: Tensor, own: Encoded, captioned: Tensor, unseen: Encoded, development: DevelopmentSet
 ) -> dict[str, float]:
     attends, network.matcher.attends = network.matcher.attends, False
     found = {
-        "theme nDCG@10, lines alike": ndcg(stage_two_scores(network, shown, own), development.theme_grades),
-        "evoked nDCG@10, lines alike": ndcg(stage_two_scores(network, told, unseen), development.evoked_grades),
+        "theme nDCG@10, lines alike": ndcg(stage_two_scores(network, themed, own), development.theme_grades),
+        "evoked nDCG@10, lines alike": ndcg(stage_two_scores(network, captioned, unseen), development.evoked_grades),
     }
     network.matcher.attends = attends
     return found
 
 
 def stage_two_scores(network: Network, photos: Tensor, songs: Encoded) -> Tensor:
-    """(B, N) relevances, each song's mean over these photos removed."""
+    """Return stage two's relevances (B, N), each song's mean over these photos subtracted."""
     return without_means(all_relevances(network, photos, songs)).cpu()
 
 
@@ -105,7 +105,7 @@ def all_relevances(network: Network, photos: Tensor, songs: Encoded) -> Tensor:
 
 
 def stage_one_scores(network: Network, photos: Tensor, songs: Encoded) -> Tensor:
-    """The same by stage one."""
+    """Return stage one's relevances (B, N), each song's mean over these photos subtracted."""
     return without_means(network.stage_one(photos, songs.pooled)).cpu()
 
 

@@ -50,13 +50,17 @@ def main(arguments: list[str]) -> int:
     for name in ("captions", "labels", "described", "songs", "tagger", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--lyrics", type=Path, nargs="+", required=True, help="JSON Lines with `lyrics`")
-    parser.add_argument("--exclude", type=Path, nargs="*", default=[], help="folders of photos to keep unseen")
+    parser.add_argument(
+        "--exclude", type=Path, nargs="*", default=[], help="folders of photos to leave out, with near-duplicates"
+    )
     parser.add_argument("--name", default=MatcherConfig.name, help="name of the release")
     parser.add_argument(
         "--cell", choices=sorted(CELLS), default=MatcherConfig.cell, help="recurrent cell; none: bag of words"
     )
     parser.add_argument("--attention", action=argparse.BooleanOptionalAction, default=MatcherConfig.attention)
-    parser.add_argument("--backbone", choices=sorted(BACKBONES), default=MatcherConfig.backbone, help="of the tagger")
+    parser.add_argument(
+        "--backbone", choices=sorted(BACKBONES), default=MatcherConfig.backbone, help="the backbone of the tagger"
+    )
     for name in ("lyric-epochs", "photo-epochs", "match-steps", "seed"):
         parser.add_argument(f"--{name}", type=int, default=getattr(MatcherConfig, name.replace("-", "_")))
     parser.add_argument("--device", default=MatcherConfig.device, help="cpu, cuda or auto")
@@ -107,7 +111,7 @@ def initialise_vectors(network: Network, tags: Sequence[TagSpec], space: Space, 
     """Start word and tag vectors as the teacher's, and fit the n-gram vectors to the words'."""
     words = network.lyrics.words
     known = list(words.index)
-    targets = space.cut(embed(known, config.out), space.lyrics)
+    targets = space.project(embed(known, config.out), space.lyrics)
     named = space.of_captions(embed([f"a photo of {tag.name}" for tag in tags], config.out))
     with torch.no_grad():
         words.known.weight.copy_(targets)

@@ -1,4 +1,4 @@
-r"""Lyrics to learn from, and what the teacher says of each.
+r"""Training songs, and the teacher's targets for each.
 
 songs file       JSON Lines with `lyrics` (and `themes`, `side_themes` where the development figure is taken on them)
 described file   JSON Lines with `lyrics` and `captions`: photos that somebody would post with the song
@@ -21,13 +21,16 @@ from ..matcher import pad
 from .teacher import Space, embed
 
 STANZA_LINES = 4
-CAPTION_SPREAD = 0.1  # of the cosines by which a line picks among the captions
+CAPTION_SPREAD = 0.1  # temperature of the softmax over the captions of a song
 
 
 @dataclass
 class TrainingSong:
-    """A lyric with the teacher's target for each line (m, D), and what it is about (s, D): its stanzas, or the
-    photos that go with it."""
+    """A lyric with the teacher's targets.
+
+    line_targets (m, D)    of the lines
+    views (s, D)           what the song is about: vectors of its stanzas, or of the captions that go with it
+    """
 
     lyric: Lyric
     line_targets: Tensor
@@ -40,12 +43,12 @@ class TrainingSong:
 
 
 def read_song_rows(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file that have a word in their lyrics."""
+    """Return the JSON objects of a file whose lyrics have a word."""
     return [row for _, row in json_rows(path) if parse_lyric(row["lyrics"]).lines]
 
 
 def stanzas_of(lyrics: str) -> list[str]:
-    """Stanzas, long ones cut every few lines."""
+    """Return the stanzas of lyrics; long ones are split."""
     found = []
     for part in re.split(r"\n\s*\n", lyrics):
         lines = [line.strip() for line in part.split("\n") if parse_lyric(line).lines]
@@ -56,9 +59,9 @@ def stanzas_of(lyrics: str) -> list[str]:
 def songs_with_targets(
     rows: Sequence[dict[str, Any]], space: Space, cache: Path, evoked: float = 0.0
 ) -> list[TrainingSong]:
-    """The teacher on every line and stanza (a line is meant as it stands in its stanza), and on the captions.
+    """Return songs with the teacher's targets. The target of a line is the mean of its vector and its stanza's.
 
-    ``evoked``: how much of the captions, by how near each is to the line, goes into the line's target.
+    ``evoked``: share of the captions' vectors, weighted by their similarity to the line, in the line's target.
     """
     stanzas = [stanzas_of(row["lyrics"]) for row in rows]
     lines = [[line for stanza in song for line in stanza.split("\n")] for song in stanzas]
@@ -71,14 +74,14 @@ def songs_with_targets(
         rows, stanzas, stanza_views, line_views, caption_views, strict=True
     ):
         sizes = torch.tensor([stanza.count("\n") + 1 for stanza in song])
-        meant = nn.functional.normalize(own_lines + own_stanzas.repeat_interleave(sizes, 0), dim=1)
+        targets = nn.functional.normalize(own_lines + own_stanzas.repeat_interleave(sizes, 0), dim=1)
         if len(own_captions):
-            shares = (meant @ own_captions.T / CAPTION_SPREAD).softmax(1)  # (m, s)
-            meant = nn.functional.normalize((1 - evoked) * meant + evoked * shares @ own_captions, dim=1)
+            shares = (targets @ own_captions.T / CAPTION_SPREAD).softmax(1)  # (m, s)
+            targets = nn.functional.normalize((1 - evoked) * targets + evoked * shares @ own_captions, dim=1)
         found.append(
             TrainingSong(
                 parse_lyric("\n".join(song)),
-                meant,
+                targets,
                 own_captions if len(own_captions) else own_stanzas,
                 tuple(row.get("themes", ())),
                 tuple(row.get("side_themes", ())),
@@ -88,14 +91,14 @@ def songs_with_targets(
 
 
 def _teacher_vectors(texts: Sequence[Sequence[str]], space: Space, mean: Tensor, cache: Path) -> list[Tensor]:
-    """The teacher's vectors of each song's texts, (s, D)."""
+    """Return the teacher's vectors of each song's texts, (s, D)."""
     flat = [text for part in texts for text in part]
-    vectors = space.cut(embed(flat, cache), mean) if flat else torch.zeros(0, space.basis.shape[1])
+    vectors = space.project(embed(flat, cache), mean) if flat else torch.zeros(0, space.basis.shape[1])
     return list(vectors.split([len(part) for part in texts]))
 
 
 def teacher_relevance(photos: Tensor, songs: Sequence[TrainingSong]) -> Tensor:
-    """What the teacher thinks of (B, D) photos and N songs: the mean of the best two cosines, (B, N)."""
+    """Return the teacher's relevance (B, N) of photos (B, D) and N songs: the mean of the two largest cosines."""
     padded, mask = pad([song.views for song in songs])
     near = torch.einsum("bd,nsd->bns", photos, padded).masked_fill(~mask[None], -1.0)
     best = near.topk(min(2, near.shape[2]), dim=2).values
@@ -104,8 +107,10 @@ def teacher_relevance(photos: Tensor, songs: Sequence[TrainingSong]) -> Tensor:
 
 
 def teacher_relevance_scale(photos: Tensor, songs: Sequence[TrainingSong], at_once: int = 128) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of each song's relevance over the photos, (N,) each: cosines with lyrics and with captions
-    lie apart, and some songs are near everything."""
+    """Return mean and deviation of each song's relevance over the photos, (N,) each.
+
+    Cosines with lyrics and with captions have different ranges, and some songs are near every photo.
+    """
     parts = [teacher_relevance(photos, songs[start : start + at_once]) for start in range(0, len(songs), at_once)]
     every = torch.cat(parts, 1)
     return every.mean(0), every.std(0).clamp(min=1e-3)

@@ -1,6 +1,6 @@
-"""The teacher: a sentence encoder (MiniLM) whose space the students learn to read photos and lyrics into.
+"""The teacher: a sentence encoder (MiniLM) whose vectors photos and lyrics are trained towards.
 
-It is needed for training only. Embeddings are cached beside the run, since they never change.
+It is used in training only. Its vectors never change, so they are cached in a folder of the run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _encoder() -> Any:
 
 
 def sentence_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
-    """Unit vectors (n, WIDTH) of the texts."""
+    """Return unit vectors (n, WIDTH) of the texts."""
     found: NDArray[np.float32] = _encoder().encode(
         list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False
     )
@@ -39,7 +39,7 @@ def sentence_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
 
 
 def embed(texts: Sequence[str], folder: Path) -> NDArray[np.float16]:
-    """The same, kept in a folder."""
+    """Return the same vectors, cached in a folder under a digest of the texts."""
     key = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
     path = folder / f"teacher-{key}.npy"
     if not path.exists():
@@ -51,15 +51,15 @@ def embed(texts: Sequence[str], folder: Path) -> NDArray[np.float16]:
 
 
 def known_words() -> list[str]:
-    """Whole words that the teacher reads as one token: common modern English."""
+    """Return the words that are one token of the teacher: common modern English."""
     return sorted(word for word in _encoder().tokenizer.get_vocab() if word.isalpha() and word.isascii())
 
 
 @dataclass(frozen=True)
 class Space:
-    """The teacher's space cut to D dimensions by PCA, with the mean of each kind of text removed.
+    """The teacher's space, projected to D dimensions by PCA, with the mean of each kind of text subtracted.
 
-    The means matter: captions lie together and lyrics lie together, whatever they are about.
+    Without that, all captions would be similar to each other, and all lyrics, whatever they are about.
     """
 
     basis: Tensor  # (WIDTH, D)
@@ -79,13 +79,13 @@ class Space:
         return cls(vectors.flip(1)[:, :dim].contiguous(), *means)
 
     def of_captions(self, vectors: NDArray[np.float16]) -> Tensor:
-        return self.cut(vectors, self.captions)
+        return self.project(vectors, self.captions)
 
     def of_photos(self, vectors: NDArray[np.float16], counts: Sequence[int]) -> Tensor:
-        """The view of each photo, the mean of its texts', (N, D); ``counts``: how many vectors are each one's."""
+        """Return the vector of each photo, the mean of its texts', (N, D); ``counts``: texts of each photo."""
         parts = torch.from_numpy(vectors.astype(np.float32)).split(list(counts))
         return self.of_captions(torch.stack([part.mean(0) for part in parts]).numpy().astype(np.float16))
 
-    def cut(self, vectors: NDArray[np.float16], mean: Tensor) -> Tensor:
-        """Unit vectors (n, D) of teacher vectors (n, WIDTH); ``mean``: that of their kind of text."""
+    def project(self, vectors: NDArray[np.float16], mean: Tensor) -> Tensor:
+        """Return unit vectors (n, D) from teacher vectors (n, WIDTH); ``mean``: that of their kind of text."""
         return torch.nn.functional.normalize((torch.from_numpy(vectors.astype(np.float32)) - mean) @ self.basis, dim=1)
