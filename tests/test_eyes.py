@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from recommender.tagger import Tagger
 from recommender.train.data import Photo, Pixels, read_described_photos, read_tags, split_by_name, tag_vocabulary
 from recommender.train.eyes_evaluation import HeldOutEvaluation
 from recommender.train.eyes_examples import epoch_rows, prepare_eyes_examples
+from recommender.train.features import cached_features_and_classes
 from recommender.train.records import save_checkpoint
 
 SMALL = ["--backbone", "efficientnet_lite0", "--size", "64", "--probe-epochs", "8", "--batch", "16", "--device", "cpu"]
@@ -311,3 +313,18 @@ def test_a_photo_that_cannot_be_read_is_named(data, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
     with pytest.raises(InputError, match="replace the photo"):
         Pixels([Photo(tmp_path / "broken.jpg", "", "train")], Preprocessing(32), augment=False)[0]
+
+
+def test_the_name_of_a_cached_piece_stays_the_same(tmp_path, monkeypatch):
+    """Otherwise a training that was begun with older code would compute all features again."""
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (8, 8)).save("a.png")
+    backbone = torch.nn.Conv2d(3, 2, 1)
+    torch.nn.init.ones_(backbone.weight)
+    torch.nn.init.zeros_(backbone.bias)
+    classifier = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(2, 2))
+    photos = [Photo(Path("a.png"), "set", "train")]
+    given = (backbone, classifier, photos, Preprocessing(16), tmp_path / "features", torch.device("cpu"))
+    features, classes = cached_features_and_classes(*given)
+    assert (features.shape, classes.shape) == ((1, 2), (1, 2))
+    assert [path.name for path in (tmp_path / "features").iterdir()] == ["features-1023739438733d61.npz"]

@@ -31,11 +31,11 @@ def line_figures(model: Image2Song, judged: JudgedSet, relevance: Array) -> dict
     best = np.argsort(-relevance, axis=1, kind="stable")[:, :DEPTH].tolist()
     for view, label, ranked in zip(judged.tagger_output.views(model), judged.labels, best, strict=True):
         songs = [song for song in ranked if song in readable]
-        told = model.explain(view.tags, view.embedding, [readable[song] for song in songs])
+        explanations = model.explain(view.tags, view.embedding, [readable[song] for song in songs])
         lines = {
-            song: lyrics[song].offsets.index(one.line)
-            for song, one in zip(songs, told, strict=True)
-            if one.line is not None
+            song: lyrics[song].offsets.index(explanation.line)
+            for song, explanation in zip(songs, explanations, strict=True)
+            if explanation.line is not None
         }
         shown = words_of(tag.name for tag in view.tags if tag.score >= SHOWN_SCORE)
         for name, words in (("shown tags", shown), ("labels", words_of(label.main | label.side))):

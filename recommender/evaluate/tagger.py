@@ -226,10 +226,10 @@ def tag_logits(model: Image2Song, photos: Sequence[Photo]) -> Array:
 
 @torch.inference_mode()
 def _features(model: Image2Song, backbone: nn.Module, photos: Sequence[Photo]) -> Tensor:
-    square = starting_input(BASELINE)
+    preprocessing = starting_input(BASELINE)
     found = []
     for part in track(_parts(photos), "backbone"):
-        pixels = batch([load_photo(photo.path) for photo in part], square)
+        pixels = batch([load_photo(photo.path) for photo in part], preprocessing)
         maps = backbone(pixels.to(model.device, memory_format=torch.channels_last))
         found.append(maps.mean((2, 3)).float().cpu())
     return torch.cat(found)

@@ -240,7 +240,7 @@ class Pixels(Dataset[tuple[Tensor, int]]):
     def __init__(
         self,
         photos: Sequence[Photo],
-        square: Preprocessing,
+        preprocessing: Preprocessing,
         *,
         augment: bool,
         smallest: float = 0.5,
@@ -250,16 +250,16 @@ class Pixels(Dataset[tuple[Tensor, int]]):
 
         self.photos = photos
         self.seed = seed
-        self.transform = square
+        self.transform = preprocessing
         if augment:
             self.transform = v2.Compose(
                 [
-                    v2.RandomResizedCrop(square.size, scale=(smallest, 1.0), ratio=(0.7, 1.4)),
+                    v2.RandomResizedCrop(preprocessing.size, scale=(smallest, 1.0), ratio=(0.7, 1.4)),
                     v2.RandomHorizontalFlip(),
                     v2.ColorJitter(0.2, 0.2, 0.2),
                     v2.ToImage(),
                     v2.ToDtype(torch.float32, scale=True),
-                    v2.Normalize(square.mean, square.std),
+                    v2.Normalize(preprocessing.mean, preprocessing.std),
                 ]
             )
 

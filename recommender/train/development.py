@@ -68,9 +68,9 @@ def development_figures(network: Network, output: TaggerOutput, development: Dev
         for rows in (development.by_theme, development.captioned)
     )
     own, unseen = (network.lyrics([song.lyric for song in songs]) for songs in (development.own, development.unseen))
-    spoken = torch.cat([song.views for song in development.unseen])
+    spoken = torch.cat([song.vectors for song in development.unseen])
     belongs = torch.arange(len(development.unseen)).repeat_interleave(
-        torch.tensor([len(s.views) for s in development.unseen])
+        torch.tensor([len(s.vectors) for s in development.unseen])
     )
     return {
         "theme nDCG@10": ndcg(stage_two_scores(network, themed, own), development.theme_grades),

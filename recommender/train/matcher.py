@@ -182,7 +182,7 @@ def _teacher_distances(
 
 def _song_distance(pooled: Tensor, songs: Sequence[TrainingSong]) -> Tensor:
     """Return the mean cosine distance of l0 (N, D) from the teacher's mean vectors of the songs."""
-    wholes = torch.stack([song.views.mean(0) for song in songs])
+    wholes = torch.stack([song.vectors.mean(0) for song in songs])
     return (1 - nn.functional.cosine_similarity(pooled, wholes)).mean()
 
 
@@ -256,7 +256,7 @@ def train_jointly(network: Network, examples: MatcherExamples, config: MatcherCo
         batch = [songs[i] for i in places.tolist()]
         chosen = examples.train[torch.randint(len(examples.train), (config.photos_at_once,))]
         captions = torch.stack(
-            [song.views[torch.randint(len(song.views), ())] for song in batch[: config.described_at_once]]
+            [song.vectors[torch.randint(len(song.vectors), ())] for song in batch[: config.described_at_once]]
         )
         target = (teacher_relevance(torch.cat([teacher[chosen], captions]), batch) - means[places]) / deviations[places]
         target = target / config.teacher_temperature

@@ -29,17 +29,17 @@ class TrainingSong:
     """A lyric with the teacher's targets.
 
     line_targets (m, D)    of the lines
-    views (s, D)           what the song is about: vectors of its stanzas, or of the captions that go with it
+    vectors (s, D)         what the song is about: vectors of its stanzas, or of the captions that go with it
     """
 
     lyric: Lyric
     line_targets: Tensor
-    views: Tensor
+    vectors: Tensor
     themes: tuple[str, ...] = ()
     side_themes: tuple[str, ...] = ()
 
     def to(self, device: torch.device) -> TrainingSong:
-        return replace(self, line_targets=self.line_targets.to(device), views=self.views.to(device))
+        return replace(self, line_targets=self.line_targets.to(device), vectors=self.vectors.to(device))
 
 
 def read_song_rows(path: Path) -> list[dict[str, Any]]:
@@ -66,12 +66,12 @@ def songs_with_targets(
     stanzas = [stanzas_of(row["lyrics"]) for row in rows]
     lines = [[line for stanza in song for line in stanza.split("\n")] for song in stanzas]
     captions = [list(row.get("captions", ())) for row in rows]
-    stanza_views = _teacher_vectors(stanzas, space, space.lyrics, cache)
-    line_views = _teacher_vectors(lines, space, space.lyrics, cache)
-    caption_views = _teacher_vectors(captions, space, space.captions, cache)
+    stanza_vectors = _teacher_vectors(stanzas, space, space.lyrics, cache)
+    line_vectors = _teacher_vectors(lines, space, space.lyrics, cache)
+    caption_vectors = _teacher_vectors(captions, space, space.captions, cache)
     found = []
     for row, song, own_stanzas, own_lines, own_captions in zip(
-        rows, stanzas, stanza_views, line_views, caption_views, strict=True
+        rows, stanzas, stanza_vectors, line_vectors, caption_vectors, strict=True
     ):
         sizes = torch.tensor([stanza.count("\n") + 1 for stanza in song])
         targets = nn.functional.normalize(own_lines + own_stanzas.repeat_interleave(sizes, 0), dim=1)
@@ -99,7 +99,7 @@ def _teacher_vectors(texts: Sequence[Sequence[str]], space: Space, mean: Tensor,
 
 def teacher_relevance(photos: Tensor, songs: Sequence[TrainingSong]) -> Tensor:
     """Return the teacher's relevance (B, N) of photos (B, D) and N songs: the mean of the two largest cosines."""
-    padded, mask = pad([song.views for song in songs])
+    padded, mask = pad([song.vectors for song in songs])
     near = torch.einsum("bd,nsd->bns", photos, padded).masked_fill(~mask[None], -1.0)
     best = near.topk(min(2, near.shape[2]), dim=2).values
     alone = mask.sum(1) == 1
