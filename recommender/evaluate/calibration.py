@@ -37,21 +37,21 @@ def fit_calibration(logits: Array, truth: Bools, known: Bools, fewest: int = FEW
 
 def _platt(logits: Array, truth: Bools, known: Bools, prior: Array, weight: float, steps: int = 30) -> Array:
     """Return slope and shift of each column, (T, 2), by Newton's method with an L2 prior; slopes stay positive."""
-    found = np.tile(prior, (logits.shape[1], 1))
+    parameters = np.tile(prior, (logits.shape[1], 1))
     scale = (
         weight * np.array([max(1e-6, float(logits.var())), 1.0]) * 0.1
     )  # a unit of slope moves logits by their spread
     for _ in range(steps):
-        p = _sigmoid(logits * found[:, 0] + found[:, 1])
+        p = _sigmoid(logits * parameters[:, 0] + parameters[:, 1])
         miss = np.where(known, p - truth, 0.0)
         curve = np.where(known, p * (1 - p), 0.0)
-        gradient = np.stack([(miss * logits).sum(0), miss.sum(0)], 1) + scale * (found - prior)
+        gradient = np.stack([(miss * logits).sum(0), miss.sum(0)], 1) + scale * (parameters - prior)
         a, b, c = (curve * logits**2).sum(0) + scale[0], (curve * logits).sum(0), curve.sum(0) + scale[1]
         determinant = a * c - b * b
         move = np.stack([c * gradient[:, 0] - b * gradient[:, 1], a * gradient[:, 1] - b * gradient[:, 0]], 1)
-        found = found - np.clip(move / determinant[:, None], -1.0, 1.0)
-        found[:, 0] = np.maximum(found[:, 0], 0.05)
-    return found
+        parameters = parameters - np.clip(move / determinant[:, None], -1.0, 1.0)
+        parameters[:, 0] = np.maximum(parameters[:, 0], 0.05)
+    return parameters
 
 
 def expected_calibration_error(scores: Array, truth: Bools, bins: int = 15) -> float:

@@ -74,14 +74,14 @@ def fit_examination(log: ClickLog, eta: float = ETA, deviation: float = ETA_DEVI
     far = -np.log(np.maximum(log.ranks[rows], 1))
     known = np.stack([far, centred / (centred[there].std() + 1e-6 if rows.any() else 1.0)], 2)  # (N, n, 2)
     middle, strict = np.array([eta, 0.0]), np.diag([deviation**-2, 1e-2])
-    found, curvature = middle.copy(), strict
+    parameters, curvature = middle.copy(), strict
     for _ in range(50):
-        share = np.where(there, np.exp(known @ found), 0.0)
+        share = np.where(there, np.exp(known @ parameters), 0.0)
         share /= share.sum(1, keepdims=True)
         mean = np.einsum("nk,nki->ni", share, known)
         curvature = strict + np.einsum("nk,nki,nkj->ij", share, known, known) - mean.T @ mean
-        found += np.linalg.solve(curvature, known[own].sum(0) - mean.sum(0) - strict @ (found - middle))
-    return Examination(max(0.0, float(found[0])), float(np.linalg.inv(curvature)[0, 0] ** 0.5), int(rows.sum()))
+        parameters += np.linalg.solve(curvature, known[own].sum(0) - mean.sum(0) - strict @ (parameters - middle))
+    return Examination(max(0.0, float(parameters[0])), float(np.linalg.inv(curvature)[0, 0] ** 0.5), int(rows.sum()))
 
 
 def reordered(scores: Array, ranks: Ranks) -> Ranks:
@@ -89,9 +89,9 @@ def reordered(scores: Array, ranks: Ranks) -> Ranks:
     there = ranks > 0
     order = np.argsort(np.where(there, -scores, np.inf), axis=1, kind="stable")
     places = np.sort(np.where(there, ranks, np.iinfo(np.int64).max), axis=1)
-    found = np.zeros_like(ranks)
-    np.put_along_axis(found, order, places, 1)
-    return np.where(there, found, 0)
+    new_ranks = np.zeros_like(ranks)
+    np.put_along_axis(new_ranks, order, places, 1)
+    return np.where(there, new_ranks, 0)
 
 
 class Estimate(NamedTuple):

@@ -64,9 +64,9 @@ def run(given: argparse.Namespace) -> int:
     figures: dict[str, Any] = {}
     sections: list[report.Section] = []
     if given.photos:
-        found = read_judged(model, photos=given.photos, labels=given.labels, songs=given.songs)
+        judged_set = read_judged(model, photos=given.photos, labels=given.labels, songs=given.songs)
         others = {name: load_release(name, folder=given.releases, device=given.device) for name in given.beside}
-        figures |= evaluate_judged(model, found, given.captions, others)
+        figures |= evaluate_judged(model, judged_set, given.captions, others)
         sections += judged_sections(figures)
     if given.captions or given.tag_labels:
         from .tagger import evaluate_tagger, tagger_sections
@@ -102,13 +102,13 @@ def evaluate_judged(
     figures: dict[str, Any] = {"image2song": compare(scores, judged.truth, judged.resampling)}
     for source, rows in judged.sources().items():
         part = judged.part(rows)
-        chosen = {name: found[rows] for name, found in scores.items()}
+        chosen = {name: ranking[rows] for name, ranking in scores.items()}
         figures.setdefault("sources", {})[source] = compare(chosen, part.truth, part.resampling)
     if captions and (captioned := _captioned(judged, captions)):
         figures["captions"] = _against_captions(model, judged, relevance, captioned, captions)
 
     columns = songs_with_photos(judged.truth)
-    turned = {name: song2image(found)[columns] for name, found in scores.items() if "popularity" not in name}
+    turned = {name: song2image(ranking)[columns] for name, ranking in scores.items() if "popularity" not in name}
     truth = judged.truth.T[columns]
     figures["song2image"] = compare(turned, truth, Resampling(*truth.shape))
 
@@ -116,8 +116,8 @@ def evaluate_judged(
     without |= {name: judged.relevance(other) for name, other in (beside or {}).items()}
     figures["ablations"] = compare(without, judged.truth, judged.resampling)
     figures["tags"] = {
-        str(number): round(float(graded_figures(found, judged.truth).ndcg.mean()), 4)
-        for number, found in tag_numbers(model, judged)
+        str(number): round(float(graded_figures(ranking, judged.truth).ndcg.mean()), 4)
+        for number, ranking in tag_numbers(model, judged)
     }
     figures["vocabulary"] = vocabulary_figures(model, judged.songs)
     figures["confidence"] = confidence_figures(model, judged, relevance)
@@ -176,13 +176,13 @@ def _against_captions(
 def judged_sections(figures: Mapping[str, Any]) -> list[report.Section]:
     sections = [report.ranking_section("image2song", "Songs for photos", figures["image2song"])]
     sources = {
-        f"{source}: {name}": found
+        f"{source}: {name}": figures_of_ranking
         for source, rankings in figures.get("sources", {}).items()
-        for name, found in rankings.items()
+        for name, figures_of_ranking in rankings.items()
     }
     if sources:
         keep = ["nDCG@10", "interval", "P@5", "MRR", "Med r"]
-        rows = {name: {key: found[key] for key in keep} for name, found in sources.items()}
+        rows = {name: {key: figures_of_ranking[key] for key in keep} for name, figures_of_ranking in sources.items()}
         sections.append(report.table_section("sources", "By source of the photos", rows, "ranking"))
     for name, title in (
         ("captions", "Beside human captions"),

@@ -32,8 +32,8 @@ def confidence_figures(model: Image2Song, judged: JudgedSet, scores: Array, each
     def false_confident(pictures: Sequence[Image.Image]) -> float:
         output = tag_photos(model, pictures)
         best = np.array([model.relevance(vector, songs).max() for vector in output.vectors(model)])
-        found = _confidence(model, [_shown(view) for view in output.views(model)], best)
-        return round(float((found >= model.no_match).mean()), 4)
+        confidence = _confidence(model, [_shown(view) for view in output.views(model)], best)
+        return round(float((confidence >= model.no_match).mean()), 4)
 
     right = np.take_along_axis(fits, scores.argmax(1)[:, None], 1)[:, 0]
     silent = first < model.no_match

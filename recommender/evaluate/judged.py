@@ -110,11 +110,11 @@ class JudgedSet:
 
     def sources(self) -> dict[str, list[int]]:
         """Return the rows by source, the part of an id before the first underscore; empty unless there are 2 to 5."""
-        found: dict[str, list[int]] = {}
+        rows_by_source: dict[str, list[int]] = {}
         for row, name in enumerate(self.ids):
             source, underscore, _ = name.partition("_")
-            found.setdefault(source if underscore else "", []).append(row)
-        return found if 1 < len(found) <= 5 else {}
+            rows_by_source.setdefault(source if underscore else "", []).append(row)
+        return rows_by_source if 1 < len(rows_by_source) <= 5 else {}
 
 
 def read_judged(model: Image2Song, *, photos: Path, labels: Path, songs: Path) -> JudgedSet:
@@ -139,25 +139,25 @@ def read_judged(model: Image2Song, *, photos: Path, labels: Path, songs: Path) -
 
 
 def _read_labels(path: Path) -> list[Labels]:
-    found = []
+    rows = []
     for where, row in json_rows(path):
         if not isinstance(row, dict) or (row.get("keep", True) and "id" not in row):
             raise InputError(f"{where}: no labels; give an object with 'id', 'main', 'side', 'mood'")
         if row.get("keep", True):
             try:
-                found.append(Labels(str(row["id"]), *(frozenset(row.get(key, ())) for key in ("main", "side", "mood"))))
+                rows.append(Labels(str(row["id"]), *(frozenset(row.get(key, ())) for key in ("main", "side", "mood"))))
             except TypeError as error:
                 raise InputError(f"{where}: 'main', 'side' and 'mood' must be lists of texts ({error})") from error
-    return found
+    return rows
 
 
 def compare(scores: Mapping[str, Array], truth: Array, resampling: Resampling) -> dict[str, dict[str, Any]]:
     """Return figures of each ranking (P, S) with 95 % intervals, and the lead of the first ranking over it."""
     reference = next(iter(scores))
-    points = {name: graded_figures(found, truth) for name, found in scores.items()}
+    points = {name: graded_figures(relevances, truth) for name, relevances in scores.items()}
     draws = resampling.ndcg(scores, truth)
     result = {}
-    for name, found in scores.items():
+    for name, relevances in scores.items():
         point = points[name]
         lead = float(points[reference].ndcg.mean() - point.ndcg.mean())
         result[name] = {
@@ -166,7 +166,7 @@ def compare(scores: Mapping[str, Array], truth: Array, resampling: Resampling) -
             "P@5": round(float(point.precision.mean()), 4),
             "MRR": round(float(point.reciprocal.mean()), 4),
             "Med r": float(np.median(point.rank)),
-            "first songs": len(set(found.argmax(1).tolist())),
+            "first songs": len(set(relevances.argmax(1).tolist())),
             "lead": round(lead, 4),
             "lead interval": resampling.interval(draws[reference] - draws[name], lead),
         }

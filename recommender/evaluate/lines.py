@@ -41,18 +41,18 @@ def line_figures(model: Image2Song, judged: JudgedSet, relevance: Array) -> dict
         for name, words in (("shown tags", shown), ("labels", words_of(label.main | label.side))):
             pairs = [line_overlap(said[song], line, words) for song, line in lines.items()]
             matches[name].append(np.array(pairs))
-    return {name: _compare(found, judged.resampling) for name, found in matches.items()}
+    return {name: _compare(overlaps, judged.resampling) for name, overlaps in matches.items()}
 
 
 def line_overlap(lines: Sequence[set[str]], shown: int, words: set[str]) -> tuple[float, float]:
     """Return 1.0 if the shown line has a word of ``words``, else 0.0, and the share of all lines that have one."""
-    found = [bool(line & words) for line in lines]
-    return float(found[shown]), sum(found) / len(found)
+    has_word = [bool(line & words) for line in lines]
+    return float(has_word[shown]), sum(has_word) / len(has_word)
 
 
 def _compare(matches: Sequence[Array], resampling: Resampling) -> dict[str, Any]:
     """Return figures from ``line_overlap`` of each photo's songs, (n, 2); the interval resamples photos."""
-    attended, drawn = np.array([found.mean(0) for found in matches]).T  # (P,) each
+    attended, drawn = np.array([overlaps.mean(0) for overlaps in matches]).T  # (P,) each
     difference = attended - drawn
     draws = np.array([difference[photos].mean() for photos, _ in resampling.drawn])
     every = np.concatenate(matches)

@@ -54,11 +54,11 @@ def graded_figures(scores: Array, truth: Array, depth: int = DEPTH) -> QueryFigu
     nDCG@depth has gain 2^grade - 1 and discount log2(rank + 1) (Järvelin and Kekäläinen 2002; Burges et al. 2005).
     """
     order = np.argsort(-scores, axis=1, kind="stable")
-    found = np.take_along_axis(truth, order, 1)
+    ranked_grades = np.take_along_axis(truth, order, 1)
     discount = 1 / np.log2(np.arange(2, min(depth, truth.shape[1]) + 2))
-    gained = (2 ** found[:, : len(discount)] - 1) @ discount
+    gained = (2 ** ranked_grades[:, : len(discount)] - 1) @ discount
     ideal = (2 ** -np.sort(-truth, axis=1)[:, : len(discount)] - 1) @ discount
-    hits = found >= RELEVANT
+    hits = ranked_grades >= RELEVANT
     rank = np.where(hits.any(1), hits.argmax(1) + 1.0, np.inf)
     return QueryFigures(
         np.divide(gained, ideal, out=np.zeros_like(gained), where=ideal > 0), hits[:, :5].sum(1) / 5, 1 / rank, rank
@@ -97,13 +97,13 @@ class Resampling:
 
     def ndcg(self, scores: Mapping[str, Array], truth: Array) -> dict[str, Array]:
         """Return nDCG@10 of each ranking (P, S) in every draw, (draws,)."""
-        found: dict[str, list[float]] = {name: [] for name in scores}
+        values_by_name: dict[str, list[float]] = {name: [] for name in scores}
         for rows, columns in self.drawn:
             chosen = np.ix_(rows, columns)
             drawn = truth[chosen]
             for name, whole in scores.items():
-                found[name].append(float(graded_figures(whole[chosen], drawn).ndcg.mean()))
-        return {name: np.array(values) for name, values in found.items()}
+                values_by_name[name].append(float(graded_figures(whole[chosen], drawn).ndcg.mean()))
+        return {name: np.array(values) for name, values in values_by_name.items()}
 
     @staticmethod
     def interval(draws: Array, value: float) -> list[float]:

@@ -32,11 +32,16 @@ def ranking_section(name: str, title: str, figures: Mapping[str, Mapping[str, An
     """Return the table of figures from ``judged.compare``; leads are those of the first ranking."""
     columns = ["ranking", "nDCG@10", "95 %", "P@5", "MRR", "Med r", "first", "lead over it, 95 %"]
     rows = []
-    for place, (ranking, found) in enumerate(figures.items()):
-        lead = "{:+.3f} [{:+.3f} {:+.3f}]".format(found["lead"], *found["lead interval"]) if place else ""
-        low, high = found["interval"]
-        cells = [f"{found['nDCG@10']:.3f}", f"{low:.3f} {high:.3f}", f"{found['P@5']:.3f}", f"{found['MRR']:.3f}"]
-        rows.append([ranking, *cells, f"{found['Med r']:g}", str(found["first songs"]), lead])
+    for place, (ranking, row_figures) in enumerate(figures.items()):
+        lead = "{:+.3f} [{:+.3f} {:+.3f}]".format(row_figures["lead"], *row_figures["lead interval"]) if place else ""
+        low, high = row_figures["interval"]
+        cells = [
+            f"{row_figures['nDCG@10']:.3f}",
+            f"{low:.3f} {high:.3f}",
+            f"{row_figures['P@5']:.3f}",
+            f"{row_figures['MRR']:.3f}",
+        ]
+        rows.append([ranking, *cells, f"{row_figures['Med r']:g}", str(row_figures["first songs"]), lead])
     return Section(name, title, columns, rows)
 
 
@@ -47,8 +52,8 @@ def figure_section(name: str, title: str, figures: Mapping[str, Any]) -> Section
 
 def table_section(name: str, title: str, figures: Mapping[str, Mapping[str, Any]], first: str = "") -> Section:
     """Return a table with one row for each entry of ``figures``."""
-    columns = list(dict.fromkeys(key for found in figures.values() for key in found))
-    rows = [[row, *(_cell(found.get(key)) for key in columns)] for row, found in figures.items()]
+    columns = list(dict.fromkeys(key for row_figures in figures.values() for key in row_figures))
+    rows = [[row, *(_cell(row_figures.get(key)) for key in columns)] for row, row_figures in figures.items()]
     return Section(name, title, [first, *columns], rows)
 
 

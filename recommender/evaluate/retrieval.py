@@ -22,10 +22,10 @@ def evaluate_pairs(model: Image2Song, pairs: Sequence[Pair]) -> dict[str, dict[s
     pairs = encodable(model, pairs)
     if not pairs:
         raise InputError("No pair is left to evaluate: give pairs with English lyrics.")
-    found = distinct(pairs)
-    views = [view for images in image_batches(found.images) for view in model.analyse(open_images(images))]
-    songs = [song for song in model.encode(found.lyrics) if isinstance(song, EncodedLyric)]
-    return retrieval(model, np.stack([view.embedding for view in views]), songs, found.together)
+    distinct_pairs = distinct(pairs)
+    views = [view for images in image_batches(distinct_pairs.images) for view in model.analyse(open_images(images))]
+    songs = [song for song in model.encode(distinct_pairs.lyrics) if isinstance(song, EncodedLyric)]
+    return retrieval(model, np.stack([view.embedding for view in views]), songs, distinct_pairs.together)
 
 
 def retrieval(

@@ -121,11 +121,11 @@ def caption_figures(
 
 def _ratio(first: Array, other: Array, truth: Bools, draws: int = 200) -> dict[str, Any]:
     rng = np.random.default_rng(0)
-    found = []
+    ratios = []
     for _ in range(draws):
         rows = rng.integers(len(truth), size=len(truth))
-        found.append(mean_precision(first[rows], truth[rows]) / mean_precision(other[rows], truth[rows]))
-    low, high = np.quantile(found, [0.025, 0.975])
+        ratios.append(mean_precision(first[rows], truth[rows]) / mean_precision(other[rows], truth[rows]))
+    low, high = np.quantile(ratios, [0.025, 0.975])
     value = mean_precision(first, truth) / mean_precision(other, truth)
     return {"ratio": value, "95 %": [round(float(low), 3), round(float(high), 3)]}
 
@@ -159,9 +159,9 @@ def linear_head(x: dict[str, Tensor], said: dict[str, Tensor], measured: str) ->
             (loss * y.shape[1] / 10).backward()
             optimizer.step()
         with torch.inference_mode():
-            found = mean_precision(head(x["dev"]).double().numpy(), truth)
-            if found > best:
-                best, scores = found, head(x[measured]).double().numpy()
+            precision = mean_precision(head(x["dev"]).double().numpy(), truth)
+            if precision > best:
+                best, scores = precision, head(x[measured]).double().numpy()
     return scores
 
 
@@ -207,14 +207,16 @@ def pooling_figures(model: Image2Song, tags: Sequence[TagSpec], photos: Sequence
         "maximum": lambda z: z.amax((2, 3)),
         "noisy-or": lambda z: -nn.functional.logsigmoid(-z).sum((2, 3)),  # -log prod(1 - P_r), for the order alone
     }
-    found: dict[str, list[Tensor]] = defaultdict(list)
+    pooled_parts: dict[str, list[Tensor]] = defaultdict(list)
     with torch.inference_mode():
         for part in _parts(dev):
             regions = model.network.tagger(_pixels(model, part)).regions[:, columns.to(model.device)]
             for name, pooled in pools.items():
-                found[name].append(pooled(regions).cpu())
+                pooled_parts[name].append(pooled(regions).cpu())
     truth = said[:, columns].numpy()
-    return {name: {"mAP": mean_precision(torch.cat(parts).double().numpy(), truth)} for name, parts in found.items()}
+    return {
+        name: {"mAP": mean_precision(torch.cat(parts).double().numpy(), truth)} for name, parts in pooled_parts.items()
+    }
 
 
 @torch.inference_mode()
@@ -227,12 +229,12 @@ def tag_logits(model: Image2Song, photos: Sequence[Photo]) -> Array:
 @torch.inference_mode()
 def _features(model: Image2Song, backbone: nn.Module, photos: Sequence[Photo]) -> Tensor:
     preprocessing = starting_input(BASELINE)
-    found = []
+    features = []
     for part in track(_parts(photos), "backbone"):
         pixels = batch([load_photo(photo.path) for photo in part], preprocessing)
         maps = backbone(pixels.to(model.device, memory_format=torch.channels_last))
-        found.append(maps.mean((2, 3)).float().cpu())
-    return torch.cat(found)
+        features.append(maps.mean((2, 3)).float().cpu())
+    return torch.cat(features)
 
 
 def _parts(photos: Sequence[Photo]) -> list[Sequence[Photo]]:

@@ -37,9 +37,11 @@ def fit_content(model: Image2Song, features: Tensor, held_out: Tensor, seed: int
     def loss() -> Tensor:
         optimizer.zero_grad()
         logits = fitted((rows - mean) / deviation).squeeze(1)
-        found = nn.functional.binary_cross_entropy_with_logits(logits, truth) + 0.01 * fitted.weight.square().sum()
-        found.backward()
-        return found
+        regularised = (
+            nn.functional.binary_cross_entropy_with_logits(logits, truth) + 0.01 * fitted.weight.square().sum()
+        )
+        regularised.backward()
+        return regularised
 
     with torch.no_grad():
         fitted.weight.zero_()
@@ -92,8 +94,8 @@ def _relevance(model: Image2Song, output: TaggerOutput, development: Development
     encoded = network.lyrics([song.lyric for song in development.own])
     photos = torch.from_numpy(np.stack(output.vectors(model))).to(model.device)
     means = all_relevances(network, network.reference, encoded).mean(0)
-    found: Array = (all_relevances(network, photos, encoded) - means).double().cpu().numpy()
-    return found
+    relevance: Array = (all_relevances(network, photos, encoded) - means).double().cpu().numpy()
+    return relevance
 
 
 def _standing(model: Image2Song, output: TaggerOutput, relevance: Array) -> Array:

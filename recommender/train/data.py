@@ -167,7 +167,7 @@ def _number(name: str) -> int:
 def read_descriptions(file: Path, root: Path) -> dict[Path, Description]:
     """Return descriptions by the path of the photo. Raises InputError."""
     known = {tag.name for tag in read_tags(WORDS) if tag.kind == "mood"}
-    found = {}
+    by_path = {}
     for where, row in json_rows(file):
         texts = [row.get(name) for name in ("image", "shows", "evokes")] if isinstance(row, dict) else [None]
         if not all(isinstance(text, str) and text.strip() for text in texts):
@@ -175,8 +175,8 @@ def read_descriptions(file: Path, root: Path) -> dict[Path, Description]:
         moods = row.get("moods")
         if not isinstance(moods, list) or not moods or not set(map(str, moods)) <= known:
             raise InputError(f"{where}: moods {moods!r}; give a list of one or more of {', '.join(sorted(known))}")
-        found[root / row["image"]] = Description(row["shows"], row["evokes"], frozenset(moods))
-    return found
+        by_path[root / row["image"]] = Description(row["shows"], row["evokes"], frozenset(moods))
+    return by_path
 
 
 def difference_hash(path: Path) -> int:

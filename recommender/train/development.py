@@ -86,12 +86,12 @@ def _figures_without_attention(
     network: Network, themed: Tensor, own: Encoded, captioned: Tensor, unseen: Encoded, development: DevelopmentSet
 ) -> dict[str, float]:
     attends, network.matcher.attends = network.matcher.attends, False
-    found = {
+    figures = {
         "theme nDCG@10, lines alike": ndcg(stage_two_scores(network, themed, own), development.theme_grades),
         "evoked nDCG@10, lines alike": ndcg(stage_two_scores(network, captioned, unseen), development.evoked_grades),
     }
     network.matcher.attends = attends
-    return found
+    return figures
 
 
 def stage_two_scores(network: Network, photos: Tensor, songs: Encoded) -> Tensor:

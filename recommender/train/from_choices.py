@@ -246,14 +246,14 @@ def _compare(
     columns[shown.ranks > 0] = [column[row] for one in held_out for row in one.songs]
     chosen = np.flatnonzero(shown.chosen.any(1))[-JUDGED:]
     partner = columns[chosen, shown.chosen[chosen].argmax(1)]
-    figures, found = {}, {}
+    figures, hits = {}, {}
     orders = {"shown": shown.ranks}
     for name, network in (("old", old), ("new", new)):
         scores = relevances(network, list_vectors(network, examples.inputs, held_out), examples.songs, rows)
         orders[name] = reordered(np.take_along_axis(scores, columns, 1), shown.ranks)
         figures[name] = pair_figures(scores[chosen], partner)
         own = np.take_along_axis(scores[chosen], partner[:, None], 1)
-        found[name] = ((scores[chosen] >= own).sum(1) <= DEPTH).astype(np.float64)
+        hits[name] = ((scores[chosen] >= own).sum(1) <= DEPTH).astype(np.float64)
     rates, leads = estimate_rates(shown, orders, examination, beside="old")
     return ChoicesResult(
         network=new,
@@ -263,7 +263,7 @@ def _compare(
         figures=figures,
         rates=rates,
         lead=leads["new"],
-        depth_lead=difference(found["old"], found["new"]),
+        depth_lead=difference(hits["old"], hits["new"]),
     )
 
 

@@ -220,8 +220,8 @@ def first_lines(lyric: Lyric, lines: int) -> Lyric:
 def held_out_pairs(model: Image2Song, pairs: Sequence[Pair]) -> HeldOutPairs | None:
     if not pairs:
         return None
-    found = distinct(pairs)
-    return HeldOutPairs(photo_inputs(model, found.images), found.lyrics, found.together)
+    held_out = distinct(pairs)
+    return HeldOutPairs(photo_inputs(model, held_out.images), held_out.lyrics, held_out.together)
 
 
 def digest(model: Image2Song, pairs: Sequence[Pair], config: PairsConfig) -> str:
@@ -352,5 +352,5 @@ def retrieval_figures(model: Image2Song, pairs: HeldOutPairs) -> dict[str, float
     model.network.eval()
     photos = np.stack(pairs.inputs.vectors(model))
     songs = [song for song in model.encode(pairs.songs) if isinstance(song, EncodedLyric)]
-    found = retrieval(model, photos, songs, pairs.together)
-    return {f"{way} {name}": value for way, figures in found.items() for name, value in figures.items()}
+    figures_by_direction = retrieval(model, photos, songs, pairs.together)
+    return {f"{way} {name}": value for way, figures in figures_by_direction.items() for name, value in figures.items()}

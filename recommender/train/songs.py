@@ -49,11 +49,11 @@ def read_song_rows(path: Path) -> list[dict[str, Any]]:
 
 def stanzas_of(lyrics: str) -> list[str]:
     """Return the stanzas of lyrics; long ones are split."""
-    found = []
+    blocks = []
     for part in re.split(r"\n\s*\n", lyrics):
         lines = [line.strip() for line in part.split("\n") if parse_lyric(line).lines]
-        found += ["\n".join(lines[start : start + STANZA_LINES]) for start in range(0, len(lines), STANZA_LINES)]
-    return found
+        blocks += ["\n".join(lines[start : start + STANZA_LINES]) for start in range(0, len(lines), STANZA_LINES)]
+    return blocks
 
 
 def songs_with_targets(
@@ -69,7 +69,7 @@ def songs_with_targets(
     stanza_vectors = _teacher_vectors(stanzas, space, space.lyrics, cache)
     line_vectors = _teacher_vectors(lines, space, space.lyrics, cache)
     caption_vectors = _teacher_vectors(captions, space, space.captions, cache)
-    found = []
+    training_songs = []
     for row, song, own_stanzas, own_lines, own_captions in zip(
         rows, stanzas, stanza_vectors, line_vectors, caption_vectors, strict=True
     ):
@@ -78,7 +78,7 @@ def songs_with_targets(
         if len(own_captions):
             shares = (targets @ own_captions.T / CAPTION_SPREAD).softmax(1)  # (m, s)
             targets = nn.functional.normalize((1 - evoked) * targets + evoked * shares @ own_captions, dim=1)
-        found.append(
+        training_songs.append(
             TrainingSong(
                 parse_lyric("\n".join(song)),
                 targets,
@@ -87,7 +87,7 @@ def songs_with_targets(
                 tuple(row.get("side_themes", ())),
             )
         )
-    return found
+    return training_songs
 
 
 def _teacher_vectors(texts: Sequence[Sequence[str]], space: Space, mean: Tensor, cache: Path) -> list[Tensor]:

@@ -32,10 +32,10 @@ def _encoder() -> Any:
 
 def sentence_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
     """Return unit vectors (n, WIDTH) of the texts."""
-    found: NDArray[np.float32] = _encoder().encode(
+    encoded: NDArray[np.float32] = _encoder().encode(
         list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False
     )
-    return found
+    return encoded
 
 
 def embed(texts: Sequence[str], folder: Path) -> NDArray[np.float16]:
