@@ -86,7 +86,7 @@ def write(sections: Sequence[Section], document: Path) -> None:
         place = re.compile(rf"(<!-- figures: {re.escape(section.name)} -->\n).*?(<!-- /figures -->)", re.DOTALL)
         if not place.search(text):
             raise InputError(
-                f"{document}: the markers for {section.name!r} are missing; add the lines "
+                f"{document}: there is no place for {section.name!r}; add the lines "
                 f"'<!-- figures: {section.name} -->' and '<!-- /figures -->'"
             )
         table = _markdown(section)
