@@ -145,8 +145,8 @@ def sung_part(line: str) -> str:
     if bare != whole and BRACKETED.fullmatch(bare):
         return ""
     sung = whole
-    if found := MARK_AND_WORDS.fullmatch(bare):
-        sung = found[1]
+    if marked := MARK_AND_WORDS.fullmatch(bare):
+        sung = marked[1]
         if len(sung.split()) < SHORTEST_SUNG and not _unspaced(sung):
             return ""
     elif begin := REMARK.match(sung):
@@ -161,10 +161,10 @@ def sung_part(line: str) -> str:
 
 def _names_somebody(text: str) -> bool:
     """Return whether a role ("written by") and names follow: capitalised words, or scripts without capitals."""
-    found = BY.fullmatch(text)
-    if not found:
+    credit = BY.fullmatch(text)
+    if not credit:
         return False
-    names = [name for name in re.split(r"[\s,/]+", found["names"]) if name and name.lower() not in SMALL]
+    names = [name for name in re.split(r"[\s,/]+", credit["names"]) if name and name.lower() not in SMALL]
     return bool(names) and not any(name[0].islower() or ONESELF.fullmatch(name) for name in names)
 
 
@@ -173,7 +173,7 @@ def _unspaced(text: str) -> bool:
     return len(text) > 5 and unicodedata.category(text[0]) == "Lo"
 
 
-class _Said(dict[int, int | None]):
+class _LettersAndDigits(dict[int, int | None]):
     """A table for ``str.translate`` that keeps only letters, marks and digits."""
 
     def __missing__(self, code: int) -> int | None:
@@ -181,9 +181,9 @@ class _Said(dict[int, int | None]):
         return self[code]
 
 
-_SAID = _Said()
+_LETTERS_AND_DIGITS = _LettersAndDigits()
 
 
 def comparison_key(line: str) -> str:
     """Return a key that is equal for two spellings of a line: NFKC, without case, punctuation and spaces."""
-    return unicodedata.normalize("NFKC", line).casefold().translate(_SAID)
+    return unicodedata.normalize("NFKC", line).casefold().translate(_LETTERS_AND_DIGITS)

@@ -45,8 +45,8 @@ def find_post(*, user: Visitor, post_id: UUID) -> Post | None:
 
 def find_request(*, user: Visitor, post_id: UUID, request_id: UUID) -> RecommendationRequest | None:
     """Return a request for a post that this person manages (``manages_post``); None otherwise."""
-    asked = RecommendationRequest.objects.filter(pk=request_id, post=post_id).select_related("post").first()
-    return asked if asked is not None and asked.post and manages_post(user=user, post=asked.post) else None
+    request = RecommendationRequest.objects.filter(pk=request_id, post=post_id).select_related("post").first()
+    return request if request and request.post and manages_post(user=user, post=request.post) else None
 
 
 def default_request(*, post: Post) -> RecommendationRequest | None:

@@ -65,7 +65,7 @@ def similar_songs(*, song: Song, limit: int) -> list[tuple[Song, float]]:
         condition=song_filters(parameters={"explicit": song.explicit, "exclude": [song.pk]}),
         limit=max(FEWEST_CANDIDATES, CANDIDATES_PER_SONG * limit),
     )
-    rows = SongEmbedding.objects.filter(pk__in=[one.pk for one in near], stage_one__isnull=False)
+    rows = SongEmbedding.objects.filter(pk__in=[candidate.pk for candidate in near], stage_one__isnull=False)
     compared = sorted(
         (-_cosine(own, vector), key, _recording_key(title, artist))
         for key, vector, title, artist in rows.values_list("song_id", "stage_one", "song__title", "song__artist")

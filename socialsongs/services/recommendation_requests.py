@@ -33,11 +33,11 @@ def request_recommendations(
     or UnknownPost.
     """
     defaults = default_parameters()
-    asked = {name: value for name, value in (parameters or {}).items() if value not in (None, defaults[name])}
+    changed = {name: value for name, value in (parameters or {}).items() if value not in (None, defaults[name])}
     with transaction.atomic():
         if lock_post(post=post).state == State.FAILED:
             raise PostFailed("This post failed, so no songs can be suggested for it. Retry the post first.")
-        request = RecommendationRequest.objects.create(post=post, text=text, parameters=asked)
+        request = RecommendationRequest.objects.create(post=post, text=text, parameters=changed)
         dispatch.announce_photos()
     return request
 
