@@ -349,7 +349,7 @@ def test_songs_are_offered_when_nothing_fits(desk, release, make_song):
     make_song("C")
     chosen = {"_selected_action": [str(song.pk) for song in songs]}
     page = desk.post(SONGS, {"action": "offer", **chosen}, follow=True).content.decode()
-    assert "2 more songs are offered" in page
+    assert "2 songs are now offered" in page
     assert set(Song.objects.filter(editorial=True)) == set(songs)
     assert desk.get(SONGS, {"editorial__exact": "1"}).context["cl"].result_count == 2
     desk.post(SONGS, {"action": "no_longer_offer", "_selected_action": [str(songs[0].pk)]})

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import tomllib
 import urllib.request
 import uuid
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,7 @@ import psycopg
 import pytest
 import yaml
 from PIL import Image
+from setuptools import find_packages
 
 from socialsongs.site.embedded import die_with_parent
 
@@ -184,6 +186,13 @@ def call(method, url, token, body=None, content_type=None):
         request.add_header("Content-Type", content_type)
     with urllib.request.urlopen(request, timeout=20) as response:
         return response.status, json.loads(response.read()), dict(response.headers)
+
+
+def test_a_host_gets_no_part_of_the_stand_alone_site():
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
+    installed = find_packages(str(ROOT), **packages)
+    assert {"socialsongs", "socialsongs.services", "workers.process", "recommender.train"} <= set(installed)
+    assert not [name for name in installed if name.startswith("socialsongs.site")]
 
 
 def test_a_blank_project_gets_songs(host):

@@ -13,7 +13,7 @@ from .base import ReadOnly
 
 @admin.register(PostAccess)
 class PostAccessAdmin(ReadOnly):
-    """One row for a reader, post, door and hour; how often they looked within the hour is not stored."""
+    """One row for a reader, post, door and hour; the number of accesses within the hour is not stored."""
 
     list_display = ["first_at", "reader_name", "door", "post", "owner"]
     list_filter = ["door", "first_at"]

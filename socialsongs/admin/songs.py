@@ -219,15 +219,15 @@ class SongAdmin(Styled):
         queue_songs(rows=rows)
         messages.success(request, f"{queryset.count()} songs are queued.")
 
-    @admin.action(description="Offer when no song fits", permissions=["change"])
+    @admin.action(description="Offer when no song clearly fits", permissions=["change"])
     def offer(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
         changed = set_editorial(songs=queryset, editorial=True)
-        messages.success(request, f"{changed} more songs are offered when no song clearly fits a photo.")
+        messages.success(request, f"{changed} songs are now offered when no song clearly fits.")
 
-    @admin.action(description="Do not offer when no song fits", permissions=["change"])
+    @admin.action(description="Do not offer when no song clearly fits", permissions=["change"])
     def no_longer_offer(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
         changed = set_editorial(songs=queryset, editorial=False)
-        messages.success(request, f"{changed} songs are no longer offered when no song fits.")
+        messages.success(request, f"{changed} songs are no longer offered when no song clearly fits.")
 
     def _set(self, request: HttpRequest, queryset: QuerySet[Song], status: str) -> None:
         changed = set_status(songs=list(queryset.values_list("pk", flat=True)), status=status)

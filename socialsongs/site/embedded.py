@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -291,8 +291,7 @@ def die_with_parent(signal_number: signal.Signals = signal.SIGTERM) -> None:
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, int(signal_number))
 
 
-def _wait(ready: object, process: subprocess.Popen[bytes], log: Path, name: str) -> None:
-    assert callable(ready)
+def _wait(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, name: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:

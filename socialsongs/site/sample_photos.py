@@ -31,7 +31,7 @@ SIDES = (72, 144)
 
 @cache
 def sample_photos() -> dict[str, Path]:
-    """The files of the sample photos that are installed, by name."""
+    """Return the files of the installed sample photos, by name."""
     installed = {}
     for name, (package, file) in FILES.items():
         spec = find_spec(package)

@@ -112,8 +112,8 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
         "NumericPasswordValidator": {},
     }.items()
 ]
-# Failures are counted in the database: without Redis logins are slowed down as ever. Names and addresses are what the
-# log is for; passwords are masked by axes itself.
+# Failed logins are counted in the database, so that the limits hold without Redis. The log has names and addresses;
+# axes masks passwords.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]
 AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURES", default=10)
@@ -134,12 +134,12 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = env.str("STATIC_ROOT", default=str(VAR_DIR / "static"))
-# Photos are never served by URL prefix: every one goes through a view that checks who asks.
+# No URL serves this folder: each photo goes through a view that checks who asks for it.
 MEDIA_ROOT = env.str("MEDIA_ROOT", default=str(VAR_DIR / "media"))
 STORAGES = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
-        # Other accounts of the machine open no private photo.
+        # Other accounts of the machine cannot open private photos.
         "OPTIONS": {"file_permissions_mode": 0o600, "directory_permissions_mode": 0o700},
     },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
@@ -152,7 +152,7 @@ CACHES = {
         "KEY_PREFIX": "socialsongs",
         "OPTIONS": {
             "serializer": "socialsongs.site.cache.JsonSerializer",
-            # Whoever waits for a page waits for the cache: it is done without when it does not answer at once.
+            # People wait for the cache with each page, so the site goes on without it when it does not answer at once.
             "socket_connect_timeout": 0.25,
             "socket_timeout": 0.25,
         },
@@ -186,8 +186,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
 }
 KNOX_TOKEN_MODEL = "socialsongs_site.Token"
-MIGRATION_MODULES = {"knox": None}  # its own table, in whose place the site's is
-# 160 bits, as long as the tokens that there were before.
+MIGRATION_MODULES = {"knox": None}  # no table of knox's own: the site's Token replaces it
+# 160 bits, like the tokens of earlier versions.
 REST_KNOX = {"AUTH_TOKEN_CHARACTER_LENGTH": 40}
 SPECTACULAR_SETTINGS = {
     **SPECTACULAR,
@@ -207,8 +207,8 @@ if env.bool("BEHIND_TLS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
-# No inline scripts and styles anywhere, the admin and the page of the API's schema included. Songs may have their
-# previews elsewhere; a photo is shown before it is sent (blob:), and Swagger UI has its icons inline (data:).
+# No page has inline scripts or styles, also no page of the admin. Previews of songs may be on other sites;
+# blob: shows a photo before it is sent, and data: holds icons of Swagger UI.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],

@@ -10,9 +10,9 @@ from .metrics import Metrics
 from .passwords import OwnPasswordForm
 from .sample_photos import home_with_samples, sample_photo
 
-# The web process and what it stands on.
+# Liveness: does the web process work, with its servers?
 ALIVE = ["health_check.checks.Database", "health_check.checks.Cache", "health_check.checks.Storage"]
-# Will an upload be answered?
+# Readiness: will an upload be analysed and answered?
 READY = [
     "health_check.checks.Database",
     "socialsongs.health.Broker",

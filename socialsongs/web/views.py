@@ -58,7 +58,7 @@ class Done(NamedTuple):
 
 
 def rate_problem(request: HttpRequest, throttle: PerUser) -> str:
-    """The error text when the person's rate, which pages and API share, is used up; empty when it is not."""
+    """Return an error text when the person's rate, which pages and API share, is used up; else an empty one."""
     if throttle.allow_request(request, None):
         return ""
     seconds = ceil(throttle.wait())

@@ -1,6 +1,6 @@
 "use strict";
 
-// What was typed, kept in this tab while somebody logs in again or reloads the page. Files cannot be kept.
+// Keeps what was typed in this tab while its person logs in again or reloads the page. Files cannot be kept.
 {
   const KEPT = "socialsongs.draft";
   const person = document.body.dataset.person;
@@ -25,7 +25,7 @@
     if (files) page.complain(files, "What you typed was kept. Choose the photo again: a page cannot keep files.");
   };
 
-  // Not logged in any more: htmx goes to the login, which leads back.
+  // The login has ended: htmx goes to the login page, which leads back to this one.
   document.addEventListener("htmx:beforeOnLoad", (event) => { if (event.detail.xhr.status === 401) keep(); });
   document.addEventListener("click", (event) => {
     if (!event.target.closest("[data-reload]")) return;

@@ -1,7 +1,7 @@
 "use strict";
 
-// Shows beside the button that a request failed, and what to do. Not for polling, which has messages of its own, and not
-// for the report that a clip was played, which nobody waits for.
+// Shows beside the button that a request failed, and what to do. Polling has messages of its own; nobody waits for the
+// request that records a play.
 function tellFailure(event) {
   const element = event.target;
   if (element.matches("[data-poll], [data-play]")) return;
@@ -23,8 +23,8 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   if (!event.defaultPrevented && !event.target.matches("[data-poll], [data-play]")) page.complain(event.target, "");
 });
 
-// Parts of a page take the place of parts of this one. What is a whole page (a proxy's, a login) is not one of them; and
-// in the place of the songs goes nothing but songs, or that there are none yet.
+// Only a part of our page may be swapped in: not a whole page (of a proxy, or a login), and in the place of the songs only
+// an answer of our own, which has data-say.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, target } = event.detail;
   const whole = /^\s*<(!doctype|html)/i.test(xhr.responseText);

@@ -1,9 +1,9 @@
 "use strict";
 
-// What the other scripts share: telling people something, on the screen and by a screen reader.
+// What the other scripts share: messages for people, on the screen and for screen readers.
 const page = {
-  // Into the status line, which is there from the start, so that screen readers tell what comes into it. It is seen
-  // only while there is trouble.
+  // Write into the status line. It exists from the start, so that screen readers read what changes in it; it is visible
+  // only when there is trouble.
   say(text, { trouble = false } = {}) {
     const status = document.getElementById("status");
     if (!status) return;
@@ -11,7 +11,7 @@ const page = {
     if (status.textContent !== text) status.textContent = text;
   },
 
-  // Beside what was clicked, in the place of what was said there before, also by the server. An empty text says nothing.
+  // Show a problem beside the element, in place of an earlier one, also one of the server. An empty text removes it.
   complain(element, text, { reload = false } = {}) {
     const place = element.closest("[data-tell]") || element.parentElement;
     place.querySelectorAll(".problem").forEach((old) => old.remove());
@@ -30,7 +30,7 @@ const page = {
     (place.querySelector("[data-problem]") || place).append(line);
   },
 
-  // Why a request failed.
+  // Return why a request failed.
   reason(event) {
     if (!navigator.onLine) return "You are offline.";
     if (event.type === "htmx:timeout") return "The server takes too long to answer.";
@@ -40,13 +40,13 @@ const page = {
   },
 };
 
-// After the part about the songs changed, a screen reader says so in a few words instead of reading all of it.
+// After the songs changed, have screen readers say so in a few words instead of reading all of them.
 document.addEventListener("htmx:afterSwap", (event) => {
-  const told = event.detail.target.querySelector("[data-say]");
-  if (told) page.say(told.dataset.say);
+  const message = event.detail.target.querySelector("[data-say]");
+  if (message) page.say(message.dataset.say);
 });
 
-// The second click of a double click would press the button that took the place of the first.
+// Ignore the second click of a double click: it would press the button that replaced the first.
 document.addEventListener("click", (event) => {
   if (event.detail > 1 && event.target.closest("form button:not([type=button])")) event.preventDefault();
 }, true);

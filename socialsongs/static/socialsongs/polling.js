@@ -1,7 +1,7 @@
 "use strict";
 
-// A page that waits for songs never gives up: after an answer that failed it asks again, less and less often, and at once
-// when the network or the person is back.
+// A page that waits for songs never gives up: after a failed answer it polls again, with growing pauses, and at once when
+// the network or the person is back.
 {
   const FIRST = 1000;
   const LONGEST = 30_000;
@@ -13,7 +13,7 @@
     timer = null;
     const waiting = document.querySelector("[data-poll]");
     if (!waiting) return;
-    const ignore = () => {};  // the events below deal with it
+    const ignore = () => {};  // the listeners below handle it
     htmx.ajax("GET", waiting.getAttribute("hx-get"), { source: waiting, target: "#result" }).catch(ignore);
   };
 
@@ -22,7 +22,7 @@
     const most = Math.min(LONGEST, FIRST * 2 ** failures);
     failures += 1;
     clearTimeout(timer);
-    timer = setTimeout(ask, most * (0.5 + Math.random() / 2));  // not all pages in the same moment
+    timer = setTimeout(ask, most * (0.5 + Math.random() / 2));  // so that not all pages poll at the same moment
     page.say(`${page.reason(event)} The photo is safe: this page asks again by itself.`, { trouble: true });
   };
 

@@ -12,7 +12,7 @@ function prepareUpload(form) {
   function refusal(files) {
     if (files.length > maxPhotos) return `Choose at most ${maxPhotos} photos.`;
     const big = [...files].find((file) => file.size > maxBytes);
-    if (big) return `${big.name} has ${(big.size / 1048576).toFixed(1)} MB; at most ${maxBytes / 1048576} MB are accepted.`;
+    if (big) return `${big.name} is ${(big.size / 1048576).toFixed(1)} MB; the largest photo accepted is ${maxBytes / 1048576} MB.`;
     return "";
   }
 
@@ -67,7 +67,7 @@ function prepareUpload(form) {
 
 document.querySelectorAll("[data-upload]").forEach(prepareUpload);
 
-// Sent, gone back to and sent again it is the same post: the key of the form stays with this entry of the history.
+// When somebody goes back and sends the same form again, it is the same post: the browser's history keeps the form's key.
 {
   const keys = document.querySelectorAll("input[name=idempotency_key]");
   const [navigation] = performance.getEntriesByType("navigation");
