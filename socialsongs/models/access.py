@@ -14,13 +14,13 @@ class PostAccess(models.Model):
         PHOTO = "photo"
         ADMIN = "admin"
 
-    reader = models.CharField(max_length=64, help_text="Id of who looked.")
-    reader_name = models.CharField(max_length=254, help_text="Their name at that time.")
+    reader = models.CharField(max_length=64, help_text="Id of the person who saw the post.")
+    reader_name = models.CharField(max_length=254, help_text="The person's name at that time.")
     post = models.CharField(max_length=36, help_text="Id of the post.")
     owner = models.CharField(max_length=64, help_text="Id of the post's owner.")
-    door = models.CharField(max_length=5, choices=Door.choices, help_text="How it was seen.")
-    hour = models.DateTimeField(help_text="The hour that the row stands for.")
-    first_at = models.DateTimeField(auto_now_add=True, help_text="When it was first seen in that hour.")
+    door = models.CharField(max_length=5, choices=Door.choices, help_text="Where the person saw it.")
+    hour = models.DateTimeField(help_text="The hour for which the row stands.")
+    first_at = models.DateTimeField(auto_now_add=True, help_text="The first access in that hour.")
 
     class Meta:
         verbose_name_plural = "post accesses"

@@ -22,7 +22,7 @@ class Claimable(models.Model):
 
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED, editable=False)
     reason = models.CharField(
-        max_length=40, blank=True, default="", editable=False, help_text="Code that says why it failed."
+        max_length=40, blank=True, default="", editable=False, help_text="Code of the reason why the work failed."
     )
     attempts = models.PositiveSmallIntegerField(default=0, editable=False)
     lease_token = models.UUIDField(null=True, blank=True, editable=False)
@@ -32,7 +32,7 @@ class Claimable(models.Model):
         null=True,
         blank=True,
         editable=False,
-        help_text="Since when an outage keeps it waiting.",
+        help_text="Start of the outage for which it waits.",
     )
     finished_at = models.DateTimeField(null=True, blank=True, editable=False)
 

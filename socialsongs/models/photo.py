@@ -19,7 +19,7 @@ class PhotoSubject(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     content_type = models.ForeignKey(ContentType, on_delete=models.CASCADE, related_name="+")
     object_id = models.CharField(max_length=64)
-    field = models.CharField(max_length=64, default="image", help_text="Name of the file field on that model.")
+    field = models.CharField(max_length=64, default="image", help_text="Name of the model's field that holds the file.")
     photo = GenericForeignKey("content_type", "object_id")
 
     class Meta:

@@ -25,14 +25,17 @@ class ModelRelease(models.Model):
         default=0,
         editable=False,
         validators=[MaxValueValidator(99)],
-        help_text="Staged: answers for so many of a hundred people, in the place of the active one.",
+        help_text="Staged: percentage of people whom it serves instead of the active release.",
     )
-    paused = models.BooleanField(default=False, help_text="Encode no songs for it for now.")
+    paused = models.BooleanField(default=False, help_text="No songs are encoded for it while this is set.")
     songs_per_second = models.FloatField(
-        null=True, blank=True, validators=[MinValueValidator(0.01)], help_text="Encode no faster; empty: no limit."
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.01)],
+        help_text="Most songs encoded per second; empty: no limit.",
     )
     encode_after = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="When the limit lets the next batch of songs go."
+        null=True, blank=True, editable=False, help_text="Time at which the limit allows the next batch."
     )
     created_at = models.DateTimeField(auto_now_add=True)
     activated_at = models.DateTimeField(null=True, blank=True)

@@ -19,17 +19,17 @@ class Rule(models.Model):
         BLOCK = "block"
 
     name = models.CharField(
-        max_length=80, help_text="Shown as the reason beside a song that is pinned, raised or lowered."
+        max_length=80, help_text="Shown as a reason beside a song that the rule pins, boosts or buries."
     )
     action = models.CharField(max_length=5, choices=Action.choices)
     strength = models.FloatField(
         default=1.0,
         validators=[MinValueValidator(0.1), MaxValueValidator(10.0)],
-        help_text="Of boost and bury: 1 is how far the relevances of songs for one photo usually lie apart.",
+        help_text="Of boost and bury, in standard deviations of the relevances of songs for one photo.",
     )
     song = models.ForeignKey(Song, on_delete=models.CASCADE, null=True, blank=True, related_name="rules")
     genre = models.CharField(max_length=60, blank=True, default="", help_text="Songs of this genre.")
-    tag = models.CharField(max_length=60, blank=True, default="", help_text="Only for photos in which this was seen.")
+    tag = models.CharField(max_length=60, blank=True, default="", help_text="Only for photos with this tag.")
     market = models.CharField(
         max_length=2,
         blank=True,

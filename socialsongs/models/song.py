@@ -45,7 +45,7 @@ class Song(models.Model):
         blank=True,
         default="",
         validators=[MaxLengthValidator(200_000)],
-        help_text="LRC: lines such as [01:02.50]words. Gives the clip its start.",
+        help_text="LRC: lines such as [01:02.50]words. A clip starts at the stamp of its line.",
     )
     language = models.CharField(max_length=12, default="en", help_text="BCP 47 code of the lyrics, e.g. en or pt-BR.")
     genre = models.CharField(max_length=60, blank=True, default="")
@@ -64,10 +64,10 @@ class Song(models.Model):
     )
     preview_url = models.URLField(max_length=500, blank=True, default="")
     preview_start_ms = models.PositiveIntegerField(
-        default=0, help_text="Where in the song the preview begins, in milliseconds."
+        default=0, help_text="Time in the song at which the preview begins, in milliseconds."
     )
     preview_length_ms = models.PositiveIntegerField(
-        default=30_000, db_default=30_000, help_text="How long the preview is, in milliseconds; clips start within it."
+        default=30_000, db_default=30_000, help_text="Length of the preview, in milliseconds; clips start within it."
     )
     artwork_url = models.URLField(max_length=500, blank=True, default="")
     isrc = models.CharField("ISRC", max_length=12, blank=True, default="")
@@ -80,12 +80,12 @@ class Song(models.Model):
         help_text="ISO 3166 country codes where the song may be shown; empty: everywhere.",
     )
     popularity = models.FloatField(default=0.0, validators=[MinValueValidator(0.0), MaxValueValidator(1.0)])
-    editorial = models.BooleanField(
-        default=False, help_text="One of those that are offered when no song fits a photo clearly."
-    )
+    editorial = models.BooleanField(default=False, help_text="Offered when no song clearly fits a photo.")
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT)
-    source = models.CharField(max_length=100, blank=True, default="", help_text="Where the row came from.")
-    source_id = models.CharField(max_length=100, blank=True, default="", help_text="Its id there.")
+    source = models.CharField(
+        max_length=100, blank=True, default="", help_text="Name of the source that the song was imported from."
+    )
+    source_id = models.CharField(max_length=100, blank=True, default="", help_text="Id of the song in its source.")
     # Computed by the database, so that every change of lyrics is seen, and outdated embeddings are found.
     lyrics_digest = models.GeneratedField(
         expression=MD5("lyrics"), output_field=models.CharField(max_length=32), db_persist=True

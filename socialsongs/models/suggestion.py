@@ -28,16 +28,18 @@ class RecommendationRequest(Claimable):
     parameters = models.JSONField(default=dict, blank=True)
     is_default = models.BooleanField(default=False, editable=False)
     bulk = models.BooleanField(
-        default=False, editable=False, help_text="Nobody waits for it: answered anew beside the catalogue's work."
+        default=False, editable=False, help_text="Nobody waits for it: it is answered again in the bulk lane."
     )
-    confident = models.BooleanField(
-        null=True, editable=False, help_text="Answered: does a song fit clearly, or are these the nearest ones?"
-    )
+    confident = models.BooleanField(null=True, editable=False, help_text="Of the answer: whether a song clearly fits.")
     notice = models.CharField(
-        max_length=40, blank=True, default="", editable=False, help_text="Answered: code that says why songs are few."
+        max_length=40,
+        blank=True,
+        default="",
+        editable=False,
+        help_text="Of the answer: code of the reason why songs are few.",
     )
     shown_at = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="When the answer was first shown to its owner."
+        null=True, blank=True, editable=False, help_text="Time of the owner's first impression."
     )
     release = models.ForeignKey(ModelRelease, on_delete=models.PROTECT, null=True, blank=True, related_name="requests")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -80,17 +82,19 @@ class Suggestion(models.Model):
     request = models.ForeignKey(RecommendationRequest, on_delete=models.CASCADE, related_name="suggestions")
     song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="suggestions")
     release = models.ForeignKey(ModelRelease, on_delete=models.PROTECT, related_name="suggestions")
-    rank = models.PositiveSmallIntegerField(help_text="1 is best.")
+    rank = models.PositiveSmallIntegerField(help_text="Position in the list, from 1.")
     # 0 for a song whose relevance was not computed
-    score = models.FloatField(help_text="Relevance, the song's mean over reference photos removed.")
+    score = models.FloatField(help_text="Relevance, with the song's mean score subtracted.")
     confidence = models.FloatField(null=True, help_text="Probability that the song fits, 0 to 1, by the release.")
-    propensity = models.FloatField(default=1.0, help_text="Probability with which this song got this rank.")
+    propensity = models.FloatField(default=1.0, help_text="Probability with which the song got its position.")
     origin = models.CharField(max_length=11, choices=Origin.choices, default=Origin.MATCH)
     # [{"tag", "kind", "weight"}]: rules by name (kind "pin", "boost" or "bury"), then the photo's tags that support
     # the song, by weight
     reasons = models.JSONField(default=list)
     line = models.CharField(max_length=500, blank=True, default="", help_text="The lyric line that fits.")
-    line_index = models.PositiveIntegerField(null=True, blank=True, help_text="Its place in the lyric's lines.")
+    line_index = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Index of the line in the lyrics, from 0."
+    )
     clip_start_ms = models.PositiveIntegerField(null=True, blank=True)
 
     class Meta:

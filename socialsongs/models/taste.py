@@ -11,8 +11,8 @@ class Taste(models.Model):
     """No row: the host has not turned taste on for this person. Taste is their feedback since ``since``."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="socialsongs_taste")
-    enabled = models.BooleanField(default=True, help_text="Off: nothing of it counts, until it is turned on again.")
-    since = models.DateTimeField(default=timezone.now, help_text="What was chosen or skipped before counts no more.")
+    enabled = models.BooleanField(default=True, help_text="Off: choices and skips do not influence suggestions.")
+    since = models.DateTimeField(default=timezone.now, help_text="Earlier choices and skips do not count.")
 
     class Meta:
         verbose_name_plural = "tastes"

@@ -17,16 +17,16 @@ class Worker(models.Model):
     host = models.CharField(max_length=200)
     pid = models.PositiveIntegerField()
     queues = ArrayField(models.CharField(max_length=40), default=list)
-    device = models.CharField(max_length=100, blank=True, default="", help_text="Where the model runs.")
-    release = models.CharField(max_length=64, blank=True, default="", help_text="The release it last loaded.")
+    device = models.CharField(max_length=100, blank=True, default="", help_text="Device of the model.")
+    release = models.CharField(max_length=64, blank=True, default="", help_text="The release that it loaded last.")
     state = models.CharField(max_length=8, choices=State.choices, default=State.STARTING)
     problem = models.TextField(blank=True, default="")
-    busy_seconds = models.FloatField(default=0.0, help_text="How long its present batch has taken so far.")
+    busy_seconds = models.FloatField(default=0.0, help_text="Time that its present task has taken, in seconds.")
     # Since its start: {"batches": {"interactive": {"16": 3}}, "seconds": {"decode": 1.2}}, and
     # {"memory": {"resident": bytes, "device": bytes}}
     figures = models.JSONField(default=dict, blank=True)
     started_at = models.DateTimeField()
-    seen_at = models.DateTimeField(help_text="Its last heartbeat, by the database's clock.")
+    seen_at = models.DateTimeField(help_text="Last heartbeat, by the database's clock.")
 
     class Meta:
         ordering = ["name"]

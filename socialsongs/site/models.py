@@ -15,9 +15,9 @@ class Token(AbstractAuthToken):
         WRITE = "write"
         METRICS = "metrics"
 
-    name = models.CharField(max_length=100, help_text="What it is for.")
+    name = models.CharField(max_length=100, help_text="Purpose of the token.")
     scopes = ArrayField(models.CharField(max_length=7, choices=Scope.choices))
-    last_used_at = models.DateTimeField(null=True, blank=True, help_text="To the minute.")
+    last_used_at = models.DateTimeField(null=True, blank=True, help_text="Last use, to the minute.")
 
     class Meta:
         ordering = ["-created", "-pk"]
