@@ -57,7 +57,7 @@ class RuleAdmin(Styled):
             "Where and when",
             {
                 "fields": ["tag", "market", ("starts_at", "ends_at"), "created_at"],
-                "description": "Empty fields set no limit: without tag, market and times it counts for all photos, "
+                "description": "Empty fields set no limit: with all of them empty, the rule counts for all photos, "
                 "everywhere, always. The tag is a name as it stands under a photo, such as beach.",
             },
         ),
