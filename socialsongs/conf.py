@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import Field, dataclass, field, fields
 from functools import cache
-from math import isfinite
+from math import inf
 from typing import Any, get_type_hints
 
 from django.conf import settings
@@ -76,7 +76,7 @@ class PluginSettings:
         above=0,
     )
     STORED_LONG_SIDE: int = _setting(1600, "long side of a stored photo; larger ones are shrunk", unit="pixels")
-    JPEG_QUALITY: int = _setting(88, "JPEG quality of stored photos", least=1, most=100)
+    JPEG_QUALITY: int = _setting(88, "JPEG quality of stored photos")
 
     # Previews of songs (socialsongs/audio.py)
     MAX_PREVIEW_BYTES: int = _setting(10 * MIB, "largest file of one preview", unit="bytes", default_text="10 MiB")
@@ -211,7 +211,7 @@ def _bounds(setting: Field[Any]) -> dict[str, float | None]:
 
 def _within(value: float, *, least: float | None, most: float | None, above: float | None) -> bool:
     return (
-        isfinite(value)
+        -inf < value < inf  # not NaN either
         and (least is None or value >= least)
         and (most is None or value <= most)
         and (above is None or value > above)

@@ -151,7 +151,7 @@ CACHES = {
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "socialsongs",
         "OPTIONS": {
-            "serializer": "socialsongs.site.cache.JsonSerializer",
+            "serializer": "socialsongs.json_cache.JsonSerializer",
             # People wait for the cache with each page, so the site goes on without it when it does not answer at once.
             "socket_connect_timeout": 0.25,
             "socket_timeout": 0.25,
