@@ -14,7 +14,7 @@ from gunicorn.config import Config
 from socialsongs.bodies import TEXT_BYTES
 from socialsongs.conf import config
 from socialsongs.models import Post
-from socialsongs.site import server
+from socialsongs.site import request_parser, server
 from socialsongs.site.demo import answers
 from socialsongs.site.processes import WEB
 
@@ -102,16 +102,16 @@ def test_two_hundred_slow_connections_do_not_delay_others(site, alice, photo_byt
 
 
 def test_what_arrives_too_slowly_is_closed():
-    request = server.RequestParser(SimpleAdjustments())
+    request = request_parser.RequestParser(SimpleAdjustments())
     request.received(b"POST / HTTP/1.1\r\n")
     assert not request.is_late
-    request.started -= server.HEADER_SECONDS + 1
+    request.started -= request_parser.HEADER_SECONDS + 1
     assert request.is_late
     request.received(b"Content-Length: 100000\r\n\r\n")
     assert not request.is_late
-    request.started -= server.BODY_SECONDS
+    request.started -= request_parser.BODY_SECONDS
     assert request.is_late
-    request.received(b"x" * 20 * server.BODY_BYTES_PER_SECOND)
+    request.received(b"x" * 20 * request_parser.BODY_BYTES_PER_SECOND)
     assert not request.is_late
 
 
@@ -169,7 +169,7 @@ class SimpleAdjustments:
 
 def test_the_loop_closes_slow_connections_and_ends_with_the_process_that_started_it(tmp_path):
     quick = tmp_path / "quick.py"
-    quick.write_text("from socialsongs.site import server\nserver.HEADER_SECONDS = server.BODY_SECONDS = 1\n")
+    quick.write_text("from socialsongs.site import request_parser as it\nit.HEADER_SECONDS = it.BODY_SECONDS = 1\n")
     with started_site(tmp_path, [*WEB[:-1], "--config", str(quick), "--bind"]) as (port, log, started):
         header = opened(port, "GET /health/ HTTP/1.1\r\nHost: local")
         body = opened(port, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n")
