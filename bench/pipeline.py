@@ -92,10 +92,10 @@ from socialsongs.services.catalogue import sync_embeddings  # noqa: E402
 from socialsongs.services.posts import create_post  # noqa: E402
 from socialsongs.site.processes import BEAT, WORKER  # noqa: E402
 from workers.inference.loading import leave_cores  # noqa: E402
-from workers.inference.photo_loading import DECODERS  # noqa: E402
+from workers.inference.photo_loading import DECODING_THREADS  # noqa: E402
 
 CATALOGUE = ROOT / "socialsongs" / "sample" / "catalogue.jsonl"
-FEWEST_LINES = 30, 38
+FEWEST_LINES = 30, 38  # a song's lines: at least a number drawn between these
 LONG_SIDE, QUALITY = 1600, 88  # as uploads are stored
 ENCODE_AT_ONCE = 64
 PORTION = 500  # posts that are queued at once when memory is measured
@@ -127,7 +127,7 @@ class Bare:
         if self.model.device.type == "cpu":
             leave_cores()
         self.model.warm_up(config().INTERACTIVE_BATCH)
-        self.decoders = ThreadPoolExecutor(DECODERS)
+        self.decoders = ThreadPoolExecutor(DECODING_THREADS)
         self.rank = TwoStage(self.model, [])
 
     def encode(self, threads: int = 0) -> float:

@@ -2,7 +2,7 @@
 
 python bench/search.py [--songs 100000]
 
-PostgreSQL is started for it in a temporary folder. The songs are made by the database of 20,000 words, of which the
+PostgreSQL is started for it in a temporary folder. The database makes the songs from 20,000 words, of which the
 first are common as in a language; a title has three, a lyric 60. The embedded server has no pg_trgm: typos are not
 looked for.
 """

@@ -63,7 +63,7 @@ def choose(
     """
     chosen: list[int] = []
     others = max(1, limit + len(listed) - 1)
-    similarity = np.zeros(len(utility))  # sum over the songs of the list, divided by the others of a full list
+    similarity = np.zeros(len(utility))  # sum over the list's songs, divided by the number of others when it is full
     free = np.ones(len(utility), bool)
     postponed = np.zeros(len(utility), bool)  # another version of a song of the list, or one more song of its artist
     names, of_artist = np.array(artists, str), Counter[str]()

@@ -192,7 +192,7 @@ class Image2Song:
     @torch.inference_mode()
     def standing(self, embedding: Vector, relevance: ArrayLike) -> NDArray[np.float64]:
         """Return how many standard deviations each relevance lies above the mean that stage one gives this photo,
-        v (D,), over the described songs of the training."""
+        v (D,), over the songs of the training."""
         query, deviation = self._query_and_deviation(embedding)
         above: NDArray[np.float64] = np.asarray(relevance, np.float64) - float(query @ self.network.song_mean)
         return above / float(deviation)
@@ -271,7 +271,7 @@ class Image2Song:
         return torch.from_numpy(unpack(join(packed))).to(self.device), [len(states) for states in packed]
 
     def view_text(self, text: str) -> PhotoView:
-        """Return a text in place of a photo, with what it wishes and refuses (``wishes.py``).
+        """Return the view of a text in place of a photo, with what it wishes and refuses (``wishes.py``).
 
         Raises ValueError for a text without a word.
         """
@@ -281,7 +281,7 @@ class Image2Song:
     def steer(self, view: PhotoView, text: str) -> PhotoView:
         """Move a photo's v towards what a text wishes and away from what it refuses, for both stages.
 
-        Raises ValueError for a text without a word.
+        A photo without tags counts as a text then, with certainty 1. Raises ValueError for a text without a word.
         """
         return replace(view, embedding=self._steered(view.embedding, text), is_text=not view.tags)
 

@@ -1,6 +1,6 @@
 """Line states quantised to int8, with one scale for each line: a quarter of the bytes of float32.
 
-Of a photo's ten best songs, one in two hundred differs from those with float16, which takes twice the bytes.
+Against float16, which takes twice the bytes, one in two hundred of the ten best songs changes.
 """
 
 from __future__ import annotations

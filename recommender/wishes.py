@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 # The words after one of these, up to the end of the clause, are refused.
-REFUSAL = re.compile(
+NEGATION = re.compile(
     r"\b(?:no|not|never|without|except|avoid|don't want|nothing|less)\b(?:\s+(?:any|too|about|a|the|more)\b)*\s*",
     re.IGNORECASE,
 )
@@ -30,7 +30,7 @@ def parse_wishes(text: str) -> Wishes:
     for place, (clause, end) in enumerate(zip(END.split(text), ["", *ends], strict=True)):
         listed = end == "," and _ends_in_or(ends[place:])
         refused = refused and (end in ("and", "or") or listed)
-        before, *after = REFUSAL.split(clause)
+        before, *after = NEGATION.split(clause)
         (unwanted if refused else wanted).append(before)
         unwanted += after
         refused = refused or bool(after)

@@ -93,7 +93,7 @@ class PluginSettings:
     )
     DIVERSITY: float = _setting(
         2.7,
-        "how much the utility of a song falls that is like all others of the list; see [choosing.md](choosing.md)",
+        "how much utility a song loses that is like all others of the list; see [choosing.md](choosing.md)",
         unit="standard deviations",
         least=0,
     )

@@ -14,7 +14,7 @@ from socialsongs.models import ModelRelease, Post, State, Worker
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import activate, register
 from workers.figures import FIGURES
-from workers.inference import loading as engine
+from workers.inference import loading
 from workers.process import duty as duty_module
 from workers.process.duty import Duty
 from workers.process.presence import Presence
@@ -49,7 +49,7 @@ def folder(settings, tmp_path):
 
 @pytest.fixture(autouse=True)
 def _no_memory_of_failures(monkeypatch):
-    monkeypatch.setattr(engine, "TRY_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(loading, "TRY_AGAIN_SECONDS", 0)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def raise_(error):
     raise error
 
 
-def known(folder, name):
+def registered_release(folder, name):
     save_release(network(), card(name), folder)
     from recommender.release import load_release
 
@@ -69,7 +69,7 @@ def known(folder, name):
 
 
 def test_a_worker_that_has_loaded_its_release_is_ready(folder):
-    known(folder, "mine")
+    registered_release(folder, "mine")
     duty = Duty(Consumer(), Presence("inference@here", {"interactive"}))
     assert (duty.presence.state, FIGURES.release, duty.presence.device) == (Worker.State.READY, "mine", "cpu")
 
@@ -80,7 +80,7 @@ def test_a_worker_without_any_release_is_ready_and_waits_for_one(duty):
 
 @pytest.mark.parametrize("harm", ["missing", "damaged", "device", "memory", "unreadable"])
 def test_a_release_that_cannot_be_loaded_stops_it_until_it_can(folder, settings, alice, upload, harm, monkeypatch):
-    row = known(folder, f"harmed-{harm}")
+    row = registered_release(folder, f"harmed-{harm}")
     weights = folder / row.name / "model.safetensors"
     good = weights.read_bytes()
     if harm == "missing":
@@ -92,8 +92,8 @@ def test_a_release_that_cannot_be_loaded_stops_it_until_it_can(folder, settings,
     errors = {"memory": torch.OutOfMemoryError("CUDA out of memory"), "unreadable": PermissionError("no entry")}
     error = errors.get(harm)
     if error:
-        load = engine.load_release
-        monkeypatch.setattr(engine, "load_release", lambda *names, **options: raise_(error))
+        load = loading.load_release
+        monkeypatch.setattr(loading, "load_release", lambda *names, **options: raise_(error))
     post, _ = create_post(owner=alice, uploads=[upload()])
     duty = Duty(Consumer(), Presence("inference@here", {"interactive", "bulk"}))
     assert duty.presence.state == Worker.State.REFUSING
@@ -112,7 +112,7 @@ def test_a_release_that_cannot_be_loaded_stops_it_until_it_can(folder, settings,
 
     weights.write_bytes(good)
     if error:
-        monkeypatch.setattr(engine, "load_release", load)
+        monkeypatch.setattr(loading, "load_release", load)
     settings.SOCIALSONGS = {**settings.SOCIALSONGS, "DEVICE": "cpu"}
     duty.check()
     assert (duty.presence.state, duty.presence.problem) == (Worker.State.READY, "")
@@ -123,7 +123,7 @@ def test_a_release_that_cannot_be_loaded_stops_it_until_it_can(folder, settings,
 
 
 def test_a_release_activated_later_that_it_cannot_load_stops_it(folder, alice, upload):
-    known(folder, "first")
+    registered_release(folder, "first")
     duty = Duty(Consumer(), Presence("inference@here", {"interactive", "bulk"}))
     elsewhere = ModelRelease.objects.create(name="elsewhere", sha256="0" * 64)
     activate(release=elsewhere, force=True)
@@ -135,7 +135,7 @@ def test_a_release_activated_later_that_it_cannot_load_stops_it(folder, alice, u
 
 
 def test_a_staged_release_that_it_cannot_load_does_not_stop_it(folder, make_song):
-    known(folder, "here")
+    registered_release(folder, "here")
     ModelRelease.objects.create(name="not-here", sha256="0" * 64)
     make_song()
     duty = Duty(Consumer(), Presence("inference@here", {"interactive", "bulk"}))
@@ -144,28 +144,28 @@ def test_a_staged_release_that_it_cannot_load_does_not_stop_it(folder, make_song
 
 
 def test_a_failure_is_remembered_for_a_moment(folder, monkeypatch):
-    monkeypatch.setattr(engine, "TRY_AGAIN_SECONDS", 60)
+    monkeypatch.setattr(loading, "TRY_AGAIN_SECONDS", 60)
     row = ModelRelease.objects.create(name="nowhere", sha256="0" * 64)
     with pytest.raises(ReleaseError, match="no release 'nowhere'"):
-        engine.load_registered(row)
-    monkeypatch.setattr(engine, "load_release", lambda *names, **options: pytest.fail("it was read again"))
+        loading.load_registered(row)
+    monkeypatch.setattr(loading, "load_release", lambda *names, **options: pytest.fail("it was read again"))
     with pytest.raises(ReleaseError, match="no release 'nowhere'"):
-        engine.load_registered(row)
+        loading.load_registered(row)
 
 
 def test_models_are_spared_the_garbage_collector_and_go_when_others_come(folder):
     gc.unfreeze()
-    first, *others = [known(folder, f"model-{number}") for number in range(engine.KEPT + 1)]
-    model = weakref.ref(engine.load_registered(first).model)
+    first, *others = [registered_release(folder, f"model-{number}") for number in range(loading.KEPT + 1)]
+    model = weakref.ref(loading.load_registered(first).model)
     assert gc.get_freeze_count() > 0
     for other in others:
         assert model() is not None
-        engine.load_registered(other)
+        loading.load_registered(other)
     assert model() is None
 
 
 def test_a_gpu_that_another_process_holds_is_left_to_it(folder, monkeypatch):
-    known(folder, "shared")
+    registered_release(folder, "shared")
     monkeypatch.setattr(duty_module, "device_name", lambda: "cuda:0 Big GPU")
     mine = Presence("second@here", {"interactive"})
     other = Worker(name="first@here", pid=17, device="cuda:0 Big GPU", state="ready", started_at=Now(), seen_at=Now())

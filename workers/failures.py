@@ -31,4 +31,4 @@ class OutOfMemory(Outage):
 
 
 class ReleaseChanged(Exception):
-    """The release no longer serves. Its result is dropped, and the release that serves now answers."""
+    """The release no longer serves. What it computed is discarded, and the release that serves now answers."""

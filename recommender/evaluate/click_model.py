@@ -22,8 +22,8 @@ Array = NDArray[np.float64]
 Ranks = NDArray[np.int64]
 
 # The prior of eta, flatter than the 1/r of Joachims et al.'s simulations: too small a correction only slows learning,
-# while too large a one gives a few choices most of the weight. Two deviations away, all ranks are examined equally, or
-# the second one less than half as often as the first.
+# while too large a one gives a few choices most of the weight. Two deviations lower, all ranks are examined equally;
+# two higher, the second is examined less than half as often as the first.
 ETA, ETA_DEVIATION = 0.6, 0.3
 MOST = 10.0  # greatest weight of a choice
 DRAWS = 1000
@@ -109,9 +109,9 @@ def estimate_rates(
     ``beside``.
 
     Self-normalised inverse propensity scoring: a choice at rank r, of a song that the other order has at q, counts
-    w = examined(q) / examined(r), at most MOST; the sum is divided by the mean w of a place, by how often it is
-    examined, which is 1 except for the bound. The intervals draw lists with replacement, the same ones for every order
-    (paired bootstrap).
+    w = examined(q) / examined(r), at most MOST; the sum is divided by the mean of w over the list's ranks, weighted
+    by their examination. Without the bound that mean is 1. The intervals draw lists with replacement, the same ones
+    for every order (paired bootstrap).
 
     Only orders of the shown songs can be compared, not other songs. The chances of a list's songs are assumed
     independent and small: where several songs of a list appeal but only one can be chosen, the gain of a better order

@@ -1,7 +1,8 @@
 """A judged set: photos and songs with labels, and how well rankings follow them.
 
 photos.jsonl, songs.jsonl   {"id", "main": [..], "side": [..], "mood": [..]}; songs also title, artist, lyrics.
-A photo without a song that shares a main label cannot be answered and does not count; nor does "keep": false.
+A photo without a song that shares a main label cannot be answered and does not count; nor does a row
+with "keep": false.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ class JudgedSet:
 
 
 def read_judged(model: Image2Song, *, photos: Path, labels: Path, songs: Path) -> JudgedSet:
-    """Raises InputError."""
+    """Read a judged set and run the tagger on its photos. Raises InputError."""
     catalogue = read_catalogue(songs)
     song_labels = {label.id: label for label in _read_labels(songs)}
     catalogue = [song for song in catalogue if song.id in song_labels]
@@ -152,7 +153,7 @@ def _read_labels(path: Path) -> list[Labels]:
 
 
 def compare(scores: Mapping[str, Array], truth: Array, resampling: Resampling) -> dict[str, dict[str, Any]]:
-    """Return figures of each ranking (P, S) with 95 % intervals, and the lead of the first ranking over it."""
+    """Return figures of each ranking (P, S) with 95 % intervals, and how far the first ranking leads it."""
     reference = next(iter(scores))
     points = {name: graded_figures(relevances, truth) for name, relevances in scores.items()}
     draws = resampling.ndcg(scores, truth)

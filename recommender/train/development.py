@@ -2,7 +2,7 @@
 
 theme    songs of ``--songs`` for held-out photos; graded by whether captions or labels say a theme of the song
 evoked   held-out described songs for held-out photos; graded by the teacher's relevance
-caption  each caption of a held-out described song in place of a photo: is its song among the first five?
+caption  each description of a held-out described song in place of a photo: is its song among the first five?
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def development_set(
     own: Sequence[TrainingSong],
     unseen: Sequence[TrainingSong],
 ) -> DevelopmentSet:
-    """``vectors`` (N, D): the teacher's of all photos. ``dev``: rows of the held-out photos."""
+    """``vectors`` (N, D): the teacher's vectors of all photos. ``dev``: rows of the held-out photos."""
     rows = dev[:: max(1, len(dev) // THEME_PHOTOS)]
     chosen = [photos[row] for row in rows.tolist()]
     targets, _ = tag_targets(chosen, tags, torch.zeros(len(rows), 1000))
@@ -61,7 +61,7 @@ def development_set(
 
 @torch.inference_mode()
 def development_figures(network: Network, output: TaggerOutput, development: DevelopmentSet) -> dict[str, float]:
-    """``output``: the tagger's of all photos."""
+    """``output``: of the tagger, for all photos."""
     network.eval()
     themed, captioned = (
         network.embed_photos(output.logits[rows], output.features[rows])

@@ -4,8 +4,8 @@ r"""Train the matcher and the lyric encoder on (image, song) pairs, as the paper
 
 Training starts from a release. Its tagger stays fixed; lyric encoder, photo encoder, tag attention and relevance learn
 which songs and images of a batch belong together (InfoNCE). After each epoch the model is evaluated on the pairs of
-held-out songs, and the best epoch becomes the release. The same command goes on after the last finished epoch.
-``--pairs`` has a format of ``recommender.pairs``.
+held-out songs, and the best epoch becomes the release. Run again, the command resumes after the last
+finished epoch. ``--pairs`` is in one of the formats that ``recommender.pairs`` reads.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ SONGS_AT_ONCE = 32
 
 
 def draw_reference(network: Network, photos: int, seed: int) -> Tensor:
-    """Draw the rows of the reference photos out of so many, (R,); with replacement only where they are too few."""
+    """Draw the rows of the reference photos, (R,), out of ``photos``; with replacement only where these are too few."""
     count = len(network.reference)
     generator = torch.Generator().manual_seed(seed)
     return torch.multinomial(torch.ones(photos), count, replacement=photos < count, generator=generator)

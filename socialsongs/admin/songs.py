@@ -30,7 +30,7 @@ from ..services.queue import queue_songs
 from .base import Styled, badge, picture, song_link
 
 # Reasons for which a song is not encoded and cannot be suggested.
-NOT_ENCODED = {"no_lyrics": "No lyrics", "unsupported_language": "Language not supported"}
+CANNOT_BE_ENCODED = {"no_lyrics": "No lyrics", "unsupported_language": "Language not supported"}
 NEIGHBOURS = 8
 
 
@@ -60,7 +60,7 @@ class SongForm(forms.ModelForm):  # type: ignore[type-arg]
     markets = SimpleArrayField(
         forms.CharField(max_length=10), required=False, help_text=Song._meta.get_field("markets").help_text
     )
-    notes: Sequence[str] = ()  # of ``tidy``
+    notes: Sequence[str] = ()  # what ``tidy`` changed, for the message after saving
 
     def clean(self) -> dict[str, Any]:
         """Tidy the values before the model's checks, so that their errors are errors of the form."""
@@ -86,13 +86,13 @@ class EncodingFilter(admin.SimpleListFilter):
     parameter_name = "encoding"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [*State.choices, *NOT_ENCODED.items(), ("missing", "Missing")]
+        return [*State.choices, *CANNOT_BE_ENCODED.items(), ("missing", "Missing")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Song]) -> QuerySet[Song]:
         rows = SongEmbedding.objects.filter(release__state=ModelRelease.State.ACTIVE)
         if self.value() == "missing":
             return queryset.exclude(pk__in=rows.values("song"))
-        if self.value() in NOT_ENCODED:
+        if self.value() in CANNOT_BE_ENCODED:
             return queryset.filter(pk__in=rows.filter(reason=self.value()).values("song"))
         if self.value():
             return queryset.filter(pk__in=rows.filter(state=self.value()).values("song"))

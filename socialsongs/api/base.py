@@ -1,4 +1,4 @@
-"""What all views share: only the authentication depends on the host's REST_FRAMEWORK settings."""
+"""What all views share. Of the host's REST_FRAMEWORK settings only the authentication applies."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def person(request: Request) -> Person:
     return cast("Person", request.user)
 
 
-class Unknown(ApiView):
+class UnknownAddress(ApiView):
     """Answer 404 for every unknown address."""
 
     authentication_classes = []

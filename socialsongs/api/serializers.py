@@ -165,8 +165,8 @@ NOTICE = (
 )
 
 
-# Context: ``asked``, the default request, and ``shown``, its suggestions; None unless the post is ready and the person
-# manages it.
+# Context: ``asked``, the default request, and ``shown``, its suggestions; both None unless the post is ready and the
+# person manages it.
 class PostSerializer(PostSummarySerializer):
     photos = PhotoSerializer(many=True)
     request = serializers.SerializerMethodField(
@@ -228,7 +228,7 @@ class SongIds(serializers.ListField):
         return super().to_internal_value(data)
 
 
-def known_code(code_of: Callable[[str], str], text: str) -> str:
+def normalised_code(code_of: Callable[[str], str], text: str) -> str:
     try:
         return code_of(text)
     except ValueError as error:
@@ -279,10 +279,10 @@ class RecommendationParametersSerializer(Strict):
         return [str(song) for song in dict.fromkeys(exclude)]
 
     def validate_market(self, market: str | None) -> str | None:
-        return market and known_code(market_code, market)
+        return market and normalised_code(market_code, market)
 
     def validate_language(self, language: str | None) -> str | None:
-        return language and known_code(language_code, language)
+        return language and normalised_code(language_code, language)
 
     def validate_text(self, text: str) -> str:
         if text and not any(map(str.isalnum, text)):
@@ -350,7 +350,7 @@ class NewPostSerializer(serializers.Serializer[Any]):
     )
 
 
-class SongQuerySerializer(serializers.Serializer[Any]):
+class SongSearchSerializer(serializers.Serializer[Any]):
     q = serializers.CharField(
         default="",
         allow_blank=True,
@@ -362,10 +362,10 @@ class SongQuerySerializer(serializers.Serializer[Any]):
     explicit = serializers.BooleanField(default=True, help_text="Whether explicit songs are listed.")
 
     def validate_language(self, language: str) -> str:
-        return language and known_code(language_code, language)
+        return language and normalised_code(language_code, language)
 
 
-class HowManySerializer(serializers.Serializer[Any]):
+class LimitSerializer(serializers.Serializer[Any]):
     limit = serializers.IntegerField(min_value=1, max_value=50, default=10)
 
 

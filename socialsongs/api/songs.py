@@ -25,12 +25,12 @@ from .ranges import in_ranges
 from .schema import BYTES, operation
 from .serializers import (
     FittingPostsSerializer,
-    HowManySerializer,
+    LimitSerializer,
     PostSummarySerializer,
     SimilarSongSerializer,
     SimilarSongsSerializer,
     SongDetailSerializer,
-    SongQuerySerializer,
+    SongSearchSerializer,
     SongSerializer,
 )
 from .throttles import ReadThrottle
@@ -42,12 +42,12 @@ class Songs(ApiView):
 
     @operation(
         operation_id="listSongs",
-        parameters=[SongQuerySerializer],
+        parameters=[SongSearchSerializer],
         responses={200: SongSerializer(many=True)},
     )
     def get(self, request: Request) -> Response:
         """Published songs, by title; with `q`, those that match, best first."""
-        query = SongQuerySerializer(data=request.query_params)
+        query = SongSearchSerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         asked = query.validated_data
         songs = published_songs()
@@ -84,7 +84,7 @@ class SongDetail(ApiView):
 def find_with_limit(request: Request, song_id: uuid.UUID) -> tuple[Song, int]:
     """Return a published song, or raise 404, and the requested limit."""
     song = get_object_or_404(published_songs(), pk=song_id)
-    query = HowManySerializer(data=request.query_params)
+    query = LimitSerializer(data=request.query_params)
     query.is_valid(raise_exception=True)
     return song, query.validated_data["limit"]
 
@@ -94,7 +94,7 @@ class SimilarSongs(ApiView):
 
     @operation(
         operation_id="listSimilarSongs",
-        parameters=[HowManySerializer],
+        parameters=[LimitSerializer],
         responses={200: SimilarSongsSerializer},
     )
     def get(self, request: Request, song_id: uuid.UUID) -> Response:
@@ -114,7 +114,7 @@ class FittingPosts(ApiView):
 
     @operation(
         operation_id="listFittingPosts",
-        parameters=[HowManySerializer],
+        parameters=[LimitSerializer],
         responses={200: FittingPostsSerializer},
     )
     def get(self, request: Request, song_id: uuid.UUID) -> Response:

@@ -1,7 +1,7 @@
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from .base import Unknown
+from .base import UnknownAddress
 from .contract import SPECTACULAR
 from .feedback import HiddenSong, PostChoice, PostFeedback
 from .posts import PostDetail, PostPhotoFile, PostRetry, Posts
@@ -44,5 +44,5 @@ urlpatterns = [
         name="schema-ui",
     ),
     # But for the schema's, to which the host may add its slash.
-    re_path("^(?!schema(/ui)?$)", Unknown.as_view()),
+    re_path("^(?!schema(/ui)?$)", UnknownAddress.as_view()),
 ]

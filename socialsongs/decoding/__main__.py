@@ -54,7 +54,7 @@ def _data_bytes() -> int:
 
 
 def _limit(memory: int, seconds: float) -> None:
-    """Set the limits for the next photo; the timer's signal (SIGPROF) ends the process."""
+    """Set the limits of the next photo: bytes of memory, and seconds of processor time; a signal enforces these."""
     resource.setrlimit(resource.RLIMIT_DATA, (memory, resource.RLIM_INFINITY))
     signal.setitimer(signal.ITIMER_PROF, seconds)
 

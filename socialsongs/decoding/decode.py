@@ -24,7 +24,7 @@ pi_heif.options.THUMBNAILS = pi_heif.options.DEPTH_IMAGES = pi_heif.options.AUX_
 
 BAND_PIXELS = 2_000_000
 LANCZOS_REACH = 3
-# Resembles a photo's own data and contains no marker.
+# Another ending than END: bytes that resemble a photo's data and contain no marker.
 OTHER_END = bytes(value % 251 for value in range(1, 2000, 37)) * 8
 END = b"\xff\xd9"
 
@@ -54,7 +54,7 @@ def decode(task: Task, content: bytes, profile: bytes) -> tuple[bytes, tuple[int
     elif task.complete:
         image = _picture(task, content)
     else:
-        image = _whole_picture(task, content)
+        image = _picture_without_end_marker(task, content)
     if task.orientation in UPRIGHT:
         image = image.transpose(UPRIGHT[task.orientation])
     image = _on_white(image, profile)
@@ -73,7 +73,7 @@ def _picture(task: Task, content: bytes) -> Image.Image:
         return _shrink(image.size, lambda top, bottom: image.crop((0, top, image.width, bottom)), task.side)
 
 
-def _whole_picture(task: Task, content: bytes) -> Image.Image:
+def _picture_without_end_marker(task: Task, content: bytes) -> Image.Image:
     """Decode a JPEG without its end marker: when all pixels are there, two different endings give the same picture."""
     image = _picture(task, content + END)
     if image.tobytes() != _picture(task, content + OTHER_END + END).tobytes():

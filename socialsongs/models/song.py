@@ -135,14 +135,16 @@ class Song(models.Model):
 class SongEmbedding(Claimable):
     """One song as one release encoded it; also a row of work of the bulk lane.
 
-    queued: not (or no longer) encoded. ready: searchable, or, with ``reason`` "no_lyrics" or
+    queued: to be encoded, for the first time or again. ready: searchable, or, with ``reason`` "no_lyrics" or
     "unsupported_language", processed and nothing to encode. failed: see ``reason``. The filter columns are
-    copies of the song's, so that the vector query needs no join; ``services.sync_embeddings`` alone writes them.
+    copies of the song's, so that the vector query needs no join; only ``services.catalogue.sync_embeddings`` writes
+    them.
     """
 
     song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="embeddings")
     release = models.ForeignKey(ModelRelease, on_delete=models.CASCADE, related_name="song_embeddings")
-    # The version of the lyrics that this row is about. When the song's differs, the row is queued again, without claim.
+    # The version of the lyrics that this row is about. When the song's differs, the row is queued again,
+    # and a worker's claim on it ends.
     lyrics_digest = models.CharField(max_length=32, editable=False)
 
     # l0: the lyrics pooled without a photo, in the search space, (SEARCH_DIM,)

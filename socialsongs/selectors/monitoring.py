@@ -54,7 +54,7 @@ def pending() -> Iterator[Pending]:
     yield _pending(interactive, "requests", requests.filter(bulk=False), since="created_at")
     # Rows of the bulk lane are often old ones that were queued again.
     yield _pending(bulk, "requests", requests.filter(bulk=True), since="queued_at")
-    yield _pending(bulk, "songs", _live_songs(), since="queued_at")
+    yield _pending(bulk, "songs", _rows_of_live_releases(), since="queued_at")
 
 
 def _pending(lane: str, kind: str, rows: QuerySet[Any], *, since: str) -> Pending:
@@ -65,7 +65,7 @@ def _pending(lane: str, kind: str, rows: QuerySet[Any], *, since: str) -> Pendin
     return Pending(lane, kind, found["rows"], age.total_seconds())
 
 
-def _live_songs() -> QuerySet[SongEmbedding]:
+def _rows_of_live_releases() -> QuerySet[SongEmbedding]:
     return SongEmbedding.objects.filter(release__in=live_releases().order_by())
 
 
@@ -74,7 +74,7 @@ def failed() -> Iterator[Failed]:
     kinds: dict[str, QuerySet[Any]] = {
         "posts": Post.objects.all(),
         "requests": RecommendationRequest.objects.all(),
-        "songs": _live_songs(),
+        "songs": _rows_of_live_releases(),
     }
     for kind, rows in kinds.items():
         by_reason = rows.filter(state=State.FAILED).order_by("reason").values_list("reason").annotate(Count("pk"))
@@ -86,10 +86,10 @@ def coverage() -> Iterator[Coverage]:
     """Yield the coverage of each live release.
 
     Counts the rows by an index, for frequent scrapes; rows of songs written without services follow within some turns
-    of the reconciler. ``encoding_coverage`` is exact, and reads both tables.
+    of the reconciler. ``selectors.releases.encoding_coverage`` is exact, and reads both tables.
     """
     songs = Song.objects.exclude(status=Song.Status.RETIRED).count()
-    rows = _live_songs().filter(state__in=[State.READY, State.FAILED]).exclude(status=Song.Status.RETIRED)
+    rows = _rows_of_live_releases().filter(state__in=[State.READY, State.FAILED]).exclude(status=Song.Status.RETIRED)
     done = dict(rows.order_by().values_list("release").annotate(rows=Count("*")))
     for release in live_releases():
         yield Coverage(release, done.get(release.pk, 0), songs)

@@ -103,7 +103,7 @@ def _by_index(rows: QuerySet[SongEmbedding], distance: MaxInnerProduct, limit: i
 def _one_by_one(rows: QuerySet[SongEmbedding], distance: MaxInnerProduct, limit: int) -> list[NearSong]:
     with connection.cursor() as cursor:  # starting parallel workers takes longer than they save
         cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
-    # The sum keeps the planner from using the index.
+    # Adding 0.0 keeps the planner from using the index.
     nearest = rows.order_by(ExpressionWrapper(distance + 0.0, FloatField()))[:limit]
     # Join songs to the rows found, instead of to all rows before the sort.
     return _near_songs(SongEmbedding.objects.filter(pk__in=nearest.values("pk")).annotate(distance=distance))

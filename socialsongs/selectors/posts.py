@@ -100,7 +100,7 @@ def _published_suggestions(request: RecommendationRequest) -> QuerySet[Suggestio
 
 
 def answerable_requests(*, bulk: bool) -> QuerySet[RecommendationRequest]:
-    """Return a lane's requests for analysed photos and for texts. Workers answer a new post's default one with it."""
+    """Return a lane's requests without a post, or with an analysed one; a new post's default one comes with it."""
     analysed = Q(post__isnull=True) | Q(post__state=State.READY)
     return RecommendationRequest.objects.filter(analysed, bulk=bulk)
 

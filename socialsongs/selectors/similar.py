@@ -23,9 +23,9 @@ from .releases import active_release
 CANDIDATES_PER_SONG = 10
 FEWEST_CANDIDATES = 100
 
+NEAREST = "analysis.direction <#> %(song)s::halfvec"
 # Joins the photos that the index finds to their posts. A subject stores the photo's key as text, since photos of
 # hosts have keys of any type.
-NEAREST = "analysis.direction <#> %(song)s::halfvec"
 BEST_PHOTOS = f"""
 WITH near AS MATERIALIZED (
     SELECT post.id, {NEAREST} AS distance
@@ -41,7 +41,7 @@ WITH near AS MATERIALIZED (
 )
 SELECT id FROM near GROUP BY id ORDER BY min(distance), id LIMIT %(limit)s
 """
-# The sum keeps the planner from using the index.
+# Adding 0.0 keeps the planner from using the index.
 EXACTLY = BEST_PHOTOS.replace(f"ORDER BY {NEAREST}", f"ORDER BY ({NEAREST}) + 0.0")
 
 
@@ -71,9 +71,9 @@ def similar_songs(*, song: Song, limit: int) -> list[tuple[Song, float]]:
         for key, vector, title, artist in rows.values_list("song_id", "stage_one", "song__title", "song__artist")
     )
     best: dict[tuple[str, str], tuple[UUID, float]] = {}
-    for distance, key, name in compared:
+    for negative_similarity, key, name in compared:
         if name != _recording_key(song.title, song.artist):
-            best.setdefault(name, (key, max(0.0, -distance)))
+            best.setdefault(name, (key, max(0.0, -negative_similarity)))
     chosen = list(best.values())[:limit]
     songs = Song.objects.in_bulk([key for key, _ in chosen])
     return [(songs[key], similarity) for key, similarity in chosen if key in songs]

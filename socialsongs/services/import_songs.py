@@ -29,7 +29,7 @@ FIELDS = (
 LISTS = ("moods", "themes", "markets")  # lists of texts; the other keys have one value each
 COLUMNS = ", ".join(FIELDS)
 FIELD = {column.name: column for column in Song._meta.concrete_fields}
-LONGEST_LINE = 1_000_000  # characters
+MOST_LINE_CHARACTERS = 1_000_000
 CONVERT = "If the file is in Latin-1, convert it: iconv -f ISO-8859-1 -t UTF-8 FILE > NEW."
 NULL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # but not the text \u0000, whose backslash is escaped
 
@@ -144,8 +144,8 @@ def read_songs(
 
 def _row(number: int, line: str) -> dict[str, Any]:
     """Parse a line. Raises BadLine."""
-    if len(line) > LONGEST_LINE:
-        raise BadLine(number, "", f"has more than {LONGEST_LINE} characters, too many for one song.")
+    if len(line) > MOST_LINE_CHARACTERS:
+        raise BadLine(number, "", f"has more than {MOST_LINE_CHARACTERS} characters, too many for one song.")
     if "\0" in line or (r"\u0000" in line and NULL.search(line)):
         raise BadLine(number, "", "contains a null character, which is not allowed in texts.")
     try:
@@ -186,7 +186,7 @@ def _song(row: dict[str, Any], number: int, *, source: str, status: str) -> tupl
 
 
 def _checked_song(row: dict[str, Any], *, source: str, status: str) -> tuple[Song, list[str]]:
-    """Do the work of ``_song``. Raises ValidationError with the errors of each field."""
+    """Make the song of a row, and say what was tidied. Raises ValidationError with the errors of each field."""
     song = Song(source=source, status=status)
     given = {name: row[name] for name in ("id", *FIELDS) if row.get(name) not in (None, "")}
     for name, value in given.items():

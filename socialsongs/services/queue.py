@@ -62,10 +62,10 @@ def queue_songs(*, rows: QuerySet[SongEmbedding]) -> int:
 
 
 def rerank(*, since: datetime | None = None, until: datetime | None = None) -> int:
-    """Queue again, in the bulk lane, the posts whose suggestions come from a release that no longer serves.
+    """Queue again, in the bulk lane, the default requests that a release answered which no longer serves.
 
-    ``since``, ``until``: when the posts were created. The old suggestions are shown until the new ones are written;
-    choices and feedback stay. Returns how many posts.
+    ``since``, ``until``: when their posts were created. The old suggestions are shown until the new ones are written;
+    choices and feedback stay. Returns how many requests.
     """
     old = RecommendationRequest.objects.filter(is_default=True, state=State.READY, post__state=State.READY)
     old = old.exclude(release__in=serving_releases())

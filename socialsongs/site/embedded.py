@@ -1,6 +1,6 @@
 """PostgreSQL with pgvector and Redis from pip, on unix sockets, for demos and tests on a bare machine.
 
-The servers die with the process that started them. Nothing outside our own folders is changed: PostgreSQL
+On Linux the servers die with the process that started them. Nothing outside our own folders is changed: PostgreSQL
 refuses to run as root, so for root it runs as ``nobody``, and where that user cannot reach the project its
 data goes to a folder of its own under /var/tmp.
 """

@@ -65,9 +65,9 @@ class LoggedTask(Task):  # type: ignore[misc]
 
 class AnswerTask(LoggedTask, WSGITask):  # type: ignore[misc]
     def get_environment(self) -> dict[str, Any]:
-        known = self.environ is not None
+        is_built = self.environ is not None
         environ: dict[str, Any] = super().get_environment()
-        if not known:
+        if not is_built:
             environ["wsgi.file_wrapper"] = file_wrapper
             environ["wsgi.multiprocess"] = True
             environ["REMOTE_ADDR"] = self.channel.server.worker.client(
@@ -168,7 +168,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.server.add_task(self)
 
     def readable(self) -> bool:
-        """Whether to read from the connection; the loop asks in every turn."""
+        """Go on with a request whose login was checked, then say whether to read more; the loop asks in every turn."""
         if self.is_waiting and self.is_known is not None:
             self.is_waiting = False
             with self.requests_lock:

@@ -40,7 +40,7 @@ from .expired_login import is_htmx, login_needed
 
 POSTS_PER_PAGE = 12
 # After this time the page says that it may be closed, and polls less often.
-PATIENCE_SECONDS = 20
+LONG_WAIT_SECONDS = 20
 MOST_CHARACTERS = RecommendationRequest._meta.get_field("text").max_length
 
 OFFERED = {Suggestion.Origin.EDITORIAL: "picked by our editors", Suggestion.Origin.POPULAR: "popular right now"}
@@ -51,7 +51,7 @@ OTHERWISE = {**OFFERED, Suggestion.Origin.NEAREST: "the nearest ones"}
 
 
 class Done(NamedTuple):
-    """What the person did with a song in this request: "chosen", "removed", "hidden" or "shown"."""
+    """What the person did with a song in this HTTP request: "chosen", "removed", "hidden" or "shown"."""
 
     what: str
     song: Song
@@ -179,7 +179,7 @@ def _progress_context(row: Post | RecommendationRequest) -> dict[str, Any]:
     waited = (timezone.now() - row.queued_at).total_seconds()
     return {
         "working": row.state in (State.QUEUED, State.ANALYSING),
-        "patient": waited > PATIENCE_SECONDS,
+        "takes_long": waited > LONG_WAIT_SECONDS,
         "failure": reasons.failure_text(row.reason) if row.state == State.FAILED else "",
     }
 

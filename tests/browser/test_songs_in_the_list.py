@@ -61,7 +61,7 @@ def test_hiding_all_leaves_ways_on(songs):
     expect(songs.get_by_role("heading", name="All songs are hidden")).to_be_visible()
     expect(songs.get_by_role("button", name="Undo: show Song 3 again")).to_be_focused()
     expect(songs.get_by_label("Steer")).to_be_visible()
-    expect(songs.get_by_role("link", name="take another photo")).to_be_visible()
+    expect(songs.get_by_role("link", name="choose another photo")).to_be_visible()
     songs.get_by_role("button", name="Show hidden songs again").click()
     expect(songs.locator(".songs .card")).to_have_count(3)
 

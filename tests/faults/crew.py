@@ -1,4 +1,4 @@
-"""The processes of a fault test: it uploads posts, starts and kills workers, and switches faults on and off."""
+"""A crew: the processes of a fault test. It uploads posts, starts and kills workers, and switches faults on and off."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 KEPT = 3  # models: of the active release, of the one before, and of a staged one
 TRY_AGAIN_SECONDS = 4
 
-# When loading a release, by name and SHA-256, failed last (monotonic clock), and why.
+# By name and SHA-256: when loading this release last failed (monotonic clock), and why.
 _failed: dict[tuple[str, str], tuple[float, str]] = {}
 
 
@@ -40,7 +40,7 @@ class LoadedRelease:
 def load_registered(release: ModelRelease) -> LoadedRelease:
     """Return the release with its model, which stays loaded.
 
-    Raises ReleaseError when it cannot be loaded, and again without a new try for TRY_AGAIN_SECONDS.
+    Raises ReleaseError when it cannot be loaded; for TRY_AGAIN_SECONDS after a failure without trying again.
     """
     key = release.name, release.sha256
     since, problem = _failed.get(key, (0.0, ""))

@@ -16,18 +16,18 @@ from socialsongs.models import PhotoSubject, PostPhoto
 
 from ..failures import Outage, PermanentFailure
 
-DECODERS = 4  # threads
+DECODING_THREADS = 4
 
 
 @cache
-def _decoders() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(DECODERS, thread_name_prefix="decoder")
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decoder")
 
 
 def decode(model: Image2Song, subject: PhotoSubject) -> Future[Tensor]:
     """Start to decode a stored photo on a thread, to the pixels that the network takes, (3, S, S)."""
     _ = subject.photo  # reads the row now: a query on the thread would open a database connection of its own
-    return _decoders().submit(_decode, model, subject)
+    return _threads().submit(_decode, model, subject)
 
 
 def _decode(model: Image2Song, subject: PhotoSubject) -> Tensor:

@@ -30,8 +30,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 EXHAUSTED = "attempts_exhausted"
-FREE = {"lease_token": None, "lease_expires_at": None}
-# Bounds on how long a delayed row waits for its next attempt; between them, half as long as it has been delayed.
+NO_LEASE = {"lease_token": None, "lease_expires_at": None}
+# A delayed row waits half as long as it has been delayed so far, within these bounds.
 DELAY = timedelta(seconds=2), timedelta(seconds=60)
 # Seconds between the tries to write a result while the database is away.
 PAUSES = (0.1, 0.5, 2.0, 4.0)
@@ -94,7 +94,7 @@ def fail_exhausted(queryset: QuerySet[Any]) -> int:
     return (
         claimable(queryset)
         .filter(attempts__gte=config().MAX_ATTEMPTS)
-        .update(state=State.FAILED, reason=EXHAUSTED, finished_at=Now(), **FREE)
+        .update(state=State.FAILED, reason=EXHAUSTED, finished_at=Now(), **NO_LEASE)
     )
 
 
@@ -113,7 +113,7 @@ def finish(rows: Sequence[Claimable], *, state: State = State.READY, reason: str
     """Write the final state of rows and end their claim; inside ``holding``."""
     if rows:
         type(rows[0])._default_manager.filter(pk__in=[row.pk for row in rows]).update(
-            state=state, reason=reason, finished_at=Now(), delayed_since=None, **FREE, **values
+            state=state, reason=reason, finished_at=Now(), delayed_since=None, **NO_LEASE, **values
         )
 
 
@@ -121,10 +121,10 @@ def put_back(row: Claimable, token: uuid.UUID) -> None:
     """Queue a row for its next attempt in 2, 4, 8 ... seconds; fail it when there is no attempt left."""
     ours = _rows([row], token)
     if row.attempts >= config().MAX_ATTEMPTS:
-        ours.update(state=State.FAILED, reason=EXHAUSTED, finished_at=Now(), **FREE)
+        ours.update(state=State.FAILED, reason=EXHAUSTED, finished_at=Now(), **NO_LEASE)
     else:
         again = Now() + timedelta(seconds=2**row.attempts)
-        ours.update(state=State.QUEUED, queued_at=again, delayed_since=None, **FREE)
+        ours.update(state=State.QUEUED, queued_at=again, delayed_since=None, **NO_LEASE)
 
 
 def delay(row: Claimable, token: uuid.UUID, *, reason: str) -> None:
@@ -139,14 +139,14 @@ def delay(row: Claimable, token: uuid.UUID, *, reason: str) -> None:
         queued_at=Now() + waits,
         delayed_since=since,
         attempts=F("attempts") - 1,
-        **FREE,
+        **NO_LEASE,
     )
 
 
 def hand_back(rows: Sequence[Claimable], token: uuid.UUID) -> None:
     """Queue rows again at their old position, as if they had not been claimed."""
     if rows:
-        _rows(rows, token).update(state=State.QUEUED, attempts=F("attempts") - 1, **FREE)
+        _rows(rows, token).update(state=State.QUEUED, attempts=F("attempts") - 1, **NO_LEASE)
 
 
 def return_after_database_error(rows: Sequence[Claimable], token: uuid.UUID) -> None:

@@ -85,7 +85,7 @@ def _answer_on_thread(batch: PostBatch) -> None:
 
 
 class Loop:
-    """One drain.
+    """The state of one call of ``drain``.
 
     ahead     the next batch of posts: claimed, its photos are being decoded
     behind    the batch before: a thread suggests its songs and writes its results
@@ -117,7 +117,7 @@ class Loop:
                 hand_back_batch(self.ahead)
 
     def _over(self) -> bool:
-        exit_codes = (worker_state.should_stop, worker_state.should_terminate)  # 0 is one, too
+        exit_codes = (worker_state.should_stop, worker_state.should_terminate)  # an exit code may be 0
         stopping = any(code is not None and code is not False for code in exit_codes)
         return stopping or time.monotonic() > self.deadline
 

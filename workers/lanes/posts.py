@@ -1,7 +1,7 @@
 """Posts in the interactive lane: claim a batch, decode and analyse its photos, suggest songs, write the results.
 
-Each step works on the whole batch: photos are decoded ahead on threads, one pass analyses all of them, one transaction
-writes all results.
+Each step works on the whole batch: photos are decoded ahead on threads, one pass for each release analyses them, one
+transaction writes all results.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class BatchItem:
-    """A post of a batch with the results of the steps so far, or the failure that ends its way."""
+    """A post of a batch with the results of the steps so far, or the failure that stopped it."""
 
     post: Post
     serving: LoadedRelease
     subjects: list[PhotoSubject]
     decoding: list[Future[Tensor]]
     views: list[PhotoView] = field(default_factory=list)
-    requests: list[RecommendationRequest] = field(default_factory=list)
+    requests: list[RecommendationRequest] = field(default_factory=list)  # the default one; none: deleted meanwhile
     suggestions: SuggestionList | None = None
     failure: BaseException | None = None
 
@@ -87,7 +87,7 @@ def claim_posts(releases: ServingReleases, *, fresh: bool = False) -> PostBatch 
 def analyse_batch(batch: PostBatch) -> None:
     """Wait for the decoded photos and analyse them. This is the step that uses the device."""
     FIGURES.batch(INTERACTIVE, len(batch.items))
-    renew(batch.claim)  # it may have waited for the batch before
+    renew(batch.claim)  # the batch may have waited for the one before
     with FIGURES.stage("decode"):
         for item in batch.items:
             _wait_for_photos(item)
@@ -96,7 +96,7 @@ def analyse_batch(batch: PostBatch) -> None:
 
 
 def answer_batch(batch: PostBatch) -> None:
-    """Suggest songs and write the results; each post leaves its claim. This is the step that uses the database."""
+    """Suggest songs and write the results; each post leaves its claim. This step does not wait for the device."""
     try:
         renew(batch.claim)
         suggest_for_posts(batch)

@@ -19,11 +19,11 @@ from .claim import claimable, fail_exhausted
 
 logger = logging.getLogger(__name__)
 
-FORGOTTEN = timedelta(days=1)  # after its last heartbeat, a worker's row is deleted
+GONE_AFTER = timedelta(days=1)  # a worker's row is deleted this long after its last heartbeat
 
 
 class Walk:
-    """Progress through the catalogue, one slice a turn; a new process starts at the beginning."""
+    """Progress through the catalogue, one slice for each run; a new process starts at the beginning."""
 
     after: UUID | None = None
 
@@ -40,7 +40,7 @@ def reconcile() -> None:
     unpaused = SongEmbedding.objects.filter(release__in=live_releases().filter(paused=False))
     if claimable(unpaused).exists() or claimable(answerable_requests(bulk=True)).exists():
         dispatch.send(dispatch.DRAIN_BULK)
-    Worker.objects.filter(seen_at__lt=Now() - FORGOTTEN).delete()
+    Worker.objects.filter(seen_at__lt=Now() - GONE_AFTER).delete()
 
 
 def _fail_requests_of_failed_posts() -> None:

@@ -1,4 +1,4 @@
-"""Whether an inference worker is on duty: only with its release loaded, on a device of its own."""
+"""Whether an inference worker is on duty: the active release, if any, is loaded, and its GPU is its own."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Duty:
         try:
             presence.device = device_name()
             if others := earlier_workers_on(device=presence.device, host=socket.gethostname(), name=presence.name):
-                raise ReleaseError(
+                raise ReleaseError(  # handled below as a release that cannot be loaded
                     f"Worker {others[0].name} (process {others[0].pid}) uses {presence.device} already: one inference "
                     "process for each device. Stop one of them, or set SOCIALSONGS_DEVICE."
                 )

@@ -1,7 +1,7 @@
 """The row of this worker process, with its heartbeat.
 
-A thread writes the heartbeat, since a solo pool does nothing else while a task runs. It says how long the present turn
-has taken, so that a process that hangs does not count as live.
+A thread writes the heartbeat, since a solo pool does nothing else while a task runs. The heartbeat says how long the
+present turn of the drain loop has taken, so that a process that hangs does not count as live.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ INFERENCE = {QUEUES[DRAIN_INTERACTIVE], QUEUES[DRAIN_BULK]}
 
 
 class Presence:
-    """``queues``: those that the process consumes. ``problem``: why it is off duty."""
+    """What the heartbeat writes to the row of this process. ``queues``: those that the process consumes.
+
+    ``state``, ``device``, ``problem`` (why it is off duty): written with the next heartbeat; ``become`` writes at once.
+    """
 
     def __init__(self, name: str, queues: set[str]) -> None:
         self.name = name

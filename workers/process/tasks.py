@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .duty import Duty
 
 
-class Process:
+class ProcessState:
     """State of this worker process: the signals below set it, the tasks use it."""
 
     presence: Presence
@@ -27,15 +27,17 @@ class Process:
 
 @shared_task(name=dispatch.DRAIN_INTERACTIVE)
 def drain_interactive() -> None:
-    assert Process.duty, "only a worker that Celery has started runs tasks"
-    if Process.duty.work(bulk=False):
+    """Drain the lane for one task's budget; send a new wake-up when work is left."""
+    assert ProcessState.duty, "only a worker that Celery has started runs tasks"
+    if ProcessState.duty.work(bulk=False):
         dispatch.send(dispatch.DRAIN_INTERACTIVE)
 
 
 @shared_task(name=dispatch.DRAIN_BULK)
 def drain_bulk() -> None:
-    assert Process.duty, "only a worker that Celery has started runs tasks"
-    if Process.duty.work(bulk=True):
+    """Drain both lanes for one task's budget; send a new wake-up when work is left."""
+    assert ProcessState.duty, "only a worker that Celery has started runs tasks"
+    if ProcessState.duty.work(bulk=True):
         dispatch.send(dispatch.DRAIN_BULK)
 
 
@@ -52,21 +54,21 @@ def appear(sender: str, instance: Any, **_: object) -> None:
         pool = instance.pool_cls if isinstance(instance.pool_cls, str) else instance.pool_cls.__module__.split(".")[-1]
         for error in pool_errors(pool, instance.concurrency):
             raise SystemExit(f"{error.id}: {error.msg}\n{error.hint}")
-    Process.presence = Presence(sender, queues)
-    Process.presence.begin()
+    ProcessState.presence = Presence(sender, queues)
+    ProcessState.presence.begin()
 
 
 @worker_ready.connect
-def begin(sender: Any, **_: object) -> None:
+def go_on_duty(sender: Any, **_: object) -> None:
     """Load the model now, so that the first photo does not wait for it."""
-    if INFERENCE & Process.presence.queues:
+    if INFERENCE & ProcessState.presence.queues:
         from .duty import Duty
 
-        Process.duty = Duty(sender, Process.presence)
+        ProcessState.duty = Duty(sender, ProcessState.presence)
     else:
-        Process.presence.become(Worker.State.READY)
+        ProcessState.presence.become(Worker.State.READY)
 
 
 @worker_shutdown.connect
 def disappear(**_: object) -> None:
-    Process.presence.end()
+    ProcessState.presence.end()

@@ -11,7 +11,7 @@ from socialsongs.models import Song
 from socialsongs.sung import comparison_key, sung_part
 
 from .scores import ScoredCandidates
-from .song_list import OFFERED, ListedSong
+from .song_list import FALLBACK, ListedSong
 
 
 def explain(
@@ -20,7 +20,7 @@ def explain(
     """Explain the listed songs that are there for their lyrics, each by the view that it fits best."""
     candidates, query = scored.candidates, scored.query
     rows = [
-        candidates.rows[song.song] for song in listed if song.song in candidates.rows and song.origin not in OFFERED
+        candidates.rows[song.song] for song in listed if song.song in candidates.rows and song.origin not in FALLBACK
     ]
     best_views = scored.by_view[:, rows].argmax(0).tolist()
     explanations: dict[UUID, Explanation] = {}

@@ -16,13 +16,13 @@ SKIPPED = 0.5  # weight of a skip; a choice has 1
 
 
 def taste_scores(loaded: LoadedRelease, *, user: Any, directions: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the cosine of each song's direction (N, D) with the taste of a person, (N,); 0 where nothing is known."""
-    liked = dict(taste_events(user=user))
-    rows = SongEmbedding.objects.filter(release=loaded.release, song__in=liked, stage_one__isnull=False)
-    known = list(rows.values_list("song_id", "stage_one")) if liked else []
+    """Return the cosine of each song's unit vector (N, D) with the taste of a person, (N,); 0 where none is known."""
+    is_liked = dict(taste_events(user=user))
+    rows = SongEmbedding.objects.filter(release=loaded.release, song__in=is_liked, stage_one__isnull=False)
+    known = list(rows.values_list("song_id", "stage_one")) if is_liked else []
     if not known:
         return np.zeros(len(directions), np.float32)
-    weights = np.array([1.0 if liked[song] else -SKIPPED for song, _ in known], np.float32)
+    weights = np.array([1.0 if is_liked[song] else -SKIPPED for song, _ in known], np.float32)
     profile = weights @ loaded.model.song_directions([np.asarray(vector, np.float32) for _, vector in known])
     scores: NDArray[np.float32] = directions @ (profile / max(float(np.linalg.norm(profile)), 1e-6))
     return scores

@@ -16,7 +16,7 @@ from .query import SongQuery
 
 @dataclass(frozen=True)
 class ScoredCandidates:
-    """All that is known of a query when its list is made.
+    """A query with its candidates and their relevances: the input of its list.
 
     by_view (V, N)      relevance of each candidate for each view
     relevances (N,)     their means over the views

@@ -21,7 +21,7 @@ from .personal_taste import taste_scores
 from .scores import ScoredCandidates
 
 Origin = Suggestion.Origin
-OFFERED = (Origin.EDITORIAL, Origin.POPULAR)  # to any photo, whatever their lyrics
+FALLBACK = (Origin.EDITORIAL, Origin.POPULAR)  # origins of songs that are offered whatever their lyrics
 EXPLORED = 100  # the best songs after those of the list, one of which exploration may show
 
 
@@ -38,17 +38,17 @@ class ListedSong:
 def make_list(scored: ScoredCandidates) -> list[ListedSong]:
     """Choose the songs of the list, in order: pins, then those that fit.
 
-    When no candidate fits clearly, editorial and popular songs come before the nearest ones, or after them when a text
-    asks for something that popular songs do not answer.
+    When no candidate fits clearly, editorial and popular songs come before the nearest ones, or after them when the
+    request has a text, which popular songs do not answer.
     """
     pins = pinned_songs(scored)
     matches = matching_songs(scored, pins)
     if scored.confident:
         songs = [*pins, *matches]
     elif scored.query.has_text:
-        songs = [*pins, *matches, *offered_songs(scored)]
+        songs = [*pins, *matches, *fallback_songs(scored)]
     else:
-        songs = [*pins, *offered_songs(scored), *matches]
+        songs = [*pins, *fallback_songs(scored), *matches]
     return _without_repeats(songs)[: scored.query.limit]
 
 
@@ -114,7 +114,7 @@ def _utility(
     return utility
 
 
-def offered_songs(scored: ScoredCandidates) -> list[ListedSong]:
+def fallback_songs(scored: ScoredCandidates) -> list[ListedSong]:
     """Return editorial songs, then popular ones, each in random order; rules and the limit per artist apply."""
     release, condition = scored.loaded.release, allowed_rows(scored.query, scored.rules)
     rng = Random(scored.query.seed)
@@ -134,6 +134,7 @@ def _shuffled(songs: Sequence[FallbackSong], origin: Origin, rules: AppliedRules
         strength=0.0,
         per_artist=config().SONGS_PER_ARTIST,
     )
+    # The propensity of the shuffle alone, without rules and the limit per artist.
     return [ListedSong(songs[row].song, origin, 1 / len(songs)) for row in order]
 
 

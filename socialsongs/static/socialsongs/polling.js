@@ -1,6 +1,6 @@
 "use strict";
 
-// A page that waits for songs never gives up: after a failed answer it polls again, with growing pauses, and at once when
+// A page that waits for songs polls until they are there, or the post is gone (410): after a failed answer it polls again, with growing pauses, and at once when
 // the network or the person is back.
 {
   const FIRST = 1000;

@@ -1,6 +1,6 @@
 "use strict";
 
-// The upload form: previews, a size check before anything is sent, drag and drop, progress.
+// The upload form: thumbnails, a size check before anything is sent, drag and drop, progress.
 function prepareUpload(form) {
   const input = form.querySelector("input[type=file]");
   const drop = form.querySelector("[data-drop]");
