@@ -1,4 +1,4 @@
-"""Searches of a catalogue by name, words and common words: milliseconds, and whether each used indexes only.
+"""Searches of a catalogue by name, words and common words: milliseconds, and whether any query read the whole table.
 
 python bench/search.py [--songs 100000]
 

@@ -1,6 +1,7 @@
 """The third part of the model: the embedding of a photo, tag attention over the lines of a lyric, and the relevance.
 
-tags       v = MLP_v([sum_k p_k e_k / sum_k p_k ; the CNN's pooled feature]) over the k most certain tags
+tags       v = W_t t + W_f f + MLP_v([t ; f]), to unit length; t = sum_k p_k e_k / sum_k p_k over the K tags
+           of highest score; f is the CNN's pooled feature
 attention  a_i = softmax_i(<A v, g_i / |g_i|> + u . tanh(W_h g_i + W_v v));  l(v) = sum_i a_i g_i, to unit length
 relevance  s(photo, song) = <c, v*l(v)> + MLP([v ; l(v) ; v*l(v)])
 stage one  s0(photo, song) = <v', l0>,  v' = W (v - the mean of v over training photos)

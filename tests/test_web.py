@@ -344,7 +344,7 @@ def test_a_script_that_waits_for_a_post_that_is_gone_is_told_so(mine, ready_post
     assert mine.get(address).status_code == 404
     told = mine.get(address, headers={"HX-Request": "true"})
     assert told.status_code == 410
-    assert "This no longer exists" in told.content.decode()
+    assert "This post no longer exists" in told.content.decode()
 
 
 def test_a_moderator_is_not_told_that_the_song_is_theirs(client, staff, ready_post):

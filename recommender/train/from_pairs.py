@@ -263,7 +263,7 @@ class PairsTraining:
         )
 
     def resume(self) -> bool:
-        """Load the checkpoint, if there is one, and say so. Raises InputError when it is of another training."""
+        """Load the checkpoint; return whether there was one. Raises InputError when it is of another training."""
         if not self.path.exists():
             return False
         saved = torch.load(self.path, weights_only=True, map_location=self.examples.rows.device)

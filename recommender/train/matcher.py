@@ -6,7 +6,7 @@ r"""Train the lyric encoder, the photo's vector, the tag attention and the relev
 No (photo, song) pairs are needed: the teacher, a sentence encoder, scores how well the captions of a photo fit a song's
 stanzas, or the captions of a described song, and the network learns these scores from the photo (weak supervision).
 Training has three steps: distil the lyric encoder, distil the photo encoder, train both jointly. ``--songs`` are never
-trained on: the development figures are measured on them. The same command goes on after the last finished step.
+trained on: the development figures are measured on them. Run again, the command resumes after the last finished step.
 """
 
 from __future__ import annotations

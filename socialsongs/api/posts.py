@@ -52,11 +52,11 @@ def answer(request: Request, post: Post, status: int = 200) -> Response:
     response = Response(PostSerializer(post, context=context).data, status=status)
     if post.state in (State.QUEUED, State.ANALYSING):
         response["Retry-After"] = str(POLL_SECONDS)
-    note_shown(request, post, asked, shown)
+    record_shown(request, post, asked, shown)
     return response
 
 
-def note_shown(
+def record_shown(
     request: Request, post: Post, asked: RecommendationRequest | None, shown: list[Suggestion] | None
 ) -> None:
     """Record impressions when the owner gets a list; HEAD gets none."""
@@ -185,7 +185,7 @@ class PostPhotoFile(ApiView):
         responses={(200, "image/jpeg"): BYTES, (200, "image/webp"): BYTES, 304: None},
     )
     def get(self, request: Request, post_id: uuid.UUID, position: int) -> HttpResponseBase:
-        """A photo of a post, as JPEG."""
+        """A photo of a post, as JPEG; with `side`, a thumbnail, as WebP."""
         photo = get_object_or_404(PostPhoto, post=find(request, post_id, PostAccess.Door.PHOTO), position=position)
         side = self.side(request)
         etag = f'"{photo.pk}-{side or "photo"}"'  # a stored photo never changes

@@ -17,7 +17,7 @@ from ..selectors.posts import find_request, state_of, suggestions_of
 from ..services.access import record_access
 from ..services.recommendation_requests import request_recommendations, wait_for_answer
 from .base import ApiView, person
-from .posts import POLL_SECONDS, find_own, note_shown
+from .posts import POLL_SECONDS, find_own, record_shown
 from .problem import problems
 from .schema import location, operation, retry_after
 from .serializers import RecommendationParametersSerializer, RecommendationsSerializer
@@ -34,7 +34,7 @@ def recommendations(request: Request, asked: RecommendationRequest) -> Response:
     state, _ = state_of(request=asked)
     if state in (State.QUEUED, State.ANALYSING):
         response["Retry-After"] = str(POLL_SECONDS)
-    note_shown(request, asked.post, asked, shown)  # type: ignore[arg-type]  # find_asked returns requests with a post
+    record_shown(request, asked.post, asked, shown)  # type: ignore[arg-type]  # find_asked returns requests with a post
     return response
 
 

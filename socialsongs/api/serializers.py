@@ -88,8 +88,8 @@ class SuggestionSerializer(serializers.ModelSerializer[Suggestion]):
     origin = serializers.ChoiceField(
         choices=Suggestion.Origin.choices,
         help_text="How the song came into the list. `match`: by its relevance. `exploration`: from further down, so "
-        "that the site can learn. `pin`: the site's staff put it there. When no song clearly fits: `editorial` (picked "
-        "by staff for such photos), `popular`, and `nearest` (highest relevance): last, or first with a text.",
+        "that the site can learn. `pin`: the site's staff put it there. When no song clearly fits: `editorial` "
+        "(offered by staff to any photo), `popular`, and `nearest` (highest relevance): last, or first with a text.",
     )
     release = serializers.CharField(source="release.name", help_text="Name of the release that suggested it.")
 
@@ -156,7 +156,7 @@ class PostSummarySerializer(serializers.ModelSerializer[Post]):
 
 
 CONFIDENT = (
-    "False: no song clearly fits, and the suggestions are a guess: songs that staff picked for such photos, popular "
+    "False: no song clearly fits, and the suggestions are a guess: songs that staff offer to any photo, popular "
     "ones, and the nearest ones, which come first with a text; see `origin`. Null where `suggestions` is null."
 )
 NOTICE = (
@@ -383,7 +383,7 @@ class FittingPostsSerializer(serializers.Serializer[Any]):
 
 
 class TasteSerializer(serializers.Serializer[Any]):
-    offered = serializers.BooleanField(help_text="Whether this site adapts suggestions to your taste.")
+    offered = serializers.BooleanField(help_text="Whether this site offers to adapt suggestions to your taste.")
     enabled = serializers.BooleanField(help_text="False: you turned it off, or the site does not offer it.")
     since = serializers.DateTimeField(allow_null=True, help_text="Choices and skips before this time do not count.")
     chosen = SongSerializer(many=True, help_text="Songs that you chose, newest first.")
@@ -418,7 +418,7 @@ class EventSerializer(serializers.Serializer[Any]):
     song = IdField()
     kind = serializers.ChoiceField(
         choices=[Feedback.Kind.PLAY, Feedback.Kind.SKIP, Feedback.Kind.HIDE],
-        help_text="Choose a song with /choice. The server records impressions itself.",
+        help_text="To choose a song, use /choice. The server records impressions itself.",
     )
     request = RequestField()
 

@@ -116,7 +116,7 @@ def _check_size(header: Header) -> None:
 def _check_frames(frames: int) -> None:
     limit = config().MAX_FRAMES
     if frames > limit:
-        raise TooManyFrames(f"The picture has {frames} frames; at most {limit} are accepted. Send a still photo.")
+        raise TooManyFrames(f"The photo has {frames} frames; at most {limit} are accepted. Send a still photo.")
 
 
 def _check_memory(header: Header) -> None:

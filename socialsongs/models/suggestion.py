@@ -119,7 +119,7 @@ class Feedback(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="socialsongs_feedback"
     )
-    # None, without a user: the post was deleted. The row still counts for the song, but leads to nobody.
+    # Null, as is ``user``, after the post was deleted. The row still counts for the song, but leads to nobody.
     request = models.ForeignKey(RecommendationRequest, on_delete=models.SET_NULL, null=True, related_name="feedback")
     song = models.ForeignKey(Song, on_delete=models.CASCADE, related_name="feedback")
     release = models.ForeignKey(ModelRelease, on_delete=models.PROTECT, related_name="feedback")

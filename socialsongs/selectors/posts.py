@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def manages_post(*, user: Visitor, post: Post) -> bool:
-    """Return whether the person sees requests, tags and suggestions: the owner, or with the right to view posts."""
+    """Whether the person sees requests, tags and suggestions: the owner, and people with the right to view posts."""
     return post.owner_id == user.pk or permitted(user=user, permission="view_post")
 
 

@@ -30,7 +30,7 @@ def test_not_this_can_be_undone_where_it_was(songs):
     songs.keyboard.press("Enter")
     undo = songs.get_by_role("button", name="Undo: show Song 2 again")
     expect(undo).to_be_focused()
-    expect(songs.get_by_role("status")).to_have_text("“Song 2” is hidden for this photo.")
+    expect(songs.get_by_role("status")).to_have_text("“Song 2” is hidden for this post.")
     assert titles(songs) == ["Song 1", "Song 3"]
     items = songs.locator(".songs > li")
     expect(items).to_have_count(3)

@@ -75,10 +75,10 @@ class Others:
 def test_polling_goes_on_by_itself(waiting):
     others = Others(waiting, (502, "<html><body>Bad gateway</body></html>"))
     status = waiting.get_by_role("status")
-    expect(status).to_contain_text("The server answered 502. The photo is safe: this page asks again by itself.")
+    expect(status).to_contain_text("The server had a problem (502). The photo is safe: this page asks again by itself.")
     expect(status).to_be_visible()
     others.answer = (503, "Maintenance")
-    expect(status).to_contain_text("answered 503")
+    expect(status).to_contain_text("a problem (503)")
     answer()
     others.answer = None
     expect(waiting.locator(".songs .card")).to_have_count(3, timeout=15_000)
@@ -105,8 +105,8 @@ def test_polling_survives_any_answer_of_others(waiting, found, says):
 
 def test_polling_ends_when_the_post_was_deleted_elsewhere(waiting):
     Post.objects.all().delete()
-    expect(waiting.get_by_role("heading", name="This no longer exists")).to_be_visible()
-    expect(waiting.get_by_role("status")).to_have_text("This no longer exists.")
+    expect(waiting.get_by_role("heading", name="This post no longer exists")).to_be_visible()
+    expect(waiting.get_by_role("status")).to_have_text("This post no longer exists.")
     expect(waiting.locator("[data-poll]")).to_have_count(0)
     waiting.get_by_role("link", name="Back to your posts").click()
     expect(waiting.get_by_role("heading", name="Which song goes with your photo?")).to_be_visible()

@@ -90,13 +90,13 @@ def leave_cores() -> None:
 
 def freeze_garbage_collector() -> None:
     """Exclude all present objects from garbage collection: scanning a model stops all work for 0.25 s each time."""
-    gc.unfreeze()  # frees a model that the cache has dropped since the last call
+    gc.unfreeze()  # so that the collection can free a model that the cache has dropped
     gc.collect()
     gc.freeze()
 
 
 def device_name() -> str:
-    """Return a name of this process's device that no other device has. Raises ReleaseError when there is no device."""
+    """Return a name of this process's device; a GPU's contains its UUID. Raises ReleaseError when there is none."""
     device = torch.device(find_device(config().DEVICE))
     if device.type != "cuda":
         return str(device)

@@ -1,4 +1,4 @@
-"""Run a network over many items, some of which may fail or be too many for the memory of the device."""
+"""Run a network over many items: an item may fail, and all together may need more memory than the device has."""
 
 from __future__ import annotations
 

@@ -31,19 +31,20 @@ class ServingReleases:
         if person is None:
             return self.active
         for loaded in self.staged:
-            if _percentile(f"{loaded.release.name} {person}") < loaded.release.share:
+            if _hash_percent(f"{loaded.release.name} {person}") < loaded.release.share:
                 return loaded
         return self.active
 
 
-def _percentile(text: str) -> int:
+def _hash_percent(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % 100
 
 
 def load_serving() -> ServingReleases | None:
     """Load the serving releases; return None when no release is active.
 
-    The active one serves instead of a staged one that cannot be loaded. Raises ReleaseError when it cannot itself.
+    The active one serves instead of a staged one that cannot be loaded. Raises ReleaseError when that
+    cannot be loaded either.
     """
     releases = serving_releases()
     if not releases:

@@ -58,7 +58,7 @@ def claim(queryset: QuerySet[Row], *, limit: int, fresh: bool = False) -> Claim[
     """Claim up to ``limit`` rows, oldest first, without those that other workers are claiming at this moment.
 
     The claim counts the attempt, so that it counts when the process dies. A row with earlier attempts is claimed alone:
-    if it kills its process, it costs other rows no second attempt. ``fresh``: claim only rows without attempts.
+    if it kills its process, no other row loses an attempt. ``fresh``: claim only rows without attempts.
     """
     token = uuid.uuid4()
     with transaction.atomic():
@@ -100,7 +100,7 @@ def fail_exhausted(queryset: QuerySet[Any]) -> int:
 
 @contextmanager
 def holding(rows: Sequence[Row], token: uuid.UUID) -> Iterator[list[Row]]:
-    """Open a transaction that locks the rows still under this claim, and yield them; others have claimed the rest."""
+    """Open a transaction that locks the rows still under this claim, and yield them; the rest is others' or gone."""
     with transaction.atomic():
         locked = _rows(rows, token).order_by("pk").select_for_update(of=("self",))
         held = set(locked.values_list("pk", flat=True))

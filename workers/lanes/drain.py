@@ -58,7 +58,8 @@ SONGS, REQUESTS = Pace(16), Pace(1)
 def drain(*, bulk: bool) -> bool:
     """Work until nothing is left, the budget is used up or the worker is asked to stop; return True when work is left.
 
-    ``bulk``: also drain the bulk lane. Raises ReleaseError, without a claim, when the active release cannot be loaded.
+    ``bulk``: also drain the bulk lane. Raises ReleaseError, and leaves no row claimed, when
+    the active release cannot be loaded.
     """
     loop = Loop()
     try:

@@ -1,7 +1,7 @@
 """Posts in the interactive lane: claim a batch, decode and analyse its photos, suggest songs, write the results.
 
 Each step works on the whole batch: photos are decoded ahead on threads, one pass for each release analyses them, one
-transaction writes all results.
+transaction writes all results, or several where the database refuses a row.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def claim_posts(releases: ServingReleases, *, fresh: bool = False) -> PostBatch 
 
 
 def analyse_batch(batch: PostBatch) -> None:
-    """Wait for the decoded photos and analyse them. This is the step that uses the device."""
+    """Wait for the decoded photos and analyse them: the step that runs the tagger."""
     FIGURES.batch(INTERACTIVE, len(batch.items))
     renew(batch.claim)  # the batch may have waited for the one before
     with FIGURES.stage("decode"):
@@ -96,7 +96,7 @@ def analyse_batch(batch: PostBatch) -> None:
 
 
 def answer_batch(batch: PostBatch) -> None:
-    """Suggest songs and write the results; each post leaves its claim. This step does not wait for the device."""
+    """Suggest songs and write the results; each post leaves its claim; on a thread, beside the next batch."""
     try:
         renew(batch.claim)
         suggest_for_posts(batch)

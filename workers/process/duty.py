@@ -37,7 +37,7 @@ class Duty:
         self.check()
 
     def work(self, *, bulk: bool) -> bool:
-        """Drain the lanes; return True when work is left, for this process or for another one."""
+        """Drain the interactive lane, with ``bulk`` both lanes; return True when work is left for any worker."""
         if self.presence.state == Worker.State.REFUSING:
             return True
         try:

@@ -85,6 +85,6 @@ class Presence:
             "busy_seconds": FIGURES.busy_seconds,
             "figures": FIGURES.as_json(),
             "seen_at": Now(),
-        } | ({"started_at": Now()} if first else {})
+        }
         if first or not Worker.objects.filter(name=self.name).update(**values):
             Worker.objects.update_or_create(name=self.name, defaults=values | {"started_at": Now()})

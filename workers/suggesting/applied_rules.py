@@ -1,4 +1,5 @@
-"""The rules of staff that apply to one query. They come before relevance, diversity and exploration."""
+"""The rules of staff that apply to one query. Pins and blocks overrule the relevance; boosts and
+buries are added to the utility."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from socialsongs.selectors.taste import taste_events
 
 from ..inference.loading import LoadedRelease
 
-SKIPPED = 0.5  # weight of a skip; a choice has 1
+SKIPPED = 0.5  # weight of a skip or a hide; a choice has 1
 
 
 def taste_scores(loaded: LoadedRelease, *, user: Any, directions: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ class ScoredCandidates:
 
     by_view (V, N)      relevance of each candidate for each view
     relevances (N,)     their means over the views
-    confidences (N,)    probability that the song fits, by its mean relevance
+    confidences (N,)    probability that the song fits, by its relevance averaged over the views
     """
 
     loaded: LoadedRelease

@@ -36,7 +36,7 @@ const page = {
     if (event.type === "htmx:timeout") return "The server takes too long to answer.";
     const status = event.detail.xhr ? event.detail.xhr.status : 0;
     if (status && status < 400) return "The answer did not come from this page; perhaps you were logged out.";
-    return status ? `The server answered ${status}.` : "The server could not be reached.";
+    return status ? `The server had a problem (${status}).` : "The server could not be reached.";
   },
 };
 

@@ -1,6 +1,6 @@
 "use strict";
 
-// A reason tag shows its region on the photo while it is hovered or focused.
+// A tag with a box shows its region on the photo while it is hovered or focused.
 function showRegion(tag) {
   const figure = document.querySelector(`.photo[data-photo="${tag.dataset.photo}"]`);
   if (!figure) return;
