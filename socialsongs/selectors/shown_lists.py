@@ -80,8 +80,9 @@ class ShownSuggestions:
 def shown_lists(*, release: ModelRelease, limit: int, public_only: bool = False) -> list[ShownSuggestions]:
     """Return the newest lists of a release that were shown for existing posts, oldest first.
 
-    Leaves out requests that were answered again, whose earlier lists are no longer known, and songs that were pinned
-    or offered because none fitted. Of several choices the last one counts.
+    Leaves out requests with a text, requests that another release answered again, whose earlier lists are no longer
+    known, songs that were pinned or offered because none fitted, and lists of which such a song was chosen. Of several
+    choices the last one counts.
     """
     shown = _impressions().filter(release=release, request__post__isnull=False, request__text="")
     if public_only:
