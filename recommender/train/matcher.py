@@ -36,7 +36,7 @@ from .distributed import broadcast_weights, join_process_group, optimizer_step, 
 from .matcher_config import MatcherConfig
 from .matcher_examples import MatcherExamples, photo_vectors, prepare_matcher_examples, word_vocabulary
 from .network_statistics import set_song_statistics
-from .records import TrainingLog
+from .records import TrainingLog, save_checkpoint
 from .songs import (
     TrainingSong,
     teacher_relevance,
@@ -100,7 +100,7 @@ def train(config: MatcherConfig) -> None:
         torch.manual_seed(config.seed + rank())
         learn()
         if rank() == 0:
-            torch.save(network.state_dict(), done)
+            save_checkpoint(network.state_dict(), done)
 
     if rank() == 0:
         save_release(network, complete_release(network, tags, examples, config, log), config.out)

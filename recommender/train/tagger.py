@@ -30,7 +30,7 @@ from .data import Photo, Pixels, read_photos, read_tags, tag_targets, texts_of
 from .distributed import broadcast_weights, join_process_group, rank, rank_zero_first, world_size
 from .features import feature_map_batches, pooled_and_classified
 from .fine_tuning import FineTuning, Student, fine_tuning_loss, initialise_tag_head, linear_probe, tag_loss
-from .records import TrainingLog
+from .records import TrainingLog, save_checkpoint
 from .teacher import Space, embed
 
 PROBE_BATCH = 256
@@ -144,7 +144,7 @@ def train(config: TaggerConfig) -> None:
     probe_heads(model, tuned, examples, config)
     log.write("tuned", 0, held_out_figures(model, tuned, examples, device))
     if rank() == 0:
-        torch.save(model.tagger.cpu().state_dict(), config.out / "tagger.pt")
+        save_checkpoint(model.tagger.cpu().state_dict(), config.out / "tagger.pt")
         log.plot()
 
 
