@@ -9,7 +9,6 @@ from .header import MAX_PARTS, MAX_PROFILE_BYTES, MAX_TEXT_BYTES, Header, damage
 
 # Flags of VP8X for the other chunks of the file.
 HAS_PROFILE, HAS_EXIF, HAS_XMP, ANIMATED = 0x20, 0x08, 0x04, 0x02
-FRAME_HEAD = 16
 # Measured bytes per pixel: two canvases and two copies of the picture; three for a lossless one.
 LOSSY, LOSSLESS = 17, 19
 
