@@ -8,24 +8,22 @@ from pathlib import Path
 
 from socialsongs.conf import PluginSettings, describe_bounds
 
+from .marked import replace_marked
+
 BEGIN, END = "<!-- settings: begin (written by `make settings`) -->", "<!-- settings: end -->"
 
 
-def table() -> str:
+def table() -> list[str]:
     lines = ["| key | default | allowed | |", "|---|---|---|---|"]
     for setting in fields(PluginSettings):
         default = setting.metadata["default_text"] or f"`{setting.default}`"
         lines.append(f"| `{setting.name}` | {default} | {describe_bounds(setting)} | {setting.metadata['about']} |")
-    return "\n".join([BEGIN, "", *lines, "", END])
+    return lines
 
 
 def written(text: str) -> str:
     """``text`` with the table as the fields say it now."""
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"There are no marks {BEGIN} and {END} to write between.")
-    return head + table() + tail
+    return replace_marked(text, BEGIN, END, table())
 
 
 if __name__ == "__main__":

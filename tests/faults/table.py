@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
+from ..marked import replace_marked
+
 BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
 
 
@@ -34,9 +36,7 @@ class Collector:
 def write(file: Path, rows: list[Row]) -> None:
     lines = ["| fault | how | what became of the posts | seconds to recover |", "|---|---|---|---|"]
     lines += [f"| {row.fault} | {row.how} | {row.result} | {row.seconds:.1f} |" for row in rows]
-    head, _, rest = file.read_text().partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    file.write_text(head + "\n".join([BEGIN, "", *lines, "", END]) + tail)
+    file.write_text(replace_marked(file.read_text(), BEGIN, END, lines))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
