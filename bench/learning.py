@@ -3,7 +3,7 @@ r"""Does learning from choices raise the choose rate without making all lists al
 python bench/learning.py [--rounds 5] [--lists 3000] [--songs FILE.jsonl ...] [--plot learning.png]
 
 In each round the present model answers for --lists new photos, people choose or do not, and the learner (that of
-``manage.py train_matcher --from-choices``) makes a new one from all its lists; that one answers from then on if it is
+``socialsongs_train_matcher --from-choices``) makes a new one from all its lists; that one answers from then on if it is
 better by the command's own measure. Beside it: no learning, and learning from choices that all count alike, wherever
 they stood. All are measured on the same photos and people, which no round has.
 

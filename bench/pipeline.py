@@ -14,7 +14,7 @@ pipeline    posts that wait while the worker is warm: from the message to the la
 single      one photo a second by ``services.posts.create_post``, called in this process in the place of the web
             server's: from its return, where the web answers 202, to the statement that makes the row ready. Only that
             transaction's commit is not in it. Both times are the database's.
-bulk        the whole catalogue encoded anew, by ``manage.py reencode``.
+bulk        the whole catalogue encoded anew, by ``manage.py socialsongs_reencode``.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ sizes       the same for 10,000 and 100,000 songs, by p50 and p95.
 import      COPY of prepared embedding rows, and the HNSW index after it. The rows lie in the order of their cells. (The
             songs' rows, with the index of words that staff search by, are loaded before; their rate is beside it.)
 arrival     with --arrival they are loaded in no order, as songs come, and the query is timed; then follows all else
-            after ``releases cluster`` and a new index.
+            after ``socialsongs_releases cluster`` and a new index.
 churn       a fifth of 100,000 songs, of a release of their own, deleted and as many others added as they come:
-            recall300 before, after, and after ``releases index``.
+            recall300 before, after, and after ``socialsongs_releases index``.
 peer        all-MiniLM-L6-v2, 384 numbers a song in a plain pgvector table with an HNSW index: the photo's tags as a
             sentence, one query by cosine for 300 rows. (Its vectors: the mean of those of the stanzas of a song's three
             sources.)

@@ -120,7 +120,7 @@ class PluginSettings:
     )
     RETENTION_DAYS: int | None = _setting(
         None,
-        "age at which `manage.py forget` deletes posts, and requests without a post; run it every night",
+        "age at which `manage.py socialsongs_forget` deletes posts, and requests without a post; run it every night",
         unit="days",
         default_text="none: never",
         least=1,
@@ -152,8 +152,8 @@ class PluginSettings:
     # The model
     RELEASES_DIR: str | None = _setting(
         None,
-        "folder with all releases, instead of those that ship: copy the active release into it first; `train_matcher` "
-        "writes there, and all workers read it",
+        "folder with all releases, instead of those that ship: copy the active release into it first; "
+        "`socialsongs_train_matcher` writes there, and all workers read it",
         default_text="the releases that ship",
     )
     DEVICE: str = _setting("auto", "`cpu`, `cuda`, `cuda:1` ...; `auto` takes a GPU where there is one")

@@ -81,7 +81,7 @@ class Workers(_DatabaseCheck):
     def check(self) -> None:
         release = active_release()
         if release is None:
-            raise unavailable("No release is active: register one with `manage.py releases register`.")
+            raise unavailable("No release is active: register one with `manage.py socialsongs_releases register`.")
         if ready_workers().filter(release=release.name).exists():
             return
         live = live_workers().filter(queues__overlap=[QUEUES[DRAIN_INTERACTIVE], QUEUES[DRAIN_BULK]])

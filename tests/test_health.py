@@ -281,6 +281,7 @@ def test_a_worker_that_refuses_is_live(capsys, db):
 def test_the_probe_loads_no_torch():
     run(
         "import sys, django; django.setup();"
-        "from django.core.management import load_command_class; load_command_class('socialsongs', 'worker_health');"
+        "from django.core.management import load_command_class;"
+        "load_command_class('socialsongs', 'socialsongs_worker_health');"
         "sys.exit('torch' in sys.modules)"
     )

@@ -1,4 +1,4 @@
-"""``manage.py train_matcher --from-choices``: each post has a colour; its owner chooses the song of that colour."""
+"""``socialsongs_train_matcher --from-choices``: each post has a colour; its owner chooses the song of that colour."""
 
 import copy
 import random

@@ -19,7 +19,7 @@ from .base import ReadOnly, badge
 
 @admin.register(ModelRelease)
 class ModelReleaseAdmin(ReadOnly):
-    """Activation is `manage.py releases activate NAME`, on a machine that has the files."""
+    """Activation is `manage.py socialsongs_releases activate NAME`, on a machine that has the files."""
 
     list_display = ["name", "state_badge", "share", "coverage", "sha256", "created_at", "activated_at"]
     list_filter = ["state"]

@@ -199,7 +199,7 @@ class SongEmbedding(Claimable):
             ),
         ]
         # The HNSW indexes on stage_one are partial, one for each release, and created CONCURRENTLY after the
-        # import by `manage.py releases index NAME` (query: ORDER BY stage_one <#> photo LIMIT n).
+        # import by `manage.py socialsongs_releases index NAME` (query: ORDER BY stage_one <#> photo LIMIT n).
 
     def __str__(self) -> str:
         return f"{self.song_id} in {self.release_id}: {self.state}"

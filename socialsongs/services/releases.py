@@ -104,7 +104,9 @@ def split(*, release: ModelRelease, share: int) -> None:
         _lock_releases()
         staged = ModelRelease.objects.filter(pk=release.pk, state=State.STAGED)
         if not staged.exists():
-            raise NotPossible(f"{release.name} is not staged: `manage.py releases stage {release.name}` comes first.")
+            raise NotPossible(
+                f"{release.name} is not staged: `manage.py socialsongs_releases stage {release.name}` comes first."
+            )
         others = ModelRelease.objects.filter(share__gt=0).exclude(pk=release.pk)
         if share and (other := others.first()):
             raise NotPossible(f"{other.name} already serves {other.share} of a hundred people: end that split first.")
@@ -116,9 +118,8 @@ def _check_coverage(release: ModelRelease, *, otherwise: str = "") -> None:
     if encoded < total:
         way = "wait for the workers"
         if ModelRelease.objects.filter(pk=release.pk, state=State.RETIRED).exists():
-            way = (
-                f"it is retired, so no songs are encoded for it: `manage.py releases stage {release.name}` comes first"
-            )
+            stage = f"`manage.py socialsongs_releases stage {release.name}`"
+            way = f"it is retired, so no songs are encoded for it: {stage} comes first"
         raise NotPossible(f"{release.name} has encoded {encoded} of {total} songs as they are now; {way}{otherwise}.")
 
 

@@ -126,7 +126,9 @@ class Loop:
         """Work on one batch of posts and one of requests; return False when there was nothing."""
         releases = load_serving()
         if releases is None:
-            logger.warning("No release is active: posts wait. Register one with `manage.py releases register`.")
+            logger.warning(
+                "No release is active: posts wait. Register one with `manage.py socialsongs_releases register`."
+            )
             return False
         FIGURES.release = releases.active.release.name
         if not searchable(release=releases.active.release):

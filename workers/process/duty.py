@@ -58,7 +58,7 @@ class Duty:
                 )
             release = active_release()
             if release is None:
-                logger.warning("No release is active: register one with `manage.py releases register`.")
+                logger.warning("No release is active: register one with `manage.py socialsongs_releases register`.")
             else:
                 with FIGURES.turn():
                     load_registered(release)

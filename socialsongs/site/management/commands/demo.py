@@ -130,7 +130,9 @@ def _wait(children: Children, address: str) -> None:
         bar.remove_task(web)
         release = active_release()
         if release is None:
-            raise DemoError("No model release is active; activate one with `manage.py releases activate NAME`.")
+            raise DemoError(
+                "No model release is active; activate one with `manage.py socialsongs_releases activate NAME`."
+            )
         done, total = encoding_coverage(release=release)
         if done < total:
             task = bar.add_task("encoding songs", total=total)

@@ -43,7 +43,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, photo: list[Path], json: bool, limit: int, **options: Any) -> None:
         release = active_release()
         if release is None:
-            raise CommandError("No model release is active. Run `manage.py releases register` first.")
+            raise CommandError("No model release is active. Run `manage.py socialsongs_releases register` first.")
         try:
             loaded = load_registered(release)
         except ReleaseError as error:

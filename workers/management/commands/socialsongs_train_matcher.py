@@ -90,7 +90,7 @@ class Command(BaseCommand):
         name = _check_name(name or f"choices-{timezone.now():%Y%m%d-%H%M%S}", folder)
         release = active_release()
         if release is None:
-            raise CommandError("No model release is active. Run `manage.py releases register` first.")
+            raise CommandError("No model release is active. Run `manage.py socialsongs_releases register` first.")
         shown = shown_lists(release=release, limit=lists, public_only=public_only)
         _check_number(sum(one.chosen is not None for one in shown), min_choices, f"of songs that {release} suggested")
         try:
@@ -112,7 +112,7 @@ class Command(BaseCommand):
             register(name=name, sha256=card["sha256"], card=card)
             self.stdout.write(
                 f"{name}: staged. Every worker needs {folder / name}. When its songs are encoded: "
-                f"`manage.py releases activate {name}`."
+                f"`manage.py socialsongs_releases activate {name}`."
             )
         else:
             self.stdout.write(f"{name}: written to {folder}")

@@ -204,7 +204,7 @@ def _find(name: str) -> ModelRelease:
     try:
         return ModelRelease.objects.get(name=name)
     except ModelRelease.DoesNotExist:
-        raise CommandError(f"No release {name!r} is registered; see `manage.py releases list`.") from None
+        raise CommandError(f"No release {name!r} is registered; see `manage.py socialsongs_releases list`.") from None
 
 
 def _add_memory_option(command: ArgumentParser) -> None:
