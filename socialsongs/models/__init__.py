@@ -1,6 +1,7 @@
 """The tables: fields, constraints and indexes. A comment at each index names its query."""
 
 from .access import PostAccess
+from .api_client import ApiClient, ApiKey, ExternalUser, Scope
 from .claimable import Claimable, State
 from .photo import PhotoAnalysis, PhotoSubject
 from .post import Post, PostPhoto, Thumbnail
@@ -14,7 +15,10 @@ from .worker import Worker
 __all__ = [
     "EMBEDDING_DIM",
     "SEARCH_DIM",
+    "ApiClient",
+    "ApiKey",
     "Claimable",
+    "ExternalUser",
     "Feedback",
     "ModelRelease",
     "PhotoAnalysis",
@@ -24,6 +28,7 @@ __all__ = [
     "PostPhoto",
     "RecommendationRequest",
     "Rule",
+    "Scope",
     "Song",
     "SongEmbedding",
     "State",

@@ -1,0 +1,109 @@
+"""API clients (platforms that reach the API over HTTP), their keys, and the people on whose behalf they act."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models.functions import Now
+
+from ..conf import RATE
+from ..plain_text import plain_text
+
+
+class Scope(models.TextChoices):
+    """What a key may be used for."""
+
+    POSTS_READ = "posts:read"
+    POSTS_WRITE = "posts:write"
+    FEEDBACK_READ = "feedback:read"
+    FEEDBACK_WRITE = "feedback:write"
+    SONGS_READ = "songs:read"
+    SONGS_WRITE = "songs:write"
+    USERS_WRITE = "users:write"
+    WEBHOOKS_MANAGE = "webhooks:manage"
+
+
+def _scopes(about: str) -> ArrayField[list[str], list[str]]:
+    return ArrayField(models.CharField(max_length=32, choices=Scope.choices), help_text=about)
+
+
+class ApiClient(models.Model):
+    """A platform with keys. Its people, and their posts, are apart from those of the site and of other clients."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=100, unique=True, validators=[plain_text], help_text="Name of the platform.")
+    scopes = _scopes("What its keys may be used for, at most.")
+    rate = models.CharField(
+        max_length=20,
+        blank=True,
+        default="",
+        validators=[RegexValidator(rf"^({RATE.pattern})\Z", "Give a rate such as 36000/hour.")],
+        help_text="Requests of all its keys together, such as 36000/hour; empty: the setting CLIENT_RATE.",
+    )
+    shares_public_posts = models.BooleanField(
+        default=False,
+        help_text="Its people and those of the site see each other's public posts. Otherwise only its own people do.",
+    )
+    active = models.BooleanField(default=True, help_text="Off: all its keys are refused.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = "API client"
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiKey(models.Model):
+    """A secret of an API client. The text of the key is not stored; its SHA-256 is (``services/api_keys.py``)."""
+
+    client = models.ForeignKey(ApiClient, on_delete=models.CASCADE, related_name="keys")
+    name = models.CharField(max_length=100, validators=[plain_text], help_text="Purpose of the key.")
+    prefix = models.CharField(max_length=12, unique=True, editable=False, help_text="Public part of the key.")
+    digest = models.CharField(max_length=64, editable=False)
+    scopes = _scopes("What the key may be used for, as far as its client may.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, editable=False, related_name="+"
+    )
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: valid until it is revoked.")
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="Last use, to the hour.")
+
+    class Meta:
+        verbose_name = "API key"
+        ordering = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix})"
+
+
+class ExternalUser(models.Model):
+    """A person of an API client: maps the client's id of them to an account of the site."""
+
+    # A client is deleted by ``services.external_users.delete_client``, which deletes the accounts, too.
+    client = models.ForeignKey(ApiClient, on_delete=models.PROTECT, related_name="external_users")
+    external_id = models.CharField(max_length=255, help_text="The client's id of the person.")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="socialsongs_external_users"
+    )
+    made = models.BooleanField(help_text="The account was made for this person of the client, and is deleted with it.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["client", "external_id"]
+        constraints = [
+            # Each request on behalf of somebody: WHERE client = .. AND external_id = ..
+            models.UniqueConstraint(fields=["client", "external_id"], name="socialsongs_external_user_once"),
+            models.UniqueConstraint(
+                fields=["user"], condition=models.Q(made=True), name="socialsongs_external_user_own_account"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.external_id
