@@ -51,6 +51,12 @@ class PostFailed(SocialSongsError):
     code = "post_failed"
 
 
+class TextRefused(SocialSongsError):
+    """A request for a text alone has a text without words, or one that is too long."""
+
+    code = "text_refused"
+
+
 class UnknownPost(SocialSongsError):
     """The post was deleted while the request ran."""
 

@@ -3,6 +3,7 @@
 from .access import PostAccess
 from .api_client import ApiClient, ApiKey, ExternalUser, Scope
 from .claimable import Claimable, State
+from .idempotency import IdempotencyKey
 from .photo import PhotoAnalysis, PhotoSubject
 from .post import Post, PostPhoto, Thumbnail
 from .release import EMBEDDING_DIM, SEARCH_DIM, ModelRelease
@@ -20,6 +21,7 @@ __all__ = [
     "Claimable",
     "ExternalUser",
     "Feedback",
+    "IdempotencyKey",
     "ModelRelease",
     "PhotoAnalysis",
     "PhotoSubject",

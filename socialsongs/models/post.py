@@ -23,7 +23,7 @@ class Post(Claimable):
     caption = models.CharField(max_length=2200, blank=True, default="")
     visibility = models.CharField(max_length=8, choices=Visibility.choices, default=Visibility.PRIVATE)
     chosen_song = models.ForeignKey(Song, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
-    # A repeated request with the same key and body gets the first post; another body under the key is refused.
+    # Written by the version before ``IdempotencyKey``, and by nothing else. They go with the next version.
     idempotency_key = models.CharField(max_length=255, blank=True, default="", editable=False)
     idempotency_fingerprint = models.CharField(max_length=64, blank=True, default="", editable=False)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -22,6 +22,10 @@ class RecommendationRequest(Claimable):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     post = models.ForeignKey(Post, on_delete=models.CASCADE, null=True, blank=True, related_name="requests")
+    # Of a request for a text alone; the owner of any other is its post's.
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="socialsongs_requests"
+    )
     # For photos of a host's model, which have no post.
     subject = models.ForeignKey(PhotoSubject, on_delete=models.CASCADE, null=True, blank=True, related_name="requests")
     text = models.CharField(max_length=500, blank=True, default="")

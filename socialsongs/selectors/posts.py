@@ -49,6 +49,11 @@ def find_request(*, user: Visitor, post_id: UUID, request_id: UUID) -> Recommend
     return request if request and request.post and manages_post(user=user, post=request.post) else None
 
 
+def find_text_request(*, user: Visitor, request_id: UUID) -> RecommendationRequest | None:
+    """Return a request by a text alone that this person sent; None otherwise, also for people with rights."""
+    return RecommendationRequest.objects.filter(pk=request_id, owner=user.pk, post=None, subject=None).first()
+
+
 def default_request(*, post: Post) -> RecommendationRequest | None:
     """Return the request that was created with the post."""
     return post.requests.filter(is_default=True).first()
@@ -74,25 +79,26 @@ def state_of(*, request: RecommendationRequest) -> tuple[str, str]:
     return row.state, row.reason
 
 
-def hidden_songs(*, post: Post) -> QuerySet[Feedback, UUID]:
-    """Return the ids of the songs that the owner hid in any list of the post."""
-    hidden = Feedback.objects.filter(request__post=post, user=post.owner_id, kind=Feedback.Kind.HIDE)
+def owner_of(*, request: RecommendationRequest) -> Any:
+    """Return the id of the person who asked: of the post's owner, or of whoever sent a text; None when nobody did."""
+    return request.owner_id if request.post is None else request.post.owner_id
+
+
+def hidden_songs(*, request: RecommendationRequest) -> QuerySet[Feedback, UUID]:
+    """Return the ids of the songs that the owner hid in any list of the post; of a text, in the request's own list."""
+    lists = {"request": request} if request.post is None else {"request__post": request.post}
+    hidden = Feedback.objects.filter(**lists, user=owner_of(request=request), kind=Feedback.Kind.HIDE)
     return hidden.values_list("song", flat=True)
 
 
 def suggestions_of(*, request: RecommendationRequest) -> QuerySet[Suggestion]:
-    """Return the suggestions by rank, without songs that are hidden for the post or no longer published."""
-    shown = _published_suggestions(request)
-    return shown if request.post is None else shown.exclude(song__in=hidden_songs(post=request.post))
+    """Return the suggestions by rank, without songs that the owner hid or that are no longer published."""
+    return _published_suggestions(request).exclude(song__in=hidden_songs(request=request))
 
 
 def hidden_suggestions(*, request: RecommendationRequest) -> QuerySet[Suggestion]:
     """Return the suggestions that ``suggestions_of`` leaves out because their songs are hidden."""
-    return (
-        _published_suggestions(request).filter(song__in=hidden_songs(post=request.post))
-        if request.post
-        else Suggestion.objects.none()
-    )
+    return _published_suggestions(request).filter(song__in=hidden_songs(request=request))
 
 
 def _published_suggestions(request: RecommendationRequest) -> QuerySet[Suggestion]:

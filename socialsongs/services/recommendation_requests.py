@@ -1,27 +1,23 @@
-"""Requests more suggestions for a post: other songs, or songs steered by a text."""
+"""Requests suggestions: other songs for a post, perhaps steered by a text, or songs for a text alone."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from django.core.cache import cache
 from django.db import transaction
 
 from .. import dispatch
-from ..errors import PostFailed
+from ..errors import PostFailed, TextRefused
 from ..models import Post, RecommendationRequest, State
-from ..outages import ask_cache
 from ..selectors.posts import default_parameters
-from ..selectors.workers import ready_workers
 from .posts import lock_post
+from .waiting import wait_while
 
 if TYPE_CHECKING:
     from ..user_types import Person
 
-POLL_SECONDS = 0.04
+MOST_CHARACTERS: int = RecommendationRequest._meta.get_field("text").max_length  # type: ignore[assignment]  # it has one
 
 
 def request_recommendations(
@@ -32,32 +28,37 @@ def request_recommendations(
     ``parameters``: values that replace those of ``default_parameters``; None keeps the default. Raises PostFailed
     or UnknownPost.
     """
-    defaults = default_parameters()
-    changed = {name: value for name, value in (parameters or {}).items() if value not in (None, defaults[name])}
     with transaction.atomic():
         if lock_post(post=post).state == State.FAILED:
             raise PostFailed("This post failed, so no songs can be suggested for it. Retry the post first.")
-        request = RecommendationRequest.objects.create(post=post, text=text, parameters=changed)
+        request = RecommendationRequest.objects.create(post=post, text=text, parameters=_changed(parameters))
         dispatch.announce_photos()
     return request
 
 
-def wait_for_answer(*, request: RecommendationRequest, user: Person, seconds: float) -> None:
-    """Wait until the request is answered or the time is up, by short queries outside a transaction.
+def request_for_text(*, owner: Person, text: str, parameters: Mapping[str, Any] | None = None) -> RecommendationRequest:
+    """Queue a request for songs that match a text, without photos; only its owner sees it.
 
-    Each waiting call holds a thread of the web server. So it returns at once when no worker is ready, or when this
-    person waits already.
+    ``parameters``: as for ``request_recommendations``. Raises TextRefused.
     """
-    waiting = f"socialsongs-waiting-{user.pk}"
-    if not seconds or not ready_workers().exists():
-        return
-    if not ask_cache(lambda: cache.add(waiting, 1, timeout=ceil(seconds)), otherwise=False):
-        return
-    deadline = time.monotonic() + seconds
+    if not any(map(str.isalnum, text)):
+        raise TextRefused("Write words: this text has no letter or digit.")
+    if len(text) > MOST_CHARACTERS:
+        raise TextRefused(f"The text has {len(text)} characters; at most {MOST_CHARACTERS} are allowed.")
+    if "\0" in text:
+        raise TextRefused("The text contains a null character, which is not allowed.")
+    with transaction.atomic():
+        request = RecommendationRequest.objects.create(owner=owner, text=text, parameters=_changed(parameters))
+        dispatch.announce_photos()
+    return request
+
+
+def _changed(parameters: Mapping[str, Any] | None) -> dict[str, Any]:
+    defaults = default_parameters()
+    return {name: value for name, value in (parameters or {}).items() if value not in (None, defaults[name])}
+
+
+def wait_for_answer(*, request: RecommendationRequest, user: Person, seconds: float) -> bool:
+    """Wait until the request is answered or the time is up; False when it was not waited (``wait_while``)."""
     unanswered = RecommendationRequest.objects.filter(pk=request.pk, state__in=[State.QUEUED, State.ANALYSING])
-    unanswered = unanswered.exclude(post__state=State.FAILED)
-    try:
-        while (left := deadline - time.monotonic()) > 0 and unanswered.exists():
-            time.sleep(min(left, POLL_SECONDS))
-    finally:
-        ask_cache(lambda: cache.delete(waiting), otherwise=False)
+    return wait_while(unfinished=unanswered.exclude(post__state=State.FAILED), user=user, seconds=seconds)

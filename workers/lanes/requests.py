@@ -11,7 +11,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 
 from recommender.results import PhotoView, Tag
 from socialsongs.models import PhotoSubject, RecommendationRequest, State
-from socialsongs.selectors.posts import answerable_requests
+from socialsongs.selectors.posts import answerable_requests, owner_of
 
 from ..failures import Outage, PermanentFailure, ReleaseChanged
 from ..figures import BULK, FIGURES, INTERACTIVE
@@ -35,8 +35,7 @@ def answer_requests(releases: ServingReleases, *, limit: int, bulk: bool = False
         FIGURES.batch(BULK if bulk else INTERACTIVE, len(claimed.rows))
     for index, request in enumerate(claimed.rows):
         try:
-            owner = request.post.owner_id if request.post else None
-            _answer(releases.for_person(owner), request, claimed.token)
+            _answer(releases.for_person(owner_of(request=request)), request, claimed.token)
         except (OperationalError, InterfaceError):
             return_after_database_error(claimed.rows[index:], claimed.token)
             raise

@@ -14,7 +14,7 @@ from django.db.models import Q
 from recommender.results import PhotoView
 from socialsongs.models import RecommendationRequest
 from socialsongs.selectors.nearest import song_filters
-from socialsongs.selectors.posts import default_parameters, hidden_songs
+from socialsongs.selectors.posts import default_parameters, hidden_songs, owner_of
 
 from .applied_rules import AppliedRules
 
@@ -41,11 +41,9 @@ class SongQuery:
     @classmethod
     def of(cls, request: RecommendationRequest, views: Sequence[PhotoView]) -> SongQuery:
         """Return the query of a request, with the songs that its owner hid."""
-        seed, has_text = str(request.pk), bool(request.text)
-        if request.post is None:
-            return cls(views, request.parameters, seed=seed, has_text=has_text)
-        hidden = list(hidden_songs(post=request.post))
-        return cls(views, request.parameters, request.post.owner_id, hidden, seed, has_text)
+        hidden = list(hidden_songs(request=request))
+        owner = owner_of(request=request)
+        return cls(views, request.parameters, owner, hidden, seed=str(request.pk), has_text=bool(request.text))
 
     @property
     def all_parameters(self) -> dict[str, Any]:
