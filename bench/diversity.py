@@ -33,6 +33,7 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the checkout need not be installed
 
+from recommender.card import ReleaseError  # noqa: E402
 from recommender.choose import artist_key, choose  # noqa: E402
 from recommender.evaluate.diversity import Change, Hubness, change, hubness, list_ndcg, similarity  # noqa: E402
 from recommender.evaluate.judged import read_judged, tag_photos  # noqa: E402
@@ -41,7 +42,7 @@ from recommender.images import PhotoError, load_photo  # noqa: E402
 from recommender.inputs import InputError, json_rows  # noqa: E402
 from recommender.model import Image2Song  # noqa: E402
 from recommender.rank import ENCODE_AT_ONCE, find_photos  # noqa: E402
-from recommender.release import ReleaseError, load_release  # noqa: E402
+from recommender.release import load_release  # noqa: E402
 from recommender.results import EncodedLyric  # noqa: E402
 from socialsongs.conf import PluginSettings  # noqa: E402
 

@@ -30,10 +30,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the checkout need not be installed
 
 from recommender.backbones import feature_maps  # noqa: E402
+from recommender.card import ReleaseError  # noqa: E402
 from recommender.matcher import pad  # noqa: E402
 from recommender.model import Image2Song  # noqa: E402
 from recommender.packing import unpack  # noqa: E402
-from recommender.release import ReleaseError, load_release  # noqa: E402
+from recommender.release import load_release  # noqa: E402
 from recommender.results import EncodedLyric  # noqa: E402
 from recommender.train.songs import stanzas_of  # noqa: E402
 

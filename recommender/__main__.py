@@ -6,10 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from .card import ReleaseError
 from .evaluate import command as evaluation
 from .inputs import InputError
 from .rank import write_ranking
-from .release import ReleaseError, load_release
+from .release import load_release
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,8 +1,4 @@
-"""Releases on disk: a folder of weights and a card, which has the SHA-256 of the weights.
-
-releases/<name>/model.safetensors    float16; word tables int8 with a scale for each row; the vocabulary
-releases/<name>/card.json            name, sha256, architecture, preprocessing, tags, how it was trained, figures
-"""
+"""Loads and saves the weights of a release: float16, word tables int8 with a scale for each row, the vocabulary."""
 
 from __future__ import annotations
 
@@ -15,44 +11,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from .card import CARD, DEFAULT, WEIGHTS, ReleaseError, check_weights, read_card
 from .model import Image2Song
 from .network import Network
 
-RELEASES = Path(__file__).parent / "releases"
-DEFAULT = "starter"
-WEIGHTS, CARD = "model.safetensors", "card.json"
-REQUIRED = ("name", "sha256", "architecture", "preprocessing", "confidence", "tags")
 # Tables whose rows are looked up: stored as int8 with a scale for each row.
 TABLES = ("lyrics.words.known.weight", "lyrics.words.ngrams.weight")
 SCALE = ".scale"
-
-
-class ReleaseError(Exception):
-    """The release is missing, incomplete, or does not match its card."""
-
-
-def shipped_releases(folder: Path | None = None) -> list[str]:
-    """Return the names of the releases in a folder (None: the folder of this package)."""
-    root = folder or RELEASES
-    return sorted(path.parent.name for path in root.glob(f"*/{CARD}"))
-
-
-def read_card(name: str, folder: Path | None = None) -> dict[str, Any]:
-    """Return the card of a release. Raises ReleaseError."""
-    path = (folder or RELEASES) / name / CARD
-    try:
-        card: Any = json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        known = ", ".join(shipped_releases(folder)) or "none"
-        raise ReleaseError(f"There is no release {name!r} (no file {path}); known releases: {known}.") from None
-    except ValueError as error:
-        raise ReleaseError(f"{path} is not JSON: {error}") from error
-    if not isinstance(card, dict):
-        raise ReleaseError(f"{path} is not a JSON object.")
-    missing = [key for key in REQUIRED if key not in card]
-    if missing:
-        raise ReleaseError(f"{path} lacks {', '.join(missing)}.")
-    return card
 
 
 def load_release(name: str | None = None, *, folder: Path | None = None, device: str = "cpu") -> Image2Song:
@@ -60,15 +25,7 @@ def load_release(name: str | None = None, *, folder: Path | None = None, device:
     name = name or DEFAULT
     device = find_device(device)
     card = read_card(name, folder)
-    path = (folder or RELEASES) / name / WEIGHTS
-    if not path.is_file():
-        raise ReleaseError(f"Release {name!r} has no weights: {path} is missing.")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != card["sha256"]:
-        raise ReleaseError(
-            f"{path} has SHA-256 {digest[:12]}, its card says {card['sha256'][:12]}: the file is damaged or not the "
-            "card's. Restore the release folder."
-        )
+    path = check_weights(name, card, folder)
     try:
         tensors = {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
         for table in TABLES:
@@ -83,7 +40,7 @@ def load_release(name: str | None = None, *, folder: Path | None = None, device:
         network.load_state_dict(tensors)
     except (SafetensorError, RuntimeError, KeyError) as error:
         raise ReleaseError(f"{path} does not hold the network its card describes: {error}") from error
-    return Image2Song(network=network, card=card, sha256=digest, device=device)
+    return Image2Song(network=network, card=card, sha256=card["sha256"], device=device)
 
 
 def find_device(name: str) -> str:

@@ -9,7 +9,8 @@ import pytest
 import torch
 from django.db.models.functions import Now
 
-from recommender.release import ReleaseError, save_release
+from recommender.card import ReleaseError
+from recommender.release import save_release
 from socialsongs.models import ModelRelease, Post, State, Worker
 from socialsongs.services.posts import create_post
 from socialsongs.services.releases import activate, register

@@ -11,12 +11,13 @@ from PIL import Image
 from torch.nn.functional import normalize
 
 from recommender import lyrics as reading
+from recommender.card import ReleaseError
 from recommender.explaining import REASONS
 from recommender.lyrics import parse_lyric, segment_softmax
 from recommender.matcher import pad
 from recommender.model import SHOWN_SCORE, SONGS_AT_ONCE, fill_up
 from recommender.packing import pack, packed_type, unpack
-from recommender.release import ReleaseError, load_release
+from recommender.release import load_release
 from recommender.results import PhotoView, Refusal, Tag
 from recommender.tagger import pool, region_box
 

@@ -15,12 +15,13 @@ import torch
 from PIL import Image
 
 from recommender.__main__ import main
+from recommender.card import read_card
 from recommender.evaluate import shuttersong
 from recommender.evaluate.ranking_metrics import pair_figures
 from recommender.evaluate.retrieval import evaluate_pairs, retrieval
 from recommender.inputs import InputError
 from recommender.pairs import Pair, distinct, open_images, read_pairs
-from recommender.release import load_release, read_card
+from recommender.release import load_release
 from recommender.train.from_pairs import (
     PairsConfig,
     contrastive_loss,

@@ -9,17 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from recommender.card import CARD, REQUIRED, WEIGHTS, ReleaseError, read_card, shipped_releases
 from recommender.model import Image2Song
-from recommender.release import (
-    CARD,
-    REQUIRED,
-    WEIGHTS,
-    ReleaseError,
-    load_release,
-    read_card,
-    save_release,
-    shipped_releases,
-)
+from recommender.release import load_release, save_release
 
 from .releases import WORDS, card, network
 

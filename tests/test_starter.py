@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from recommender.card import RELEASES
 from recommender.evaluate.textures import textures
 from recommender.images import load_photo
 from recommender.rank import CatalogueSong, rank_by_relevance
-from recommender.release import RELEASES, load_release
+from recommender.release import load_release
 from recommender.train.data import read_tags
 from socialsongs.models import EMBEDDING_DIM
 

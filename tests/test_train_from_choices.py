@@ -12,11 +12,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from PIL import Image
 
+from recommender.card import read_card
 from recommender.evaluate.click_model import Estimate, Examination
 from recommender.evaluate.judged import TaggerOutput
 from recommender.lyrics import parse_lyric
 from recommender.pairs import read_pairs
-from recommender.release import load_release, read_card, save_release
+from recommender.release import load_release, save_release
 from recommender.train.from_choices import (
     ChoiceExamples,
     ChoicesConfig,

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from redis import Redis
 
-from recommender.release import WEIGHTS
+from recommender.card import WEIGHTS
 from socialsongs.models import Post, State, Worker
 
 from .crew import COLOURS, Stopwatch

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import torch
 
+from recommender.card import ReleaseError
 from recommender.model import Image2Song
-from recommender.release import ReleaseError, find_device, load_release
+from recommender.release import find_device, load_release
 from socialsongs.conf import config
 from socialsongs.models import EMBEDDING_DIM, ModelRelease
 

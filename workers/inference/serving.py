@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recommender.release import ReleaseError
+from recommender.card import ReleaseError
 from socialsongs.selectors.releases import serving_releases
 
 from .loading import LoadedRelease, load_registered

@@ -17,7 +17,7 @@ from celery.worker import state as worker_state
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django.db.models.functions import Now
 
-from recommender.release import ReleaseError
+from recommender.card import ReleaseError
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease, SongEmbedding
 from socialsongs.selectors.releases import live_releases, searchable

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connection
 
-from recommender.release import ReleaseError
+from recommender.card import ReleaseError
 from socialsongs.models import Worker
 from socialsongs.selectors.releases import active_release
 from socialsongs.selectors.workers import earlier_workers_on

@@ -1,4 +1,8 @@
-"""Manage model releases: register them, have songs encoded for them, build their indexes, activate them."""
+"""Manage model releases: register them, have songs encoded for them, build their indexes, activate them.
+
+Needs no PyTorch: it reads cards, and compares the weights with their SHA-256. Each worker that loads the weights checks
+whether they fit the network.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from recommender.release import ReleaseError, load_release, shipped_releases
+from recommender.card import ReleaseError, check_weights, read_card, shipped_releases
 from socialsongs.conf import MIB, config
 from socialsongs.models import EMBEDDING_DIM, ModelRelease
 from socialsongs.selectors.releases import encoding_coverage
@@ -214,12 +218,17 @@ def _add_memory_option(command: ArgumentParser) -> None:
 
 
 def _register(name: str) -> ModelRelease:
-    model = load_release(name, folder=_folder())
-    if model.dim != EMBEDDING_DIM:
+    card = read_card(name, _folder())
+    check_weights(name, card, _folder())
+    try:
+        dim = card["architecture"]["dim"]
+    except (KeyError, TypeError):
+        raise ReleaseError(f"The card of release {name!r} does not give the `dim` of its architecture.") from None
+    if dim != EMBEDDING_DIM:
         raise ReleaseError(
-            f"The vectors of release {name!r} have {model.dim} dimensions, the database needs {EMBEDDING_DIM}."
+            f"The vectors of release {name!r} have {dim} dimensions, the database needs {EMBEDDING_DIM}."
         )
-    return releases.register(name=name, sha256=model.sha256, card=model.card)
+    return releases.register(name=name, sha256=card["sha256"], card=card)
 
 
 def _state(release: ModelRelease) -> str:

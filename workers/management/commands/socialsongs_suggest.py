@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from recommender.card import ReleaseError
 from recommender.images import load_photo
-from recommender.release import ReleaseError
 from recommender.results import PhotoView
 from socialsongs.conf import config
 from socialsongs.errors import DecodersUnavailable

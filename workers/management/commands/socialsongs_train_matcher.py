@@ -18,8 +18,9 @@ from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
+from recommender.card import RELEASES, ReleaseError
 from recommender.model import Image2Song
-from recommender.release import RELEASES, ReleaseError, save_release
+from recommender.release import save_release
 from recommender.train.from_choices import ChoicesConfig, ChoicesResult, choices_card, train_and_compare
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease

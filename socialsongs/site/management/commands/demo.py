@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from argparse import ArgumentParser
@@ -46,7 +45,7 @@ class Command(BaseCommand):
                 check_port(host, port)
                 check_disk(var)
                 environment = _environment(host)
-                token, accounts = self._prepare(var, environment)
+                token, accounts = self._prepare(var)
                 children = Children(var / "log", environment)
                 stack.callback(children.stop)
                 for name, command in commands(host, port, var).items():
@@ -61,14 +60,17 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             console.print("Stopped. Everything is kept for the next `make demo`.")
 
-    def _prepare(self, var: Path, environment: dict[str, str]) -> tuple[str, dict[str, str]]:
+    def _prepare(self, var: Path) -> tuple[str, dict[str, str]]:
         """Prepare database, catalogue, release and accounts, unless they exist; returns token and passwords."""
         call_command("migrate", verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
         if not Song.objects.exists():
             console.print("Loading the sample catalogue")
             call_command("import_songs", sample=True)
-        _register_releases(environment)
+        try:
+            call_command("socialsongs_releases", "register")
+        except CommandError as error:
+            raise DemoError(f"The model release cannot be used.\n{error}") from error
         accounts = passwords(var)
         users = get_user_model()
         for name, password in accounts.items():
@@ -86,15 +88,6 @@ def _token(user: Any) -> str:
 
     revoke(user=user, name="demo")
     return issue(user=user, name="demo", scopes=["read", "write"], days=None)[1]
-
-
-def _register_releases(environment: dict[str, str]) -> None:
-    """Register the releases in a process of its own, so that this process never loads the model."""
-    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "releases", "register"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise DemoError(f"The model release cannot be used.\n{done.stderr.strip()[-800:]}")
-    console.print(done.stdout.strip())
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
