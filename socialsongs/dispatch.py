@@ -19,13 +19,19 @@ from .outages import CircuitBreaker
 DRAIN_INTERACTIVE = "socialsongs.drain_interactive"
 DRAIN_BULK = "socialsongs.drain_bulk"
 RECONCILE = "socialsongs.reconcile"
+DELIVER_EVENTS = "socialsongs.deliver_events"
 
 # Prefix of our keys, because others may use the same Redis: workers neither take nor redeliver their messages.
 KEY_PREFIX = "socialsongs:"
 PATIENCE_SECONDS = 0.5
 
 # Each lane is a queue of its own, so that no photo waits behind the catalogue.
-QUEUES = {DRAIN_INTERACTIVE: "interactive", DRAIN_BULK: "bulk", RECONCILE: "maintenance"}
+QUEUES = {
+    DRAIN_INTERACTIVE: "interactive",
+    DRAIN_BULK: "bulk",
+    RECONCILE: "maintenance",
+    DELIVER_EVENTS: "maintenance",
+}
 
 
 def announce_photos() -> None:
@@ -36,6 +42,11 @@ def announce_photos() -> None:
 def announce_songs() -> None:
     """Wake the bulk lane after the commit, for songs to encode or requests that nobody waits for."""
     transaction.on_commit(lambda: send(DRAIN_BULK))
+
+
+def announce_events() -> None:
+    """Wake the maintenance worker after the commit, for events that receivers and endpoints shall hear of."""
+    transaction.on_commit(lambda: send(DELIVER_EVENTS))
 
 
 BROKER = CircuitBreaker("The broker takes no wake-ups; work waits for the reconciler")

@@ -7,7 +7,8 @@ from typing import Any
 from django.db.models.signals import post_delete, pre_delete
 from django.dispatch import receiver
 
-from .models import Feedback, PostPhoto, RecommendationRequest, Song, Thumbnail
+from .models import Feedback, Post, PostPhoto, RecommendationRequest, Song, Thumbnail
+from .services import events
 from .services.files import delete_file
 
 
@@ -28,6 +29,12 @@ def delete_preview(instance: Song, using: str, **_: Any) -> None:
     """Delete the stored clip of a deleted song."""
     if instance.preview_file:
         delete_file(file=instance.preview_file, using=using)
+
+
+@receiver(pre_delete, sender=Song)
+def record_unchosen(instance: Song, using: str, **_: Any) -> None:
+    """Record that posts lose their song, which is deleted; Django has opened a transaction."""
+    events.song_unchosen(posts=Post.objects.using(using).filter(chosen_song=instance), song=instance.pk)
 
 
 @receiver(pre_delete, sender=RecommendationRequest)

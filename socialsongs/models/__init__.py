@@ -3,6 +3,7 @@
 from .access import PostAccess
 from .api_client import ApiClient, ApiKey, ExternalUser, Scope
 from .claimable import Claimable, State
+from .event import Event
 from .idempotency import IdempotencyKey
 from .photo import PhotoAnalysis, PhotoSubject
 from .post import Post, PostPhoto, Thumbnail
@@ -11,6 +12,7 @@ from .rule import Rule
 from .song import Song, SongEmbedding
 from .suggestion import Feedback, RecommendationRequest, Suggestion
 from .taste import Taste
+from .webhook import WebhookDelivery, WebhookEndpoint
 from .worker import Worker
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "ApiClient",
     "ApiKey",
     "Claimable",
+    "Event",
     "ExternalUser",
     "Feedback",
     "IdempotencyKey",
@@ -37,5 +40,7 @@ __all__ = [
     "Suggestion",
     "Taste",
     "Thumbnail",
+    "WebhookDelivery",
+    "WebhookEndpoint",
     "Worker",
 ]

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from ..errors import NotSuggested, UnknownSong
 from ..models import Feedback, Post, RecommendationRequest, Song, Suggestion
+from . import events
 from .posts import lock_post
 
 if TYPE_CHECKING:
@@ -30,9 +31,11 @@ def choose_song(*, post: Post, user: Person, song_id: uuid.UUID, request: Recomm
     if song is None:
         raise UnknownSong("There is no published song with this id.")
     with transaction.atomic():
-        lock_post(post=post)
+        before = lock_post(post=post).chosen_song_id
         Post.objects.filter(pk=post.pk).update(chosen_song=song)
         post.chosen_song = song
+        if before != song.pk:
+            events.song_chosen(post=post, song=song)
         suggestion = _suggestion(post=post, song_id=song_id, request=request)
         if suggestion is not None:
             _record(suggestion=suggestion, user=user, kind=Feedback.Kind.CHOOSE)
@@ -40,9 +43,13 @@ def choose_song(*, post: Post, user: Person, song_id: uuid.UUID, request: Recomm
 
 
 def clear_choice(*, post: Post) -> None:
-    """Remove the song of the post. The feedback stays, because the song was chosen once."""
-    Post.objects.filter(pk=post.pk).update(chosen_song=None)
-    post.chosen_song = None
+    """Remove the song of the post. The feedback stays, because the song was chosen once. Raises UnknownPost."""
+    with transaction.atomic():
+        before = lock_post(post=post).chosen_song_id
+        Post.objects.filter(pk=post.pk).update(chosen_song=None)
+        post.chosen_song = None
+        if before is not None:
+            events.song_unchosen(posts=[post], song=before)
 
 
 def record_feedback(

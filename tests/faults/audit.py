@@ -12,6 +12,7 @@ from django.db.models import Count, Q
 
 from socialsongs.conf import config
 from socialsongs.models import (
+    Event,
     ModelRelease,
     PhotoAnalysis,
     PhotoSubject,
@@ -55,6 +56,7 @@ def audit(accepted: Iterable[UUID]) -> Audit:
             found.lost.append(f"post {pk} is gone")
     found.double += [f"post {pk} was never accepted" for pk in posts]
     _audit_analyses(found)
+    _audit_events(found)
     _audit_leases(found)
     return found
 
@@ -91,6 +93,15 @@ def _audit_analyses(found: Audit) -> None:
     found.lost += [f"photo {subject.pk} of a ready post has no analysis" for subject in unseen]
     stray = Suggestion.objects.exclude(request__post__state=State.READY)
     found.double += [f"suggestion {row.pk} of a post that is not ready" for row in stray]
+
+
+def _audit_events(found: Audit) -> None:
+    """Each post that is done has one event that says so: it was written in the same transaction."""
+    kinds = {State.READY: Event.Kind.SUGGESTIONS_READY, State.FAILED: Event.Kind.POST_FAILED}
+    events = Counter(Event.objects.filter(kind__in=kinds.values()).values_list("kind", "post"))
+    expected = Counter((kinds[State(state)], pk) for pk, state in Post.objects.values_list("pk", "state"))
+    found.lost += [f"post {post} has no event {kind}" for kind, post in expected - events]
+    found.double += [f"post {post} has too many events {kind}" for kind, post in events - expected]
 
 
 def _audit_leases(found: Audit) -> None:

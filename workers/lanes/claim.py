@@ -17,11 +17,12 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
-from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Greatest, Least, Now
 
 from socialsongs.conf import config
-from socialsongs.models import Claimable, State
+from socialsongs.models import Claimable, Post, State
+from socialsongs.services import events
 
 logger = logging.getLogger(__name__)
 
@@ -91,11 +92,20 @@ def _rows(rows: Sequence[Claimable], token: uuid.UUID) -> QuerySet[Claimable]:
 
 def fail_exhausted(queryset: QuerySet[Any]) -> int:
     """Fail the claimable rows that have used up their attempts; return how many."""
-    return (
-        claimable(queryset)
-        .filter(attempts__gte=config().MAX_ATTEMPTS)
-        .update(state=State.FAILED, reason=EXHAUSTED, finished_at=Now(), **NO_LEASE)
-    )
+    return _fail(claimable(queryset).filter(attempts__gte=config().MAX_ATTEMPTS), EXHAUSTED)
+
+
+def _fail(queryset: QuerySet[Any], reason: str, **values: Any) -> int:
+    """Fail those of the rows that nobody else has locked, and record it; return how many."""
+    with transaction.atomic():
+        locked = queryset.order_by("pk").select_for_update(skip_locked=True, of=("self",))
+        keys = list(locked.values_list("pk", flat=True))
+        queryset.model._default_manager.filter(pk__in=keys).update(
+            state=State.FAILED, reason=reason, finished_at=Now(), **NO_LEASE, **values
+        )
+        if keys and queryset.model is Post:
+            events.posts_failed(keys=keys, reason=reason)
+    return len(keys)
 
 
 @contextmanager
@@ -115,13 +125,15 @@ def finish(rows: Sequence[Claimable], *, state: State = State.READY, reason: str
         type(rows[0])._default_manager.filter(pk__in=[row.pk for row in rows]).update(
             state=state, reason=reason, finished_at=Now(), delayed_since=None, **NO_LEASE, **values
         )
+        if state == State.FAILED and isinstance(rows[0], Post):
+            events.posts_failed(keys=[row.pk for row in rows], reason=reason)
 
 
 def put_back(row: Claimable, token: uuid.UUID) -> None:
     """Queue a row for its next attempt in 2, 4, 8 ... seconds; fail it when there is no attempt left."""
     ours = _rows([row], token)
     if row.attempts >= config().MAX_ATTEMPTS:
-        ours.update(state=State.FAILED, reason=EXHAUSTED, finished_at=Now(), **NO_LEASE)
+        _fail(ours, EXHAUSTED)
     else:
         again = Now() + timedelta(seconds=2**row.attempts)
         ours.update(state=State.QUEUED, queued_at=again, delayed_since=None, **NO_LEASE)
@@ -129,17 +141,14 @@ def put_back(row: Claimable, token: uuid.UUID) -> None:
 
 def delay(row: Claimable, token: uuid.UUID, *, reason: str) -> None:
     """Queue a row that met an outage again, without counting the attempt; fail it after OUTAGE_SECONDS of outages."""
+    ours = _rows([row], token)
+    over = ours.filter(delayed_since__lt=Now() - timedelta(seconds=config().OUTAGE_SECONDS))
+    if _fail(over, reason, attempts=F("attempts") - 1):
+        return
     since = Coalesce(F("delayed_since"), Now())
-    over = Q(delayed_since__lt=Now() - timedelta(seconds=config().OUTAGE_SECONDS))
     waits = Least(Greatest((Now() - since) / 2, Value(DELAY[0])), Value(DELAY[1]))
-    _rows([row], token).update(
-        state=Case(When(over, then=Value(State.FAILED)), default=Value(State.QUEUED)),
-        reason=Case(When(over, then=Value(reason)), default=Value("")),
-        finished_at=Case(When(over, then=Now()), default=None),
-        queued_at=Now() + waits,
-        delayed_since=since,
-        attempts=F("attempts") - 1,
-        **NO_LEASE,
+    ours.update(
+        state=State.QUEUED, queued_at=Now() + waits, delayed_since=since, attempts=F("attempts") - 1, **NO_LEASE
     )
 
 

@@ -22,6 +22,7 @@ from recommender.results import PhotoView
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease, PhotoAnalysis, PhotoSubject, Post, PostPhoto, RecommendationRequest, State
 from socialsongs.selectors.releases import lock_serving_releases
+from socialsongs.services import events
 
 from ..failures import Outage, PermanentFailure, ReleaseChanged
 from ..figures import FIGURES, INTERACTIVE
@@ -210,13 +211,14 @@ def check_serving(releases: Collection[ModelRelease]) -> None:
 
 
 def write_answers(release: ModelRelease, lists: dict[RecommendationRequest, SuggestionList]) -> None:
-    """Save the suggestions and finish the requests, inside a transaction."""
+    """Save the suggestions, finish the requests and record the event, inside a transaction."""
     save_suggestions({request.pk: suggestions for request, suggestions in lists.items()})
     by_outcome: dict[tuple[bool, str], list[RecommendationRequest]] = defaultdict(list)
     for request, suggestions in lists.items():
         by_outcome[suggestions.confident, suggestions.notice].append(request)
     for (confident, notice), requests in by_outcome.items():
         finish(requests, release=release, confident=confident, notice=notice, shown_at=None)
+    events.suggestions_ready(requests=lists)
 
 
 def save_analyses(serving: LoadedRelease, views: Sequence[tuple[PhotoSubject, PhotoView]]) -> None:

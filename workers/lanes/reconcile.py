@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from socialsongs import dispatch
 from socialsongs.models import Post, RecommendationRequest, SongEmbedding, State, Worker
+from socialsongs.selectors.events import due_events
 from socialsongs.selectors.posts import answerable_requests
 from socialsongs.selectors.releases import live_releases
 from socialsongs.services.catalogue import sync_slice
@@ -40,6 +41,8 @@ def reconcile() -> None:
     unpaused = SongEmbedding.objects.filter(release__in=live_releases().filter(paused=False))
     if claimable(unpaused).exists() or claimable(answerable_requests(bulk=True)).exists():
         dispatch.send(dispatch.DRAIN_BULK)
+    if due_events().exists():
+        dispatch.send(dispatch.DELIVER_EVENTS)
     Worker.objects.filter(seen_at__lt=Now() - GONE_AFTER).delete()
 
 

@@ -11,11 +11,15 @@ from socialsongs import dispatch
 from socialsongs.models import Worker
 
 from ..checks import pool_errors
+from ..lanes import events
 from ..lanes import reconcile as reconciler
 from .presence import INFERENCE, Presence
 
 if TYPE_CHECKING:
     from .duty import Duty
+
+
+STOP_SECONDS = 5.0  # for receivers and endpoints that are being told of events
 
 
 class ProcessState:
@@ -46,6 +50,12 @@ def reconcile() -> None:
     reconciler.reconcile()
 
 
+@shared_task(name=dispatch.DELIVER_EVENTS)
+def deliver_events() -> None:
+    """Make the deliveries of new events and wake the threads that tell receivers and endpoints."""
+    events.deliver()
+
+
 @celeryd_after_setup.connect
 def appear(sender: str, instance: Any, **_: object) -> None:
     """Check the pool options of an inference worker, and start the heartbeat."""
@@ -71,4 +81,5 @@ def go_on_duty(sender: Any, **_: object) -> None:
 
 @worker_shutdown.connect
 def disappear(**_: object) -> None:
+    events.stop(within=STOP_SECONDS)
     ProcessState.presence.end()

@@ -1,0 +1,62 @@
+"""Events: what happened to posts, until receivers and endpoints have heard of it."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Event(models.Model):
+    """Written in the transaction that changes the state of a post (``services/events.py``), so that neither is lost.
+
+    Holds ids, not foreign keys: an event outlives its post. ``details``: what its payload says beside the ids.
+    """
+
+    class Kind(models.TextChoices):
+        SUGGESTIONS_READY = "suggestions_ready"
+        SONG_CHOSEN = "song_chosen"
+        SONG_UNCHOSEN = "song_unchosen"
+        POST_FAILED = "post_failed"
+        PING = "ping"  # for one endpoint only
+
+    class State(models.TextChoices):
+        """Of the signal; deliveries to endpoints have states of their own."""
+
+        WAITING = "waiting"
+        SENT = "sent"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    post = models.UUIDField(null=True, blank=True)
+    request = models.UUIDField(null=True, blank=True)
+    song = models.UUIDField(null=True, blank=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    details = models.JSONField(default=dict, blank=True)  # "reason"; "photo": {"model", "key"}; "challenge" of a ping
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    fanned_out = models.BooleanField(default=False, help_text="Whether its deliveries to endpoints have been made.")
+    state = models.CharField(max_length=7, choices=State.choices, default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_at = models.DateTimeField(db_default=Now(), help_text="When its signal is sent, or sent again.")
+    failing = ArrayField(models.CharField(max_length=300), default=list, blank=True, help_text="Receivers that failed.")
+    error = models.TextField(blank=True, default="")
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            # Fan-out: WHERE NOT fanned_out ORDER BY created_at
+            models.Index(fields=["created_at"], condition=models.Q(fanned_out=False), name="socialsongs_event_new"),
+            # Signals: WHERE state = 'waiting' AND next_at <= .. ORDER BY next_at
+            models.Index(fields=["next_at"], condition=models.Q(state="waiting"), name="socialsongs_event_waiting"),
+            # Deletion after EVENT_RETENTION_DAYS, admin, replay: WHERE created_at < .. ORDER BY created_at
+            models.Index(fields=["created_at", "id"], name="socialsongs_event_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"

@@ -1,0 +1,94 @@
+"""Endpoints of webhooks, and the deliveries of events to them."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+from .api_client import ApiClient
+from .event import Event
+
+
+class WebhookEndpoint(models.Model):
+    """An address that hears of events. It is sent nothing but pings until it has answered one.
+
+    Its secret is not stored: it is derived from SECRET_KEY and ``salt`` (``webhooks/signing.py``).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    client = models.ForeignKey(
+        ApiClient,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="webhook_endpoints",
+        help_text="Hears of the posts of this client's people; empty: of all posts.",
+    )
+    url = models.CharField(max_length=500)
+    description = models.CharField(max_length=200, blank=True, default="")
+    kinds = ArrayField(
+        models.CharField(max_length=20), default=list, blank=True, help_text="Kinds of events; none: all of them."
+    )
+    salt = models.CharField(max_length=32, editable=False)
+    previous_salt = models.CharField(max_length=32, blank=True, default="", editable=False)
+    previous_until = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Until then the previous secret signs, too.",
+    )
+    active = models.BooleanField(default=True, editable=False)
+    verified_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When it answered a ping.")
+    disabled_reason = models.CharField(max_length=200, blank=True, default="", editable=False)
+    failing_since = models.DateTimeField(null=True, blank=True, editable=False)
+    failures = models.PositiveIntegerField(default=0, editable=False, help_text="Since the last success.")
+    resume_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Nothing is sent before, after a failure."
+    )
+    attempted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["created_at", "id"]
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class WebhookDelivery(models.Model):
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        DELIVERED = "delivered"
+        FAILED = "failed"
+
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="deliveries")
+    endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.CASCADE, related_name="deliveries")
+    state = models.CharField(max_length=9, choices=State.choices, default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    queued_at = models.DateTimeField(db_default=Now(), help_text="The attempts end a day after it.")
+    next_at = models.DateTimeField(db_default=Now())
+    status_code = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Of the last answer.")
+    error = models.CharField(max_length=500, blank=True, default="")
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "webhook deliveries"
+        ordering = ["-queued_at", "-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["event", "endpoint"], name="socialsongs_delivery_once"),
+        ]
+        indexes = [
+            # Claim: WHERE endpoint = .. AND state = 'waiting' AND next_at <= .. ORDER BY next_at
+            models.Index(
+                fields=["endpoint", "next_at"],
+                condition=models.Q(state="waiting"),
+                name="socialsongs_delivery_waiting",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_id} to {self.endpoint_id}"
