@@ -33,6 +33,9 @@ schema: setup  ## write the OpenAPI snapshot, docs/openapi.yaml
 settings: setup  ## write the table of settings in docs/operations.md
 	$(BIN)/python -m tests.settings_table docs/operations.md
 
+permissions: setup  ## write the table of permissions in docs/security.md
+	$(BIN)/python -m tests.permissions docs/security.md
+
 lock: setup  ## write requirements.lock, which the image installs; after a change of requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url requirements.txt --output-file requirements.lock
@@ -56,5 +59,5 @@ soak: setup  ## upload 5,000 posts in ten minutes while processes and servers ar
 bombs: setup  ## post 2,000 hostile photos: none may break anything, or take over 2 s or 300 MB
 	$(BIN)/python -m tests.hostile --files 2000 --seed 1
 
-.PHONY: help setup demo test lint schema settings lock digests bench faults soak bombs
+.PHONY: help setup demo test lint schema settings permissions lock digests bench faults soak bombs
 .DEFAULT_GOAL := help

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from axes.admin import AccessAttemptAdmin
+from axes.models import AccessAttempt
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
@@ -81,5 +83,11 @@ class SiteUserAdmin(UserAdmin):  # type: ignore[type-arg]
     change_user_password_template = "socialsongs_site/user_password.html"
 
 
-admin.site.unregister(User)
-admin.site.register(User, SiteUserAdmin)
+class AttemptAdmin(AccessAttemptAdmin):
+    # The action of axes asks for no permission, and fails: it reads what only a login sets. Attempts end by themselves.
+    actions = []
+
+
+for model, shown in ((User, SiteUserAdmin), (AccessAttempt, AttemptAdmin)):
+    admin.site.unregister(model)
+    admin.site.register(model, shown)
