@@ -39,6 +39,13 @@ class IdempotencyConflict(SocialSongsError):
     code = "idempotency_conflict"
 
 
+class StillRunning(SocialSongsError):
+    """An earlier request with the same idempotency key is not finished."""
+
+    code = "still_running"
+    retry_after = 2
+
+
 class NotRetryable(SocialSongsError):
     """The post has not failed; only a failed post can be tried again."""
 

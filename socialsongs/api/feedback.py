@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from ..services.feedback import choose_song, clear_choice, record_feedback, undo_hide
 from .base import ApiView, Json, person
+from .idempotency import once_of
 from .posts import answer, find_own
 from .problem import problems
 from .schema import operation, retry_after
@@ -34,7 +35,11 @@ class PostChoice(ApiView):
         form = ChoiceSerializer(data=request.data, context={"post": post})
         form.is_valid(raise_exception=True)
         values = form.validated_data
-        choose_song(post=post, user=person(request), song_id=values["song"], request=values.get("request"))
+        with once_of(request) as attempt:
+            if attempt.earlier is None:
+                with transaction.atomic():
+                    choose_song(post=post, user=person(request), song_id=values["song"], request=values.get("request"))
+                    attempt.finish()
         return answer(request, post)
 
     @operation(operation_id="clearChoice", responses={204: None})
@@ -57,18 +62,23 @@ class PostFeedback(ApiView):
         post = find_own(request, post_id)
         form = FeedbackSerializer(data=request.data, context={"post": post})
         form.is_valid(raise_exception=True)
-        with transaction.atomic():
-            recorded = [
-                record_feedback(
-                    post=post,
-                    user=person(request),
-                    song_id=event["song"],
-                    kind=event["kind"],
-                    request=event.get("request"),
-                )
-                for event in form.validated_data["events"]
-            ]
-        return Response({"recorded": recorded.count(True), "known": recorded.count(False)})
+        with once_of(request) as attempt:
+            if attempt.earlier is not None:
+                return Response(attempt.earlier.answer)
+            with transaction.atomic():
+                recorded = [
+                    record_feedback(
+                        post=post,
+                        user=person(request),
+                        song_id=event["song"],
+                        kind=event["kind"],
+                        request=event.get("request"),
+                    )
+                    for event in form.validated_data["events"]
+                ]
+                answer = {"recorded": recorded.count(True), "known": recorded.count(False)}
+                attempt.finish(answer=answer)
+        return Response(answer)
 
 
 class HiddenSong(ApiView):

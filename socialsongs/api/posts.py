@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.db import transaction
 from django.http import FileResponse, Http404
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
@@ -30,6 +31,7 @@ from ..services.feedback import record_impressions
 from ..services.posts import create_post, delete_post, retry_post
 from ..services.thumbnails import thumbnail
 from .base import ApiView, media, person
+from .idempotency import key_of, once_of
 from .pagination import Newest
 from .problem import problems
 from .schema import BYTES, location, operation, retry_after
@@ -93,16 +95,10 @@ class Posts(ApiView):
         operation_id="createPost",
         request={"multipart/form-data": NewPostSerializer},
         parameters=[
-            OpenApiParameter(
-                "Idempotency-Key",
-                {"type": "string", "maxLength": 255},
-                OpenApiParameter.HEADER,
-                description="Up to 255 characters. A retry with the same key and body is answered with the first post.",
-            ),
             location(202),
             retry_after(202),
         ],
-        responses={202: PostSerializer, **problems(409, 422)},
+        responses={202: PostSerializer, **problems(422)},
     )
     def post(self, request: Request) -> Response:
         """Post one or more photos.
@@ -111,18 +107,13 @@ class Posts(ApiView):
         """
         form = NewPostSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        key = request.headers.get("Idempotency-Key", "")
-        if len(key) > 255:
-            raise ValidationError({"Idempotency-Key": ["At most 255 characters."]})
-        if not key.isprintable():
-            raise ValidationError({"Idempotency-Key": ["Control characters are not allowed."]})
         values = form.validated_data
         post, _ = create_post(
             owner=person(request),
             uploads=values["photos"],
             caption=values["caption"],
             visibility=values["visibility"],
-            idempotency_key=key,
+            idempotency_key=key_of(request),
         )
         response = answer(request, find_own(request, post.pk), status=202)
         response["Location"] = response.data["url"]
@@ -160,12 +151,16 @@ class PostRetry(ApiView):
         operation_id="retryPost",
         request=None,
         parameters=[retry_after(202)],
-        responses={202: PostSerializer, **problems(409)},
+        responses={202: PostSerializer},
     )
     def post(self, request: Request, post_id: uuid.UUID) -> Response:
         """Queue your failed post again."""
         post = find_own(request, post_id)
-        retry_post(post=post)
+        with once_of(request) as attempt:
+            if attempt.earlier is None:
+                with transaction.atomic():
+                    retry_post(post=post)
+                    attempt.finish()
         return answer(request, post, status=202)
 
 

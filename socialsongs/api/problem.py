@@ -28,6 +28,7 @@ STATUS: dict[type[errors.SocialSongsError], int] = {
     errors.LengthRequired: 411,
     errors.NotRetryable: 409,
     errors.PostFailed: 409,
+    errors.StillRunning: 409,
     errors.TasteNotOffered: 409,
     errors.TooManyFields: 400,
     errors.TooManyWaiting: 429,

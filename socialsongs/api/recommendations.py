@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 
+from django.db import transaction
 from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
@@ -17,8 +18,8 @@ from ..selectors.posts import find_request, state_of, suggestions_of
 from ..services.access import record_access
 from ..services.recommendation_requests import request_recommendations, wait_for_answer
 from .base import ApiView, person
+from .idempotency import once_of
 from .posts import POLL_SECONDS, find_own, record_shown
-from .problem import problems
 from .schema import location, operation, retry_after
 from .serializers import RecommendationParametersSerializer, RecommendationsSerializer
 from .throttles import ReadThrottle, RequestThrottle
@@ -72,7 +73,7 @@ class PostRecommendations(ApiView):
             location(202),
             retry_after(202, required=True),
         ],
-        responses={200: RecommendationsSerializer, 202: RecommendationsSerializer, **problems(409)},
+        responses={200: RecommendationsSerializer, 202: RecommendationsSerializer},
     )
     def post(self, request: Request, post_id: uuid.UUID) -> Response:
         """Request other songs for your post, for example steered by a text.
@@ -84,7 +85,14 @@ class PostRecommendations(ApiView):
         form = RecommendationParametersSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         parameters = dict(form.validated_data)
-        asked = request_recommendations(post=post, text=parameters.pop("text", ""), parameters=parameters)
+        with once_of(request) as attempt:
+            if attempt.earlier is not None and attempt.earlier.request is not None:
+                asked = attempt.earlier.request
+            else:
+                with transaction.atomic():
+                    text = parameters.pop("text", "")
+                    asked = request_recommendations(post=post, text=text, parameters=parameters)
+                    attempt.finish(request=asked)
         wait_for_answer(request=asked, user=person(request), seconds=patience(request))
         response = recommendations(request, find_asked(request, post_id, asked.pk))
         if "Retry-After" in response:

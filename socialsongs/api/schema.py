@@ -22,6 +22,15 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 # The content of a binary file: OpenAPI 3.1 describes it by the media type alone.
 BYTES = {"description": "The bytes of the file."}
 
+# A header of every operation that is a POST.
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "maxLength": 255},
+    OpenApiParameter.HEADER,
+    description="Up to 255 characters. A request that is sent again with the same key and body counts once; with "
+    "another body it is refused (409), also while the first one runs (409 with Retry-After).",
+)
+
 # Problems of any operation: body, login, permission, type of the answer, size, rate, database.
 ALWAYS = (400, 401, 403, 406, 411, 413, 415, 429, 503)
 
@@ -33,8 +42,9 @@ LATER = {
         "description": "Seconds after which to send the request again.",
     }
 }
+RUNNING = {"Retry-After": {**LATER["Retry-After"], "required": False}}
 CHALLENGE = {"WWW-Authenticate": {"schema": {"type": "string"}, "required": True, "description": "How to log in."}}
-PROBLEM_HEADERS: dict[str, dict[str, Any]] = {"401": CHALLENGE, "429": LATER, "503": LATER}
+PROBLEM_HEADERS: dict[str, dict[str, Any]] = {"401": CHALLENGE, "409": RUNNING, "429": LATER, "503": LATER}
 
 
 def location(*statuses: int) -> OpenApiParameter:
@@ -62,7 +72,12 @@ def retry_after(*statuses: int, required: bool = False) -> OpenApiParameter:
 class ContractSchema(AutoSchema):
     def shared_problems(self) -> tuple[int, ...]:
         """Return the statuses that this operation shares with others; an unknown cursor is a 404, too."""
-        return (*ALWAYS, 404) if "{" in self.path or self._is_list_view() else ALWAYS
+        shared = (*ALWAYS, 409) if self.method == "POST" else ALWAYS
+        return (*shared, 404) if "{" in self.path or self._is_list_view() else shared
+
+    def get_override_parameters(self) -> list[Any]:
+        parameters: list[Any] = super().get_override_parameters()
+        return [*parameters, IDEMPOTENCY_KEY] if self.method == "POST" else parameters
 
     def _get_response_bodies(self, direction: Direction = "response") -> dict[str, Any]:
         """Add the shared problems to the answers that the view declares."""

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
-from django.db import IntegrityError, connections, router, transaction
+from django.db import connections, router, transaction
 from django.db.models import QuerySet
 
 from .. import dispatch
 from ..conf import config
-from ..errors import IdempotencyConflict, NoPhoto, NotRetryable, TooManyPhotos, TooManyWaiting, UnknownPost
+from ..errors import NoPhoto, NotRetryable, TooManyPhotos, TooManyWaiting, UnknownPost
 from ..intake import CleanPhoto, IntakeError, clean_photo
 from ..models import PhotoSubject, Post, PostPhoto, RecommendationRequest, State
+from .idempotency import Once, once
 from .queue import requeue_posts
 
 if TYPE_CHECKING:
@@ -30,42 +31,32 @@ def create_post(
     caption: str = "",
     visibility: str = Post.Visibility.PRIVATE,
     idempotency_key: str = "",
+    wait: float = 0.0,
 ) -> tuple[Post, bool]:
     """Store photos as a post and queue it, with the default recommendation request.
 
-    Returns the post and whether it is new: the same key with the same body returns the first post.
-    Raises IntakeError, NoPhoto, TooManyPhotos, TooManyWaiting, DecodersUnavailable or IdempotencyConflict; then nothing
-    is stored.
+    Returns the post and whether it is new: the same key with the same body returns the first post, which it may
+    ``wait`` for some seconds.
+    Raises IntakeError, NoPhoto, TooManyPhotos, TooManyWaiting, DecodersUnavailable, IdempotencyConflict or
+    StillRunning; then nothing is stored.
     """
     limit = config().MAX_PHOTOS_PER_POST
     if not uploads:
         raise NoPhoto("There is no photo in the request. Send at least one file in the field “photos”.")
     if len(uploads) > limit:
         raise TooManyPhotos(f"There are {len(uploads)} photos; a post holds at most {limit}.")
-    fingerprint = ""
-    if idempotency_key:
-        fingerprint = body_digest(uploads=uploads, caption=caption, visibility=visibility)
-        if earlier := _earlier_post(owner=owner, key=idempotency_key, fingerprint=fingerprint):
-            return earlier, False
-    _check_waiting(owner=owner, more=len(uploads))
-    photos = _clean_photos(uploads)
-    post = Post(
-        owner=owner,
-        caption=caption,
-        visibility=visibility,
-        idempotency_key=idempotency_key,
-        idempotency_fingerprint=fingerprint,
-    )
-    try:
+    fingerprint = body_digest(uploads=uploads, caption=caption, visibility=visibility) if idempotency_key else ""
+    with once(user=owner, key=idempotency_key, fingerprint=fingerprint, wait=wait) as attempt:
+        if attempt.earlier is not None and attempt.earlier.post is not None:
+            return attempt.earlier.post, False
+        _check_waiting(owner=owner, more=len(uploads))
+        photos = _clean_photos(uploads)
+        post = Post(owner=owner, caption=caption, visibility=visibility)
         with transaction.atomic():
             _lock_waiting(owner=owner)
             _check_waiting(owner=owner, more=len(photos))
-            _store(post=post, photos=photos)
+            _store(post=post, photos=photos, attempt=attempt)
             dispatch.announce_photos()
-    except IntegrityError:
-        if idempotency_key and (earlier := _earlier_post(owner=owner, key=idempotency_key, fingerprint=fingerprint)):
-            return earlier, False  # a simultaneous request with the same key was first
-        raise
     return post, True
 
 
@@ -97,7 +88,7 @@ def _lock_waiting(*, owner: Person) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('socialsongs-waiting'), hashtext(%s))", [str(owner.pk)])
 
 
-def _store(*, post: Post, photos: Sequence[CleanPhoto]) -> None:
+def _store(*, post: Post, photos: Sequence[CleanPhoto], attempt: Once) -> None:
     """Store rows and files. An error deletes the files; a failed commit does not, since it may have succeeded."""
     stored: list[PostPhoto] = []
     try:
@@ -105,6 +96,7 @@ def _store(*, post: Post, photos: Sequence[CleanPhoto]) -> None:
         for position, photo in enumerate(photos):
             stored.append(_store_photo(post=post, position=position, photo=photo))
         RecommendationRequest.objects.create(post=post, is_default=True)
+        attempt.finish(post=post)
     except BaseException:
         for photo_row in stored:  # the rollback does not remove files
             photo_row.image.storage.delete(str(photo_row.image.name))
@@ -123,15 +115,6 @@ def body_digest(*, uploads: Sequence[UploadedFile[Any]], caption: str, visibilit
             part.update(chunk)
         digest.update(part.digest())
     return digest.hexdigest()
-
-
-def _earlier_post(*, owner: Person, key: str, fingerprint: str) -> Post | None:
-    post = Post.objects.filter(owner=owner, idempotency_key=key).first()
-    if post is not None and post.idempotency_fingerprint != fingerprint:
-        raise IdempotencyConflict(
-            "This Idempotency-Key was already used for another post. Use a new key for each new post."
-        )
-    return post
 
 
 def _store_photo(*, post: Post, position: int, photo: CleanPhoto) -> PostPhoto:

@@ -41,6 +41,8 @@ from .expired_login import is_htmx, login_needed
 POSTS_PER_PAGE = 12
 # After this time the page says that it may be closed, and polls less often.
 LONG_WAIT_SECONDS = 20
+# A form that is sent again while it is being worked on waits this long for the first one's post.
+SENT_TWICE_SECONDS = 5.0
 MOST_CHARACTERS = RecommendationRequest._meta.get_field("text").max_length
 
 OFFERED = {Suggestion.Origin.EDITORIAL: "picked by our editors", Suggestion.Origin.POPULAR: "popular right now"}
@@ -99,7 +101,7 @@ def _upload(request: HttpRequest) -> HttpResponse:
             "visibility": visibility if visibility in Post.Visibility.values else Post.Visibility.PRIVATE,
         }
         key = _idempotency_key(request.POST.get("idempotency_key", ""), body)
-        post, _ = create_post(owner=request.user, idempotency_key=key, **body)  # type: ignore[arg-type]  # login_needed
+        post, _ = create_post(owner=request.user, idempotency_key=key, wait=SENT_TWICE_SECONDS, **body)  # type: ignore[arg-type]  # login_needed
     except SocialSongsError as error:
         refused = _upload_refused(request, str(error), caption, 422 if error.retry_after is None else status_of(error))
         if error.retry_after is not None:

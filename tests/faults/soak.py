@@ -115,6 +115,7 @@ class Soak:
         from django.core.files.uploadedfile import SimpleUploadedFile
         from django.db import InterfaceError, OperationalError, connection
 
+        from socialsongs.errors import StillRunning
         from socialsongs.services.posts import create_post
 
         uploads = [SimpleUploadedFile("photo", photo) for photo in photos]
@@ -122,7 +123,7 @@ class Soak:
             post, _ = create_post(owner=owner, uploads=uploads, idempotency_key=key)
             self.accepted[key] = post.pk
             self.tamper(post)
-        except (OperationalError, InterfaceError):
+        except (OperationalError, InterfaceError, StillRunning):
             connection.close()
             self.retries += 1
             return False

@@ -15,6 +15,7 @@ from socialsongs.selectors.events import due_events
 from socialsongs.selectors.posts import answerable_requests
 from socialsongs.selectors.releases import live_releases
 from socialsongs.services.catalogue import sync_slice
+from socialsongs.services.idempotency import forget_old_keys
 
 from .claim import claimable, fail_exhausted
 
@@ -44,6 +45,7 @@ def reconcile() -> None:
     if due_events().exists():
         dispatch.send(dispatch.DELIVER_EVENTS)
     Worker.objects.filter(seen_at__lt=Now() - GONE_AFTER).delete()
+    forget_old_keys()
 
 
 def _fail_requests_of_failed_posts() -> None:

@@ -1,0 +1,37 @@
+"""The header Idempotency-Key, which any POST may have."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import AbstractContextManager
+
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+
+from ..services.idempotency import Once, once
+from .base import person
+
+MOST_CHARACTERS = 255
+
+
+def key_of(request: Request) -> str:
+    """Return the key, or an empty text. Raises ValidationError."""
+    key = str(request.headers.get("Idempotency-Key", ""))
+    if len(key) > MOST_CHARACTERS:
+        raise ValidationError({"Idempotency-Key": [f"At most {MOST_CHARACTERS} characters."]})
+    if not key.isprintable():
+        raise ValidationError({"Idempotency-Key": ["Control characters are not allowed."]})
+    return key
+
+
+def once_of(request: Request) -> AbstractContextManager[Once]:
+    """Claim the key of a request whose body is JSON or a form; see ``once``. Raises ValidationError."""
+    key = key_of(request)
+    return once(user=person(request), key=key, fingerprint=_digest(request) if key else "")
+
+
+def _digest(request: Request) -> str:
+    digest = hashlib.sha256(f"{request.path}\0".encode())
+    digest.update(json.dumps(request.data, sort_keys=True).encode())
+    return digest.hexdigest()
