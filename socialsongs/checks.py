@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from .conf import config
+from .database import writer
 
 
 @register()
@@ -32,7 +33,7 @@ def settings_dict(**_: Any) -> list[CheckMessage]:
 @register(Tags.database)
 def vector_extension(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     errors: list[CheckMessage] = []
-    for alias in databases or []:
+    for alias in {writer()} & set(databases or ()):
         connection = connections[alias]
         if connection.vendor != "postgresql":
             errors.append(

@@ -10,10 +10,10 @@ import time
 from functools import cache
 
 from celery import Celery
-from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from .conf import config
+from .database import on_commit
 from .outages import CircuitBreaker
 
 DRAIN_INTERACTIVE = "socialsongs.drain_interactive"
@@ -36,17 +36,17 @@ QUEUES = {
 
 def announce_photos() -> None:
     """Wake the interactive lane after the commit, for queued posts or requests."""
-    transaction.on_commit(lambda: send(DRAIN_INTERACTIVE))
+    on_commit(lambda: send(DRAIN_INTERACTIVE))
 
 
 def announce_songs() -> None:
     """Wake the bulk lane after the commit, for songs to encode or requests that nobody waits for."""
-    transaction.on_commit(lambda: send(DRAIN_BULK))
+    on_commit(lambda: send(DRAIN_BULK))
 
 
 def announce_events() -> None:
     """Wake the maintenance worker after the commit, for events that receivers and endpoints shall hear of."""
-    transaction.on_commit(lambda: send(DELIVER_EVENTS))
+    on_commit(lambda: send(DELIVER_EVENTS))
 
 
 BROKER = CircuitBreaker("The broker takes no wake-ups; work waits for the reconciler")

@@ -9,13 +9,14 @@ import uuid
 from abc import abstractmethod
 from dataclasses import dataclass
 
-from django.db import Error, connection
+from django.db import Error
 from health_check.base import HealthCheck
 from health_check.exceptions import ServiceUnavailable
 from kombu import Connection, Queue
 from kombu.exceptions import OperationalError
 
 from .conf import config
+from .database import connection
 from .dispatch import DRAIN_BULK, DRAIN_INTERACTIVE, KEY_PREFIX, QUEUES
 from .models import Worker
 from .selectors.releases import active_release
@@ -65,7 +66,7 @@ class _DatabaseCheck(HealthCheck):
 
     def run(self) -> None:  # type: ignore[override]
         try:
-            with connection.temporary_connection():
+            with connection().temporary_connection():
                 self.check()
         except Error as error:
             raise unavailable("The database does not answer.") from error

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, Tags, register
 
+from socialsongs.database import connection, writer
 from socialsongs.models import Worker
 from socialsongs.selectors.workers import live_workers
 
@@ -44,7 +45,7 @@ def pool_errors(pool: str, concurrency: int | None) -> list[CheckMessage]:
 
 @register(Tags.database)
 def one_process_per_gpu(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
-    if not databases or "socialsongs_worker" not in _tables():
+    if writer() not in (databases or ()) or Worker._meta.db_table not in connection().introspection.table_names():
         return []
     by_device: dict[tuple[str, str], list[Worker]] = {}
     for worker in live_workers().filter(device__startswith="cuda"):
@@ -58,9 +59,3 @@ def one_process_per_gpu(*, databases: Sequence[str] | None = None, **_: Any) -> 
         for (host, device), workers in by_device.items()
         if len(workers) > 1
     ]
-
-
-def _tables() -> list[str]:
-    from django.db import connection
-
-    return connection.introspection.table_names()

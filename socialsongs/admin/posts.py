@@ -109,7 +109,7 @@ class PostAdmin(OfPosts):
     def photos_and_tags(self, post: Post) -> SafeString:
         parts = []
         for photo in post.photos.all():
-            analyses = PhotoAnalysis.objects.filter(subject__in=photo.subjects.all()).select_related("release")
+            analyses = PhotoAnalysis.objects.filter(subject__post_photo=photo).select_related("release")
             rows = [
                 (
                     analysis.release.name,

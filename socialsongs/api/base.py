@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from django.db import transaction
 from django.http.response import HttpResponseBase
 from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -17,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ..bodies import TEXT_BYTES, check_body
+from ..database import without_host_transaction
 from .problem import handle
 from .schema import ContractSchema
 
@@ -69,7 +69,7 @@ class ApiView(APIView):
     def as_view(cls, **initkwargs: Any) -> Any:
         """Opt out of the host's ATOMIC_REQUESTS: services open their own transactions, and their errors are answered
         here."""
-        return transaction.non_atomic_requests(super().as_view(**initkwargs))
+        return without_host_transaction(super().as_view(**initkwargs))
 
     @property
     def most_bytes(self) -> int:

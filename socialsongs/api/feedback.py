@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import uuid
 
-from django.db import transaction
 from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ..database import atomic
 from ..services.feedback import choose_song, clear_choice, record_feedback, undo_hide
 from .base import ApiView, Json, person
 from .idempotency import once_of
@@ -37,7 +37,7 @@ class PostChoice(ApiView):
         values = form.validated_data
         with once_of(request) as attempt:
             if attempt.earlier is None:
-                with transaction.atomic():
+                with atomic():
                     choose_song(post=post, user=person(request), song_id=values["song"], request=values.get("request"))
                     attempt.finish()
         return answer(request, post)
@@ -65,7 +65,7 @@ class PostFeedback(ApiView):
         with once_of(request) as attempt:
             if attempt.earlier is not None:
                 return Response(attempt.earlier.answer)
-            with transaction.atomic():
+            with atomic():
                 recorded = [
                     record_feedback(
                         post=post,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django.db import transaction
 from django.http import FileResponse, Http404
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
@@ -18,6 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..bodies import photo_bytes
+from ..database import atomic
 from ..models import Post, PostAccess, PostPhoto, RecommendationRequest, State, Suggestion, Thumbnail
 from ..selectors.posts import (
     default_request,
@@ -158,7 +158,7 @@ class PostRetry(ApiView):
         post = find_own(request, post_id)
         with once_of(request) as attempt:
             if attempt.earlier is None:
-                with transaction.atomic():
+                with atomic():
                     retry_post(post=post)
                     attempt.finish()
         return answer(request, post, status=202)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import uuid
 
-from django.db import transaction
 from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
@@ -13,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..conf import config
+from ..database import atomic
 from ..models import PostAccess, RecommendationRequest, State
 from ..selectors.posts import find_request, state_of, suggestions_of
 from ..services.access import record_access
@@ -89,7 +89,7 @@ class PostRecommendations(ApiView):
             if attempt.earlier is not None and attempt.earlier.request is not None:
                 asked = attempt.earlier.request
             else:
-                with transaction.atomic():
+                with atomic():
                     text = parameters.pop("text", "")
                     asked = request_recommendations(post=post, text=text, parameters=parameters)
                     attempt.finish(request=asked)

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..audio import type_of
+from ..database import reader
 from ..errors import NotEncoded
 from ..models import Song
 from ..selectors.catalogue import published_songs
@@ -50,7 +51,7 @@ class Songs(ApiView):
         query = SongSearchSerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         asked = query.validated_data
-        songs = published_songs()
+        songs = published_songs().using(reader())
         for name in ("language", "genre"):
             if asked[name]:
                 songs = songs.filter(**{name: asked[name]})
@@ -60,7 +61,7 @@ class Songs(ApiView):
         if asked["q"].strip():
             ranked = ByRank()
             hits = ranked.paginate(search_songs(songs=songs, text=asked["q"]), request)
-            known = Song.objects.in_bulk([hit.pk for hit in hits])
+            known = songs.in_bulk([hit.pk for hit in hits])
             page = [known[hit.pk] for hit in hits if hit.pk in known]
             return ranked.get_paginated_response(self._data(page, request))
         by_title = self.pagination_class()

@@ -17,7 +17,7 @@ def _pack(states):
 
 
 def pack(apps, schema_editor):
-    rows = apps.get_model("socialsongs", "SongEmbedding").objects
+    rows = apps.get_model("socialsongs", "SongEmbedding").objects.using(schema_editor.connection.alias)
     last = 0
     while batch := list(rows.filter(pk__gt=last, line_states__isnull=False).order_by("pk").only("line_states")[:BATCH]):
         for row in batch:
@@ -28,7 +28,7 @@ def pack(apps, schema_editor):
 
 
 def unpack(apps, schema_editor):
-    rows = apps.get_model("socialsongs", "SongEmbedding").objects
+    rows = apps.get_model("socialsongs", "SongEmbedding").objects.using(schema_editor.connection.alias)
     last = 0
     while batch := list(rows.filter(pk__gt=last, line_states__isnull=False).order_by("pk").only("line_states")[:BATCH]):
         for row in batch:

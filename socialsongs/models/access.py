@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from django.db import models
 
+from .base import AppModel
 
-class PostAccess(models.Model):
+
+class PostAccess(AppModel):
     """A person with the permission to view posts saw a private post: one row for each door and hour."""
 
     class Door(models.TextChoices):

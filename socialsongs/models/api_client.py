@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from ..conf import RATE
 from ..plain_text import plain_text
+from .base import AppModel
 
 
 class Scope(models.TextChoices):
@@ -31,7 +32,7 @@ def _scopes(about: str) -> ArrayField[list[str], list[str]]:
     return ArrayField(models.CharField(max_length=32, choices=Scope.choices), help_text=about)
 
 
-class ApiClient(models.Model):
+class ApiClient(AppModel):
     """A platform with keys. Its people, and their posts, are apart from those of the site and of other clients."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -59,7 +60,7 @@ class ApiClient(models.Model):
         return self.name
 
 
-class ApiKey(models.Model):
+class ApiKey(AppModel):
     """A secret of an API client. The text of the key is not stored; its SHA-256 is (``services/api_keys.py``)."""
 
     client = models.ForeignKey(ApiClient, on_delete=models.CASCADE, related_name="keys")
@@ -83,7 +84,7 @@ class ApiKey(models.Model):
         return f"{self.name} ({self.prefix})"
 
 
-class ExternalUser(models.Model):
+class ExternalUser(AppModel):
     """A person of an API client: maps the client's id of them to an account of the site."""
 
     # A client is deleted by ``services.external_users.delete_client``, which deletes the accounts, too.

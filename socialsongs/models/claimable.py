@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from .base import AppModel
+
 
 class State(models.TextChoices):
     QUEUED = "queued"
@@ -12,7 +14,7 @@ class State(models.TextChoices):
     FAILED = "failed"
 
 
-class Claimable(models.Model):
+class Claimable(AppModel):
     """State, reason, attempts and lease of one piece of work.
 
     A worker takes a row with a conditional UPDATE under SKIP LOCKED, counts the attempt at

@@ -9,8 +9,10 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
+from .base import AppModel
 
-class Event(models.Model):
+
+class Event(AppModel):
     """Written in the transaction that changes the state of a post (``services/events.py``), so that neither is lost.
 
     Holds ids, not foreign keys: an event outlives its post. ``details``: what its payload says beside the ids.

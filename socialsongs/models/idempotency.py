@@ -5,11 +5,12 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from .base import AppModel
 from .post import Post
 from .suggestion import RecommendationRequest
 
 
-class IdempotencyKey(models.Model):
+class IdempotencyKey(AppModel):
     """A person's key. While its request runs it is claimed (``token``, ``lease_expires_at``); then it is finished.
 
     The row is finished in the transaction that writes what the request asked for, so there is one without the other

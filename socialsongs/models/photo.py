@@ -10,10 +10,11 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from pgvector.django import HalfVectorField
 
+from .base import AppModel
 from .release import EMBEDDING_DIM, SEARCH_DIM, ModelRelease
 
 
-class PhotoSubject(models.Model):
+class PhotoSubject(AppModel):
     """Points at an image field of any model: PostPhoto, or a photo model of the host."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -44,7 +45,7 @@ class PhotoSubject(models.Model):
         return opened
 
 
-class PhotoAnalysis(models.Model):
+class PhotoAnalysis(AppModel):
     """The analysis of one photo by one release. No row: not analysed yet. No tags: nothing recognised."""
 
     subject = models.ForeignKey(PhotoSubject, on_delete=models.CASCADE, related_name="analyses")

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.contenttypes.fields import GenericRelation
 from django.db import models
 
+from .base import AppModel
 from .claimable import Claimable, State
 from .photo import PhotoSubject
 from .song import Song
@@ -56,14 +57,14 @@ class Post(Claimable):
         return str(self.id)
 
 
-class PostPhoto(models.Model):
+class PostPhoto(AppModel):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="photos")
     position = models.PositiveSmallIntegerField(default=0)
     image = models.FileField(upload_to="posts/", max_length=200)
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
-    subjects = GenericRelation(PhotoSubject, object_id_field="object_id")
+    subjects = GenericRelation(PhotoSubject, object_id_field="object_id", related_query_name="post_photo")
 
     class Meta:
         ordering = ["position"]
@@ -75,7 +76,7 @@ class PostPhoto(models.Model):
         return f"{self.post_id} #{self.position}"
 
 
-class Thumbnail(models.Model):
+class Thumbnail(AppModel):
     """A small square from the middle of a photo, made when it is first requested."""
 
     class Side(models.IntegerChoices):

@@ -5,13 +5,15 @@ from __future__ import annotations
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from .base import AppModel
+
 # Dimensions of photo vectors and line states, and of vectors in the search space (``recommender.space``). Loading a
 # release compares its own dimensions with these.
 EMBEDDING_DIM = 128
 SEARCH_DIM = EMBEDDING_DIM + 1
 
 
-class ModelRelease(models.Model):
+class ModelRelease(AppModel):
     class State(models.TextChoices):
         STAGED = "staged"
         ACTIVE = "active"

@@ -6,10 +6,11 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
+from .base import AppModel
 from .song import Song
 
 
-class Rule(models.Model):
+class Rule(AppModel):
     """An action on songs (one, a genre or all) under conditions (tag of the photo, market, time); empty: any."""
 
     class Action(models.TextChoices):

@@ -14,6 +14,7 @@ from django.db.models.functions import MD5
 from pgvector.django import HalfVectorField
 
 from ..audio import check_preview
+from .base import AppModel
 from .claimable import Claimable
 from .release import SEARCH_DIM, ModelRelease
 
@@ -25,7 +26,7 @@ NAMES = Func("title", "artist", "album", Value(""), function="socialsongs_words"
 WORDS = Func("title", "artist", "album", "lyrics", function="socialsongs_words", output_field=SearchVectorField())
 
 
-class Song(models.Model):
+class Song(AppModel):
     class Status(models.TextChoices):
         DRAFT = "draft"
         PUBLISHED = "published"

@@ -7,6 +7,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 
+from .base import AppModel
 from .claimable import Claimable, State
 from .photo import PhotoSubject
 from .post import Post
@@ -72,7 +73,7 @@ class RecommendationRequest(Claimable):
         return str(self.id)
 
 
-class Suggestion(models.Model):
+class Suggestion(AppModel):
     class Origin(models.TextChoices):
         """How a song came into the list; the last three are used when no song fits clearly."""
 
@@ -112,7 +113,7 @@ class Suggestion(models.Model):
         return f"{self.request_id} #{self.rank}"
 
 
-class Feedback(models.Model):
+class Feedback(AppModel):
     class Kind(models.TextChoices):
         IMPRESSION = "impression"
         PLAY = "play"

@@ -6,8 +6,10 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from .base import AppModel
 
-class Taste(models.Model):
+
+class Taste(AppModel):
     """No row: the host has not turned taste on for this person. Taste is their feedback since ``since``."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="socialsongs_taste")

@@ -9,10 +9,11 @@ from django.db import models
 from django.db.models.functions import Now
 
 from .api_client import ApiClient
+from .base import AppModel
 from .event import Event
 
 
-class WebhookEndpoint(models.Model):
+class WebhookEndpoint(AppModel):
     """An address that hears of events. It is sent nothing but pings until it has answered one.
 
     Its secret is not stored: it is derived from SECRET_KEY and ``salt`` (``webhooks/signing.py``).
@@ -59,7 +60,7 @@ class WebhookEndpoint(models.Model):
         return self.url
 
 
-class WebhookDelivery(models.Model):
+class WebhookDelivery(AppModel):
     class State(models.TextChoices):
         WAITING = "waiting"
         DELIVERED = "delivered"

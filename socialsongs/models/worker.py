@@ -5,8 +5,10 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from .base import AppModel
 
-class Worker(models.Model):
+
+class Worker(AppModel):
     class State(models.TextChoices):
         STARTING = "starting"
         READY = "ready"

@@ -8,12 +8,13 @@ from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import connection, models, transaction
+from django.db import models
 from django.db.models import FloatField, Q, QuerySet
 from django.db.models.expressions import ExpressionWrapper, RawSQL
 from pgvector.django import MaxInnerProduct
 
 from ..conf import config
+from ..database import atomic, connection
 from ..models import ModelRelease, Song, SongEmbedding
 
 # Candidates that the HNSW scan keeps: pgvector's maximum, so that it misses few of the nearest.
@@ -66,7 +67,7 @@ def nearest_songs(
     """
     rows = SongEmbedding.objects.filter(condition, release=release, stage_one__isnull=False)
     distance = MaxInnerProduct("stage_one", list(embedding))
-    with transaction.atomic():
+    with atomic():
         if _expected(rows) > (SORTED_OF_GENRE if of_genre else SORTED_ROWS):
             found = _by_index(rows, distance, limit)
             if len(found) == limit:
@@ -87,7 +88,7 @@ def search_further(limit: int) -> None:
     By default a scan returns 40 rows before the condition is applied. These settings raise that, and continue the scan
     while the condition leaves too few. The rows come only roughly in order.
     """
-    with connection.cursor() as cursor:
+    with connection().cursor() as cursor:
         cursor.execute(
             "SET LOCAL hnsw.iterative_scan = relaxed_order; "
             f"SET LOCAL hnsw.max_scan_tuples = {MOST_SCANNED}; SET LOCAL hnsw.scan_mem_multiplier = 8; "
@@ -101,7 +102,7 @@ def _by_index(rows: QuerySet[SongEmbedding], distance: MaxInnerProduct, limit: i
 
 
 def _one_by_one(rows: QuerySet[SongEmbedding], distance: MaxInnerProduct, limit: int) -> list[NearSong]:
-    with connection.cursor() as cursor:  # starting parallel workers takes longer than they save
+    with connection().cursor() as cursor:  # starting parallel workers takes longer than they save
         cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
     # Adding 0.0 keeps the planner from using the index.
     nearest = rows.order_by(ExpressionWrapper(distance + 0.0, FloatField()))[:limit]

@@ -113,7 +113,7 @@ def answerable_requests(*, bulk: bool) -> QuerySet[RecommendationRequest]:
 
 def newest_analysis(*, photo: PostPhoto) -> PhotoAnalysis | None:
     """Return the newest analysis of a photo; None when there is none yet."""
-    return PhotoAnalysis.objects.filter(subject__in=photo.subjects.all()).order_by("-created_at", "-pk").first()
+    return PhotoAnalysis.objects.filter(subject__post_photo=photo).order_by("-created_at", "-pk").first()
 
 
 LONGEST_LINE = 500  # characters of a line that a suggestion stores

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db import connection
 from django.db.models import F, QuerySet
 
+from ..database import connection
 from ..models import ModelRelease, Song, SongEmbedding, State
 
 
@@ -37,7 +37,7 @@ def lock_serving_releases(*, releases: Iterable[ModelRelease]) -> set[int]:
 
     Activating, splitting or retiring a release locks the same rows, in the order of their ids, and so waits.
     """
-    with connection.cursor() as cursor:
+    with connection().cursor() as cursor:
         # FOR SHARE, which Django does not have: workers do not wait for each other.
         cursor.execute(
             "SELECT id FROM socialsongs_modelrelease WHERE id = ANY(%s) AND (state = %s OR (state = %s AND share > 0))"

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.contrib.contenttypes.models import ContentType
-from django.db import connection, transaction
 from pgvector import HalfVector
 
 from ..conf import config
+from ..database import atomic, connection
 from ..errors import NotEncoded
 from ..models import ModelRelease, Post, PostPhoto, Song, SongEmbedding, State
 from .nearest import nearest_songs, search_further, song_filters
@@ -95,7 +95,7 @@ def posts_for_song(*, song: Song, limit: int) -> list[Post]:
         "limit": limit,
         "candidates": limit * config().MAX_PHOTOS_PER_POST,
     }
-    with transaction.atomic(), connection.cursor() as cursor:
+    with atomic(), connection().cursor() as cursor:
         search_further(values["candidates"])
         cursor.execute(BEST_PHOTOS, values)
         if cursor.rowcount < limit:  # the index scan gave up, or there are no more

@@ -6,13 +6,13 @@ import uuid
 from collections.abc import Callable, Sequence
 
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from .. import dispatch
 from ..audio import name_preview
 from ..codes import isrc_code, language_code, market_code
+from ..database import atomic, connection
 from ..models import Song
 from .files import delete_file
 from .lyrics import is_unsynced, normalised
@@ -58,8 +58,8 @@ def sync_embeddings(*, songs: QuerySet[Song] | None = None) -> int:
     """Bring the embedding rows of these songs (None: all songs) in line; return how many rows changed."""
     chosen = (Song.objects.all() if songs is None else songs).order_by().values("id", *COPIED)
     # By default an empty queryset would raise EmptyResultSet.
-    sql, parameters = chosen.query.get_compiler(connection=connection, elide_empty=False).as_sql()
-    with transaction.atomic(), connection.cursor() as cursor:
+    sql, parameters = chosen.query.get_compiler(connection=connection(), elide_empty=False).as_sql()
+    with atomic(), connection().cursor() as cursor:
         cursor.execute(SYNC % sql, parameters)
         changed: int = cursor.rowcount
         if changed:
@@ -118,7 +118,7 @@ def save_song(*, song: Song) -> None:
     tidy(song=song)
     song.full_clean()
     name_preview(song.preview_file)
-    with transaction.atomic():
+    with atomic():
         before = Song.objects.filter(pk=song.pk).only("preview_file").first()
         song.save()
         sync_embeddings(songs=Song.objects.filter(pk=song.pk))
@@ -129,7 +129,7 @@ def save_song(*, song: Song) -> None:
 def set_status(*, songs: Sequence[uuid.UUID], status: str) -> int:
     """Set the status of songs; return how many changed. Their embedding rows change in the same transaction."""
     chosen = Song.objects.filter(pk__in=songs)
-    with transaction.atomic():
+    with atomic():
         changed = chosen.exclude(status=status).update(status=status, updated_at=timezone.now())
         sync_embeddings(songs=chosen)
     return changed

@@ -6,12 +6,12 @@ import uuid
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.db.models.lookups import IsNull
 from django.utils import timezone
 
+from ..database import atomic
 from ..errors import NotSuggested, UnknownSong
 from ..models import Feedback, Post, RecommendationRequest, Song, Suggestion
 from . import events
@@ -30,7 +30,7 @@ def choose_song(*, post: Post, user: Person, song_id: uuid.UUID, request: Recomm
     song = Song.objects.filter(pk=song_id, status=Song.Status.PUBLISHED).first()
     if song is None:
         raise UnknownSong("There is no published song with this id.")
-    with transaction.atomic():
+    with atomic():
         before = lock_post(post=post).chosen_song_id
         Post.objects.filter(pk=post.pk).update(chosen_song=song)
         post.chosen_song = song
@@ -44,7 +44,7 @@ def choose_song(*, post: Post, user: Person, song_id: uuid.UUID, request: Recomm
 
 def clear_choice(*, post: Post) -> None:
     """Remove the song of the post. The feedback stays, because the song was chosen once. Raises UnknownPost."""
-    with transaction.atomic():
+    with atomic():
         before = lock_post(post=post).chosen_song_id
         Post.objects.filter(pk=post.pk).update(chosen_song=None)
         post.chosen_song = None
@@ -59,7 +59,7 @@ def record_feedback(
 
     ``request``: as for ``choose_song``. Raises NotSuggested or UnknownPost.
     """
-    with transaction.atomic():
+    with atomic():
         lock_post(post=post)
         suggestion = _suggestion(post=post, song_id=song_id, request=request)
         if suggestion is None:
@@ -72,7 +72,7 @@ def undo_hide(*, post: Post, user: Person, song_ids: Collection[uuid.UUID] | Non
 
     Deletes the feedback, so that it no longer counts. Raises UnknownPost.
     """
-    with transaction.atomic():
+    with atomic():
         lock_post(post=post)
         hidden = Feedback.objects.filter(request__post=post, user=user, kind=Feedback.Kind.HIDE)
         if song_ids is not None:
@@ -89,7 +89,7 @@ def record_impressions(*, request: RecommendationRequest, shown: Sequence[Sugges
     """
     if request.shown_at is not None:
         return 0
-    with transaction.atomic():
+    with atomic():
         # Updates nothing when another process was first, or when a worker has replaced the answer meanwhile.
         same = RecommendationRequest.objects.filter(pk=request.pk, shown_at=None, finished_at=request.finished_at)
         if not same.update(shown_at=Now()):
@@ -99,7 +99,7 @@ def record_impressions(*, request: RecommendationRequest, shown: Sequence[Sugges
                 request=request,
                 song_id=suggestion.song_id,
                 kind=Feedback.Kind.IMPRESSION,
-                user=user,
+                user_id=user.pk,
                 release_id=suggestion.release_id,
                 rank=suggestion.rank,
                 propensity=suggestion.propensity,
@@ -122,7 +122,7 @@ def _record(*, suggestion: Suggestion, user: Person, kind: str) -> bool:
         request_id=suggestion.request_id,
         song_id=suggestion.song_id,
         kind=kind,
-        user=user,
+        user_id=user.pk,
         release_id=suggestion.release_id,
         defaults={"rank": suggestion.rank, "propensity": suggestion.propensity},
     )

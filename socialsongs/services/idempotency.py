@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import Error, router, transaction
+from django.db import Error
 from django.db.models.functions import Now
 
+from ..database import atomic
 from ..errors import IdempotencyConflict, StillRunning
 from ..models import IdempotencyKey, Post, RecommendationRequest
 
@@ -92,7 +93,7 @@ def _claim_within(seconds: float, **claim: Any) -> IdempotencyKey:
 
 def _claim(*, user: Person, key: str, fingerprint: str, token: uuid.UUID) -> IdempotencyKey:
     claimed: dict[str, Any] = {"token": token, "lease_expires_at": Now() + LEASE}
-    with transaction.atomic(using=router.db_for_write(IdempotencyKey)):
+    with atomic():
         new = IdempotencyKey(user=user, key=key, fingerprint=fingerprint, **claimed)
         IdempotencyKey.objects.bulk_create([new], ignore_conflicts=True)
         rows = IdempotencyKey.objects.select_for_update(of=("self",)).select_related("post", "request")

@@ -12,9 +12,9 @@ from math import isfinite
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
 from django.utils import timezone
 
+from ..database import atomic, connection
 from ..errors import BadLine
 from ..language_guess import language_of
 from ..models import Song
@@ -96,7 +96,7 @@ def import_songs(
     """
     seen: dict[str, int] = {}
     notes = Notes()
-    with transaction.atomic(), connection.cursor() as cursor:
+    with atomic(), connection().cursor() as cursor:
         cursor.execute(LARGE_PENDING)
         cursor.execute(STAGE)
         with cursor.copy(COPY) as copy:

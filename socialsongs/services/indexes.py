@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError
 from psycopg.errors import LockNotAvailable
 
+from ..database import atomic, connection
 from ..models import ModelRelease, SongEmbedding
 from .releases import NotPossible
 
@@ -54,8 +55,8 @@ def cluster(*, memory_mib: int) -> None:
     nothing changed, while others use the table.
     """
     order = "socialsongs_embedding_order"
-    with _build_resources(memory_mib), connection.cursor() as cursor:
-        with transaction.atomic(durable=True):
+    with _build_resources(memory_mib), connection().cursor() as cursor:
+        with atomic(durable=True):
             cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; SET LOCAL statement_timeout = 0")
             try:  # first, because upgrading a weaker lock could deadlock
                 cursor.execute(f"LOCK TABLE {EMBEDDINGS} IN ACCESS EXCLUSIVE MODE")
@@ -74,7 +75,7 @@ def cluster(*, memory_mib: int) -> None:
 @contextmanager
 def _build_resources(memory_mib: int) -> Iterator[None]:
     """Let this connection build indexes with that much memory and with all cores."""
-    with connection.cursor() as cursor:
+    with connection().cursor() as cursor:
         cursor.execute(f"SET maintenance_work_mem = '{memory_mib}MB'")
         cursor.execute(f"SET max_parallel_maintenance_workers = {max(1, (os.cpu_count() or 1) - 1)}")
         try:
@@ -84,7 +85,7 @@ def _build_resources(memory_mib: int) -> Iterator[None]:
 
 
 def _build(index: Index, release: ModelRelease) -> BuiltIndex:
-    with connection.cursor() as cursor:
+    with connection().cursor() as cursor:
         cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [index.name])
         found = cursor.fetchone()
         if found == (True,):

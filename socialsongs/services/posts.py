@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
-from django.db import connections, router, transaction
 from django.db.models import QuerySet
 
 from .. import dispatch
 from ..conf import config
+from ..database import atomic, connection
 from ..errors import NoPhoto, NotRetryable, TooManyPhotos, TooManyWaiting, UnknownPost
 from ..intake import CleanPhoto, IntakeError, clean_photo
 from ..models import PhotoSubject, Post, PostPhoto, RecommendationRequest, State
@@ -52,7 +52,7 @@ def create_post(
         _check_waiting(owner=owner, more=len(uploads))
         photos = _clean_photos(uploads)
         post = Post(owner=owner, caption=caption, visibility=visibility)
-        with transaction.atomic():
+        with atomic():
             _lock_waiting(owner=owner)
             _check_waiting(owner=owner, more=len(photos))
             _store(post=post, photos=photos, attempt=attempt)
@@ -84,7 +84,7 @@ def _check_waiting(*, owner: Person, more: int) -> None:
 
 def _lock_waiting(*, owner: Person) -> None:
     """Until the commit, let only one upload of this person count the waiting photos."""
-    with connections[router.db_for_write(Post)].cursor() as cursor:
+    with connection().cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('socialsongs-waiting'), hashtext(%s))", [str(owner.pk)])
 
 
@@ -160,7 +160,7 @@ def delete_posts(*, posts: QuerySet[Post]) -> Deleted:
 
     Receivers delete the files, and keep the feedback without its person (``socialsongs.receivers``).
     """
-    with transaction.atomic():
+    with atomic():
         # Locks in the same order as workers, and waits for one that is writing suggestions.
         locked = list(posts.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
         list(RecommendationRequest.objects.filter(post__in=locked).select_for_update(of=("self",)).order_by("pk"))

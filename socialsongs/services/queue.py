@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from .. import dispatch
+from ..database import atomic
 from ..models import Post, RecommendationRequest, SongEmbedding, State
 from ..selectors.releases import serving_releases
 
@@ -31,7 +31,7 @@ def requeue_posts(*, posts: QuerySet[Post]) -> int:
 
     Returns how many posts.
     """
-    with transaction.atomic():
+    with atomic():
         failed = list(posts.filter(state=State.FAILED).select_for_update(of=("self",)).values_list("pk", flat=True))
         waiting = Q(is_default=True) | Q(state=State.FAILED)
         RecommendationRequest.objects.filter(waiting, post__in=failed).update(**QUEUED_AGAIN)
@@ -43,7 +43,7 @@ def requeue_posts(*, posts: QuerySet[Post]) -> int:
 
 def requeue_requests(*, requests: QuerySet[RecommendationRequest]) -> int:
     """Queue failed requests again, except those of failed posts; return how many."""
-    with transaction.atomic():
+    with atomic():
         failed = requests.filter(state=State.FAILED).exclude(post__state=State.FAILED)
         count = RecommendationRequest.objects.filter(pk__in=failed.values("pk")).update(**QUEUED_AGAIN)
         if count:
@@ -54,7 +54,7 @@ def requeue_requests(*, requests: QuerySet[RecommendationRequest]) -> int:
 
 def queue_songs(*, rows: QuerySet[SongEmbedding]) -> int:
     """Queue songs to be encoded again; until then searches find them as before. Return how many rows."""
-    with transaction.atomic():
+    with atomic():
         count = rows.update(**QUEUED_AGAIN)
         if count:
             dispatch.announce_songs()
@@ -73,7 +73,7 @@ def rerank(*, since: datetime | None = None, until: datetime | None = None) -> i
         old = old.filter(post__created_at__gte=since)
     if until:
         old = old.filter(post__created_at__lt=until)
-    with transaction.atomic():
+    with atomic():
         count = RecommendationRequest.objects.filter(pk__in=old.values("pk")).update(**QUEUED_AGAIN | {"bulk": True})
         if count:
             dispatch.announce_songs()

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
-
 from .. import dispatch
+from ..database import atomic
 from ..errors import PostFailed, TextRefused
 from ..models import Post, RecommendationRequest, State
 from ..selectors.posts import default_parameters
@@ -28,7 +27,7 @@ def request_recommendations(
     ``parameters``: values that replace those of ``default_parameters``; None keeps the default. Raises PostFailed
     or UnknownPost.
     """
-    with transaction.atomic():
+    with atomic():
         if lock_post(post=post).state == State.FAILED:
             raise PostFailed("This post failed, so no songs can be suggested for it. Retry the post first.")
         request = RecommendationRequest.objects.create(post=post, text=text, parameters=_changed(parameters))
@@ -47,7 +46,7 @@ def request_for_text(*, owner: Person, text: str, parameters: Mapping[str, Any] 
         raise TextRefused(f"The text has {len(text)} characters; at most {MOST_CHARACTERS} are allowed.")
     if "\0" in text:
         raise TextRefused("The text contains a null character, which is not allowed.")
-    with transaction.atomic():
+    with atomic():
         request = RecommendationRequest.objects.create(owner=owner, text=text, parameters=_changed(parameters))
         dispatch.announce_photos()
     return request

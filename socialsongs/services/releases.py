@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
 from django.utils import timezone
 
 from .. import dispatch
+from ..database import atomic
 from ..models import ModelRelease
 from ..selectors.releases import encoding_coverage
 from .catalogue import sync_embeddings
@@ -25,7 +25,7 @@ def register(*, name: str, sha256: str, card: dict[str, Any]) -> ModelRelease:
 
     Raises NotPossible when the name is registered with other weights.
     """
-    with transaction.atomic():
+    with atomic():
         release, created = ModelRelease.objects.get_or_create(name=name, defaults={"sha256": sha256, "card": card})
         if release.sha256 != sha256:
             raise NotPossible(
@@ -41,7 +41,7 @@ def register(*, name: str, sha256: str, card: dict[str, Any]) -> ModelRelease:
 
 def stage(*, release: ModelRelease) -> None:
     """Have all songs encoded for a release while another one serves. Raises NotPossible for the active one."""
-    with transaction.atomic():
+    with atomic():
         if not ModelRelease.objects.filter(pk=release.pk).exclude(state=State.ACTIVE).update(state=State.STAGED):
             raise NotPossible(f"{release.name} is active already.")
         sync_embeddings()  # rows of a retired release are outdated
@@ -49,7 +49,7 @@ def stage(*, release: ModelRelease) -> None:
 
 def pause(*, release: ModelRelease, paused: bool) -> None:
     """Stop encoding songs for a release for now, or go on."""
-    with transaction.atomic():
+    with atomic():
         ModelRelease.objects.filter(pk=release.pk).update(paused=paused)
         dispatch.announce_songs()
 
@@ -58,7 +58,7 @@ def limit(*, release: ModelRelease, songs_per_second: float | None) -> None:
     """Limit how fast songs are encoded for a release; None: no limit. Raises NotPossible."""
     if songs_per_second is not None and not 0.01 <= songs_per_second < float("inf"):
         raise NotPossible(f"{songs_per_second} songs a second are no rate: give 0.01 or more.")
-    with transaction.atomic():
+    with atomic():
         ModelRelease.objects.filter(pk=release.pk).update(songs_per_second=songs_per_second, encode_after=None)
         dispatch.announce_songs()
 
@@ -70,7 +70,7 @@ def activate(*, release: ModelRelease, force: bool = False) -> None:
     """
     if not force:
         _check_coverage(release, otherwise=", or use --force")
-    with transaction.atomic():
+    with atomic():
         _lock_releases()
         _replace_active_by(release)
     sync_embeddings()  # rows of a retired release are outdated; outside the transaction, which answers wait for
@@ -78,7 +78,7 @@ def activate(*, release: ModelRelease, force: bool = False) -> None:
 
 def rollback() -> ModelRelease:
     """Activate the previous release again, at once. Raises NotPossible when there is none or it is retired."""
-    with transaction.atomic():
+    with atomic():
         _lock_releases()
         replaced = ModelRelease.objects.filter(state=State.STAGED, activated_at__isnull=False)
         before = replaced.order_by("-activated_at").first()
@@ -100,7 +100,7 @@ def split(*, release: ModelRelease, share: int) -> None:
         raise NotPossible(f"{share} of a hundred people is no share: give 0 to {MOST_SHARED}.")
     if share:
         _check_coverage(release)
-    with transaction.atomic():
+    with atomic():
         _lock_releases()
         staged = ModelRelease.objects.filter(pk=release.pk, state=State.STAGED)
         if not staged.exists():

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import IO
 
 from django.core.files.base import ContentFile
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError
 from PIL import Image, ImageOps
 
+from ..database import atomic
 from ..models import PostPhoto, Thumbnail
 
 QUALITY = 72
@@ -50,7 +51,7 @@ def _keep(*, photo: PostPhoto, side: int, webp: bytes) -> None:
     file.save(f"{uuid.uuid4().hex}.webp", ContentFile(webp), save=False)
     created = False
     try:
-        with transaction.atomic():
+        with atomic():
             if PostPhoto.objects.select_for_update(no_key=True).filter(pk=photo.pk).exists():
                 kept = {"image": file.name}
                 _, created = Thumbnail.objects.get_or_create(photo=photo, side=side, defaults=kept)

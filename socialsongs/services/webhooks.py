@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import transaction
-
+from ..database import atomic
 from ..models import Event
 from ..signals import BY_KIND
 
@@ -17,7 +16,7 @@ def fan_out() -> None:
 
 
 def _fan_out_some() -> int:
-    with transaction.atomic():
+    with atomic():
         waiting = Event.objects.filter(fanned_out=False).order_by("created_at")
         new = list(waiting.select_for_update(skip_locked=True, of=("self",))[:FAN_OUT])
         unheard = [event.pk for event in new if not BY_KIND[event.kind].receivers]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.db import Error, transaction
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 from django.utils.cache import add_never_cache_headers
@@ -15,6 +15,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from ..api.problem import TITLES, status_of, unavailable
 from ..bodies import READING_ERRORS, STRANGER_BYTES, body_error, check_body, photo_bytes
+from ..database import without_host_transaction
 from ..errors import BodyRefused, BodyTooLarge, SocialSongsError
 from ..outages import is_outage
 from .expired_login import is_htmx, to_login
@@ -32,7 +33,7 @@ def page(view: View) -> View:
     protected = csrf_protect(view)
 
     @csrf_exempt
-    @transaction.non_atomic_requests
+    @without_host_transaction
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:

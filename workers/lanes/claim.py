@@ -16,11 +16,12 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Greatest, Least, Now
 
 from socialsongs.conf import config
+from socialsongs.database import atomic, connection
 from socialsongs.models import Claimable, Post, State
 from socialsongs.services import events
 
@@ -62,7 +63,7 @@ def claim(queryset: QuerySet[Row], *, limit: int, fresh: bool = False) -> Claim[
     if it kills its process, no other row loses an attempt. ``fresh``: claim only rows without attempts.
     """
     token = uuid.uuid4()
-    with transaction.atomic():
+    with atomic():
         candidates = claimable(queryset).filter(attempts__lt=1 if fresh else config().MAX_ATTEMPTS)
         free = candidates.order_by("queued_at").select_for_update(skip_locked=True, of=("self",))
         oldest = list(free.values_list("pk", "attempts")[:limit])
@@ -97,7 +98,7 @@ def fail_exhausted(queryset: QuerySet[Any]) -> int:
 
 def _fail(queryset: QuerySet[Any], reason: str, **values: Any) -> int:
     """Fail those of the rows that nobody else has locked, and record it; return how many."""
-    with transaction.atomic():
+    with atomic():
         locked = queryset.order_by("pk").select_for_update(skip_locked=True, of=("self",))
         keys = list(locked.values_list("pk", flat=True))
         queryset.model._default_manager.filter(pk__in=keys).update(
@@ -111,7 +112,7 @@ def _fail(queryset: QuerySet[Any], reason: str, **values: Any) -> int:
 @contextmanager
 def holding(rows: Sequence[Row], token: uuid.UUID) -> Iterator[list[Row]]:
     """Open a transaction that locks the rows still under this claim, and yield them; the rest is others' or gone."""
-    with transaction.atomic():
+    with atomic():
         locked = _rows(rows, token).order_by("pk").select_for_update(of=("self",))
         held = set(locked.values_list("pk", flat=True))
         if lost := len(rows) - len(held):
@@ -160,7 +161,7 @@ def hand_back(rows: Sequence[Claimable], token: uuid.UUID) -> None:
 
 def return_after_database_error(rows: Sequence[Claimable], token: uuid.UUID) -> None:
     """Put rows back when the database refused their work; hand them back when the database is away."""
-    if connection.is_usable():
+    if connection().is_usable():
         for row in rows:
             put_back(row, token)
     else:
@@ -193,6 +194,6 @@ def through_outage(write: Callable[[], Result]) -> Result:
             return write()
         except (OperationalError, InterfaceError) as error:
             logger.warning("The database is away, trying again in %s s: %s", pause, error)
-            connection.close()
+            connection().close()
             time.sleep(pause)
     return write()

@@ -14,11 +14,12 @@ from datetime import timedelta
 from functools import cache, partial
 
 from celery.worker import state as worker_state
-from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.db import InterfaceError, OperationalError, close_old_connections
 from django.db.models.functions import Now
 
 from recommender.card import ReleaseError
 from socialsongs.conf import config
+from socialsongs.database import connection
 from socialsongs.models import ModelRelease, SongEmbedding
 from socialsongs.selectors.releases import live_releases, searchable
 
@@ -70,7 +71,7 @@ def drain(*, bulk: bool) -> bool:
                 loop.leave()
     except (OperationalError, InterfaceError) as error:
         logger.error("The database is away: %s. The reconciler will send a new wake-up.", error)
-        connection.close()
+        connection().close()
         return False
 
 

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from django.apps import apps
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
+from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.db.models.functions import Now
 
+from socialsongs.database import atomic, connection
 from socialsongs.models import Event, Post
 from socialsongs.selectors.events import as_post_event
 from socialsongs.services.webhooks import fan_out
@@ -72,7 +73,7 @@ class Threads:
         finally:
             with self._lock:
                 self._running.discard(threading.current_thread())
-            connection.close()
+            connection().close()
 
     def _look_again(self) -> bool:
         with self._lock:
@@ -85,7 +86,7 @@ class Threads:
 
 def send_signal() -> bool:
     """Send the signal of the event that is due first; return False when none is due."""
-    with transaction.atomic():
+    with atomic():
         due = Event.objects.filter(state=Event.State.WAITING, fanned_out=True, next_at__lte=Now()).order_by("next_at")
         event = due.select_for_update(skip_locked=True, of=("self",)).first()
         if event is None:

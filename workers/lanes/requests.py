@@ -86,7 +86,7 @@ def _photo_views(serving: LoadedRelease, request: RecommendationRequest) -> list
     subjects = (
         PhotoSubject.objects.filter(pk=request.subject_id)
         if request.subject_id
-        else [subject for photo in request.post.photos.all() for subject in photo.subjects.all()]  # type: ignore[union-attr]
+        else [subject for photo in request.post.photos.prefetch_related("subjects") for subject in photo.subjects.all()]  # type: ignore[union-attr]
     )
     views = []
     for subject in subjects:

@@ -10,11 +10,12 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError
 from django.db.models.functions import Coalesce, Greatest, Now
 from pgvector import HalfVector
 
 from recommender.results import EncodedLyric, Refusal
+from socialsongs.database import connection
 from socialsongs.models import ModelRelease, SongEmbedding
 
 from ..failures import Outage
@@ -91,7 +92,7 @@ def _write_results(claimed: Claim[SongEmbedding], results: Sequence[EncodedLyric
 
 def _write_together(token: UUID, results: Mapping[SongEmbedding, object], rows: Sequence[SongEmbedding]) -> None:
     """Write rows in one transaction. Each becomes ready, also those whose lyrics the model refuses, with the reason."""
-    with holding(rows, token) as held, connection.cursor() as cursor:
+    with holding(rows, token) as held, connection().cursor() as cursor:
         encoded, refused = [], defaultdict(list)
         for row in held:
             match results[row]:

@@ -7,9 +7,10 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError
 
 from recommender.card import ReleaseError
+from socialsongs.database import connection
 from socialsongs.models import Worker
 from socialsongs.selectors.releases import active_release
 from socialsongs.selectors.workers import earlier_workers_on
@@ -67,7 +68,7 @@ class Duty:
             self.refuse(str(error))
         except (DatabaseError, InterfaceError) as error:
             logger.warning("The database is away: %s", error)
-            connection.close()
+            connection().close()
         else:
             if presence.state != Worker.State.READY:
                 logger.info("%s is ready, on %s", presence.name, presence.device)

@@ -13,10 +13,11 @@ import threading
 from typing import Any
 
 import psutil
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError
 from django.db.models.functions import Now
 
 from socialsongs.conf import config
+from socialsongs.database import connection
 from socialsongs.dispatch import DRAIN_BULK, DRAIN_INTERACTIVE, QUEUES
 from socialsongs.models import Worker
 
@@ -62,7 +63,7 @@ class Presence:
                 first = False
             except (DatabaseError, InterfaceError, RuntimeError, OSError, psutil.Error) as error:
                 logger.warning("The heartbeat could not be written: %s", error)
-                connection.close()
+                connection().close()
             self._news.wait(config().HEARTBEAT_SECONDS)
             self._news.clear()
         try:
@@ -71,7 +72,7 @@ class Presence:
             logger.warning(
                 "The row of %s could not be deleted; it counts as gone without further heartbeats", self.name
             )
-        connection.close()
+        connection().close()
 
     def _write(self, first: bool) -> None:
         values: dict[str, Any] = {
