@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class PostEvent:
-    """What happened. Ids, not rows: a post may have been deleted since, and ``owner_id`` is None then or later.
+    """What happened. Ids, not rows: a post that was deleted before is not heard of, but it may be deleted just now.
 
     request_id   the request that was answered (``suggestions_ready``)
     song_id      the song that was chosen, or is no longer chosen

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import uuid
 
-from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
 from .base import AppModel
+from .post import Post
+from .suggestion import RecommendationRequest
 
 
 class Event(AppModel):
     """Written in the transaction that changes the state of a post (``services/events.py``), so that neither is lost.
 
-    Holds ids, not foreign keys: an event outlives its post. ``details``: what its payload says beside the ids.
+    It is deleted with its post: whoever has not heard of it by then, does not.
     """
 
     class Kind(models.TextChoices):
@@ -34,13 +35,13 @@ class Event(AppModel):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=20, choices=Kind.choices)
-    post = models.UUIDField(null=True, blank=True)
-    request = models.UUIDField(null=True, blank=True)
-    song = models.UUIDField(null=True, blank=True)
-    owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, null=True, blank=True, related_name="events")
+    request = models.ForeignKey(
+        RecommendationRequest, on_delete=models.CASCADE, null=True, blank=True, related_name="events"
     )
-    details = models.JSONField(default=dict, blank=True)  # "reason"; "photo": {"model", "key"}; "challenge" of a ping
+    song = models.UUIDField(null=True, blank=True)  # no foreign key: it may have been deleted just now
+    reason = models.CharField(max_length=40, blank=True, default="", help_text="Code of the reason why a post failed.")
+    challenge = models.CharField(max_length=64, blank=True, default="", help_text="Of a ping: what is to be answered.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     fanned_out = models.BooleanField(default=False, help_text="Whether its deliveries to endpoints have been made.")
     state = models.CharField(max_length=7, choices=State.choices, default=State.WAITING)

@@ -11,18 +11,16 @@ from ..signals import PostEvent
 
 def as_post_event(event: Event) -> PostEvent:
     """Return what receivers get of an event."""
-    photo = event.details.get("photo") or {}
+    of = event.post or event.request
     return PostEvent(
         id=event.pk,
         kind=event.kind,
         created_at=event.created_at,
-        post_id=event.post,
-        request_id=event.request,
+        post_id=event.post_id,
+        request_id=event.request_id,
         song_id=event.song,
-        owner_id=event.owner_id,
-        photo_model=photo.get("model"),
-        photo_key=photo.get("key"),
-        reason=event.details.get("reason", ""),
+        owner_id=of.owner_id if of else None,
+        reason=event.reason,
     )
 
 

@@ -10,15 +10,9 @@ from ..models import Event, Post, RecommendationRequest, Song
 
 
 def suggestions_ready(*, requests: Collection[RecommendationRequest]) -> None:
-    """Record that requests were answered. ``requests``: with their posts loaded."""
+    """Record that requests were answered."""
     events = [
-        Event(
-            kind=Event.Kind.SUGGESTIONS_READY,
-            post=request.post_id,
-            request=request.pk,
-            owner_id=request.post.owner_id if request.post else request.owner_id,
-        )
-        for request in requests
+        Event(kind=Event.Kind.SUGGESTIONS_READY, post_id=request.post_id, request=request) for request in requests
     ]
     # The reconciler finds those of the bulk lane: there may be millions, and nobody waits for them.
     _record(events, wake=not all(request.bulk for request in requests))
@@ -26,20 +20,15 @@ def suggestions_ready(*, requests: Collection[RecommendationRequest]) -> None:
 
 def posts_failed(*, keys: Iterable[UUID], reason: str) -> None:
     """Record that posts failed for good, in the transaction that locks them."""
-    _record(
-        [
-            Event(kind=Event.Kind.POST_FAILED, post=pk, owner_id=owner, details={"reason": reason})
-            for pk, owner in Post.objects.filter(pk__in=keys).values_list("pk", "owner")
-        ]
-    )
+    _record([Event(kind=Event.Kind.POST_FAILED, post_id=pk, reason=reason) for pk in keys])
 
 
 def song_chosen(*, post: Post, song: Song) -> None:
-    _record([Event(kind=Event.Kind.SONG_CHOSEN, post=post.pk, song=song.pk, owner_id=post.owner_id)])
+    _record([Event(kind=Event.Kind.SONG_CHOSEN, post=post, song=song.pk)])
 
 
 def song_unchosen(*, posts: Iterable[Post], song: UUID) -> None:
-    _record([Event(kind=Event.Kind.SONG_UNCHOSEN, post=post.pk, song=song, owner_id=post.owner_id) for post in posts])
+    _record([Event(kind=Event.Kind.SONG_UNCHOSEN, post=post, song=song) for post in posts])
 
 
 def _record(events: list[Event], *, wake: bool = True) -> None:

@@ -88,7 +88,8 @@ def send_signal() -> bool:
     """Send the signal of the event that is due first; return False when none is due."""
     with atomic():
         due = Event.objects.filter(state=Event.State.WAITING, fanned_out=True, next_at__lte=Now()).order_by("next_at")
-        event = due.select_for_update(skip_locked=True, of=("self",)).first()
+        locked = due.select_related("post", "request").select_for_update(skip_locked=True, of=("self",))
+        event = locked.first()
         if event is None:
             return False
         if event.attempts >= RECEIVER_ATTEMPTS:  # the last one killed the process, or outlasted its time
