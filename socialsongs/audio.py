@@ -1,12 +1,14 @@
-"""Accepts preview clips by their content alone: the file's name and the client's content type do not count."""
+"""Accepts and names preview clips by their content alone: the file's name and the client's type do not count."""
 
 from __future__ import annotations
 
 import uuid
 from pathlib import PurePath
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from django.core.exceptions import ValidationError
+from django.core.files import File
+from django.db import models
 from django.db.models.fields.files import FieldFile
 from tinytag import TinyTag, TinyTagException
 
@@ -47,14 +49,33 @@ def check_preview(clip: FieldFile) -> None:
             f"The clip has {clip.size / MIB:.1f} MB; at most {most / MIB:.0f} MB are accepted. Send a shorter one.",
             code="preview_too_large",
         )
-    if ending_of(cast(BinaryIO, clip.file)) is None:
+    accepted_ending(cast(BinaryIO, clip.file))
+
+
+def accepted_ending(file: BinaryIO) -> str:
+    """Return the extension for the file's content. Raises ValidationError when browsers cannot play it."""
+    ending = ending_of(file)
+    if ending is None:
         raise ValidationError(
             "This is not an MP3, M4A, Ogg, FLAC or WAV clip, whatever its name says. Save it in one of these formats.",
             code="not_audio",
         )
+    return ending
 
 
-def name_preview(clip: FieldFile) -> None:
-    """Give a checked clip a random name before it is stored, with the extension of its content."""
-    if clip and not clip._committed:  # type: ignore[attr-defined]
-        clip.name = f"{uuid.uuid4().hex}{ending_of(cast(BinaryIO, clip.file))}"
+class PreviewFieldFile(FieldFile):
+    def save(self, name: str | None, content: File[bytes], save: bool = True) -> None:
+        """Store a clip under a random name with the extension of its content, so that no storage's own address sends
+        it as a page. Raises ValidationError when it is no clip."""
+        super().save(f"{uuid.uuid4().hex}{accepted_ending(cast(BinaryIO, content))}", content, save)
+
+
+class PreviewField(models.FileField):
+    """A file field for clips, whoever stores them: services, the admin, or a host's script."""
+
+    attr_class = PreviewFieldFile
+
+    def deconstruct(self) -> Any:
+        """Be a FileField to migrations: the database knows no difference."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.FileField", args, kwargs

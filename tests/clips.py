@@ -2,6 +2,16 @@
 
 import io
 import wave
+from typing import Any
+
+from django.core.files.base import ContentFile
+
+
+def keep(song: Any, name: str, content: bytes) -> None:
+    """Store a song's preview whatever its content, as versions did that did not check it."""
+    file = song.preview_file
+    file.name = file.storage.save(f"previews/{name}", ContentFile(content))
+    type(song).objects.filter(pk=song.pk).update(preview_file=file.name)
 
 
 def wav(seconds: float = 0.2) -> bytes:

@@ -1,8 +1,8 @@
 """GET /api/v1/songs: the published catalogue."""
 
 import pytest
-from django.core.files.base import ContentFile
 
+from .clips import keep
 from .test_api_posts import problem
 
 pytestmark = pytest.mark.django_db
@@ -57,7 +57,7 @@ def test_the_preview_is_a_file_or_an_address(api_of, alice, make_song):
     api = api_of(alice)
     assert api.get(f"{URL}/{song.pk}").json()["preview_url"] == "https://example.org/a.mp3"
     problem(api.get(f"{URL}/{song.pk}/preview"), 404, "not_found")
-    song.preview_file.save("a.mp3", ContentFile(b"sound"))
+    keep(song, "a.mp3", b"sound")
     url = api.get(f"{URL}/{song.pk}").json()["preview_url"]
     assert url.endswith(f"{URL}/{song.pk}/preview")
     assert b"".join(api.get(url).streaming_content) == b"sound"

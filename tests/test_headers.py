@@ -1,5 +1,9 @@
 """The security headers of every answer of the stand-alone site: no inline code, no caching of private pages."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Group
@@ -115,6 +119,41 @@ def test_what_is_private_is_kept_by_no_cache(client, api_of, alice, ready_post):
     b"".join(photo)
     assert photo.headers["Cache-Control"] == "private, max-age=86400"
     assert photo.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+
+
+def test_answers_of_the_api_are_no_pages_in_any_host(settings, client, alice):
+    """Without the middleware of the stand-alone site."""
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name.startswith("django.contrib.")]
+    client.force_login(alice)
+    for url, status in (("posts", 200), ("taste", 200), ("nowhere", 404), ("songs?language=%00", 400)):
+        answer = client.get(f"/api/v1/{url}")
+        assert answer.status_code == status
+        assert answer.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("environment", "header"),
+    [
+        ({}, "max-age=31536000"),
+        (
+            {"SECURE_HSTS_SUBDOMAINS": "1", "SECURE_HSTS_PRELOAD": "1", "SECURE_HSTS_SECONDS": "63072000"},
+            "max-age=63072000; includeSubDomains; preload",
+        ),
+        ({"SECURE_HSTS_PRELOAD": "1"}, "SECURE_HSTS_PRELOAD needs SECURE_HSTS_SUBDOMAINS"),
+    ],
+)
+def test_other_names_of_the_domain_are_bound_only_when_asked(environment, header):
+    script = (
+        "import django; django.setup(); from django.test import Client\n"
+        "print(Client().get('/nowhere/', secure=True, headers={'Host': 'localhost'})['Strict-Transport-Security'])"
+    )
+    told = {"DJANGO_SETTINGS_MODULE": "socialsongs.site.settings", "SECURE_SSL": "1", "LOG_LEVEL": "CRITICAL"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | told | environment, capture_output=True, text=True, check=False
+    )
+    error = done.stderr.rpartition("ImproperlyConfigured: ")[2].partition(",")[0]
+    assert header in (done.stdout.strip(), error)
 
 
 def test_the_policy_has_nothing_inline():

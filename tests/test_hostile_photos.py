@@ -12,7 +12,6 @@ from contextlib import contextmanager
 import psutil
 import pytest
 from django.contrib.contenttypes.models import ContentType
-from django.core.files.base import ContentFile
 from PIL import Image
 
 from socialsongs import intake
@@ -23,6 +22,7 @@ from workers.failures import Outage, PermanentFailure
 from workers.inference.photo_loading import decode, failure_of
 
 from . import photos
+from .clips import keep
 from .hostile import ANSWERS, decoders, hostile_files, memory_of_decoders, processor_seconds
 from .test_api_posts import URL, problem
 
@@ -378,7 +378,7 @@ def subject_of(make_song):
 
     def make(content):
         song = make_song()
-        song.preview_file.save("photo.jpg", ContentFile(content))
+        keep(song, "photo.jpg", content)
         kind = ContentType.objects.get_for_model(Song)
         return PhotoSubject.objects.create(content_type=kind, object_id=str(song.pk), field="preview_file")
 

@@ -6,10 +6,12 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
+from django.test import TestCase
 
 from socialsongs.models import Song
 
-from .clips import flac, mp3, wav
+from .clips import flac, keep, mp3, wav
 from .test_admin import save
 
 pytestmark = pytest.mark.django_db
@@ -101,7 +103,7 @@ def test_a_song_with_an_old_preview_can_still_be_edited(make_song):
     from socialsongs.services.catalogue import save_song
 
     song = make_song()
-    song.preview_file.save("old.html", ContentFile(HTML))
+    keep(song, "old.html", HTML)
     song = Song.objects.get()
     song.title = "New"
     save_song(song=song)
@@ -120,9 +122,58 @@ def test_the_form_links_to_the_clip(desk, make_song):
 )
 def test_an_old_preview_is_served_as_audio_or_not_at_all(api_of, alice, make_song, name, status):
     song = make_song()
-    song.preview_file.save(name, ContentFile(HTML))
+    keep(song, name, HTML)
     answer, _ = served(api_of(alice), song)
     assert answer.status_code == status
     if status == 200:
         assert answer.headers["Content-Type"] == "audio/mpeg"
         assert answer.headers["Content-Security-Policy"] == SAFE
+
+
+@pytest.mark.parametrize("stored", ["by the field", "with the row", "many at once"])
+def test_code_that_goes_round_the_service_stores_no_page_either(make_song, stored):
+    def store(content):
+        song, file = make_song(), ContentFile(content, "page.html")
+        if stored == "by the field":
+            song.preview_file.save("page.html", file)
+        elif stored == "with the row":
+            song.preview_file = file
+            song.save()
+        else:
+            (song,) = Song.objects.bulk_create([Song(title="New", artist="x", preview_file=file)])
+        return song.preview_file.name
+
+    assert re.fullmatch(r"previews/[0-9a-f]{32}\.mp3", store(mp3()))
+    with pytest.raises(ValidationError, match="not an MP3"):
+        store(HTML)
+
+
+def test_previews_of_earlier_versions_get_the_name_of_their_content(make_song, api_of, alice, capsys):
+    odd, page, lost, good = (make_song(title) for title in ("Odd", "Page", "Lost", "Good"))
+    for song, name in ((odd, "a.html"), (page, "b.svg"), (lost, "c"), (good, "d.mp3")):
+        keep(song, name, SVG if song == page else mp3())
+    lost.preview_file.storage.delete(lost.preview_file.name)
+    call_command("socialsongs_previews", "--list")
+    assert sorted(line.partition(" - ")[0] for line in capsys.readouterr().out.splitlines()) == ["Lost", "Odd", "Page"]
+    before = {song: song.preview_file.name for song in (odd, page, good)}
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        call_command("socialsongs_previews")
+    assert "1 previews were renamed, 2 removed." in capsys.readouterr().out
+    songs = {song: Song.objects.get(pk=song.pk).preview_file for song in (odd, page, lost, good)}
+    assert re.fullmatch(r"previews/[0-9a-f]{32}\.mp3", songs[odd].name)
+    with songs[odd] as file:
+        assert file.read() == mp3()
+    assert (songs[page].name, songs[lost].name, songs[good].name) == ("", "", before[good])
+    storage = songs[good].storage
+    assert [storage.exists(before[song]) for song in (odd, page, good)] == [False, False, True]
+    call_command("socialsongs_previews")
+    assert "0 previews were renamed, 0 removed." in capsys.readouterr().out
+
+
+def test_no_address_serves_a_stored_file_by_its_name(client, staff, ready_post, make_song):
+    """The folder of stored files is no part of the site, for anybody."""
+    client.force_login(staff)
+    song = make_song(preview_file=ContentFile(wav(), "a.wav"))
+    for name in (ready_post.photos.get().image.name, song.preview_file.name):
+        for prefix in ("/", "/media/", "/static/", "/static/../media/"):
+            assert client.get(f"{prefix}{name}").status_code == 404

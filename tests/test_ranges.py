@@ -6,12 +6,12 @@ import socket
 import wave
 
 import pytest
-from django.core.files.base import ContentFile
 from django.core.files.storage import InMemoryStorage
 
 from socialsongs.models import Song
 
 from .accounts import token_of
+from .clips import keep
 from .test_api_posts import problem
 from .test_server import site  # noqa: F401
 
@@ -41,7 +41,7 @@ def song(request, make_song, monkeypatch):
     if request.param == "elsewhere":
         monkeypatch.setattr(Song._meta.get_field("preview_file"), "storage", InMemoryStorage())
     song = make_song()
-    song.preview_file.save("clip.wav", ContentFile(CLIP))
+    keep(song, "clip.wav", CLIP)
     return song
 
 
@@ -116,7 +116,7 @@ def test_a_part_goes_with_the_file_that_the_client_has(get, song):
         assert content(get(range="bytes=100-199", if_range=condition)) == CLIP[100:200]
     for condition in other.values():
         assert content(get(range="bytes=100-199", if_range=condition)) == CLIP
-    song.preview_file.save("clip.wav", ContentFile(CLIP[::-1]))
+    keep(song, "clip.wav", CLIP[::-1])
     assert content(get(range="bytes=100-199", if_range=tag)) == CLIP[::-1]
 
 
@@ -128,7 +128,7 @@ def test_head_has_the_headers_of_the_whole(get):
 
 def test_an_empty_clip_has_no_parts(api_of, alice, make_song):
     song = make_song()
-    song.preview_file.save("clip.wav", ContentFile(b""))
+    keep(song, "clip.wav", b"")
     response = api_of(alice).get(f"/api/v1/songs/{song.pk}/preview", HTTP_RANGE="bytes=0-")
     problem(response, 416, "range_not_satisfiable")
     assert response["Content-Range"] == "bytes */0"
@@ -137,7 +137,7 @@ def test_an_empty_clip_has_no_parts(api_of, alice, make_song):
 def test_through_a_real_server(site, alice, make_song):  # noqa: F811
     port, log = site
     song = make_song()
-    song.preview_file.save("clip.wav", ContentFile(CLIP))
+    keep(song, "clip.wav", CLIP)
     token = token_of(alice)
     path, headers = f"/api/v1/songs/{song.pk}/preview", {"Authorization": f"Token {token}"}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)

@@ -41,8 +41,9 @@ class JsonAlone(DefaultContentNegotiation):
         return renderers
 
 
-# A stored file runs nothing, wherever a browser opens it.
+# A stored file runs nothing, wherever a browser opens it. An answer of the API is data, never a page.
 MEDIA_POLICY = "default-src 'none'; sandbox"
+DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
 Answer = TypeVar("Answer", bound=HttpResponseBase)
@@ -80,10 +81,14 @@ class ApiView(APIView):
         super().initial(request, *args, **kwargs)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Forbid caching, since answers are about one person, unless the view allows it."""
+        """Forbid caching, since answers are about one person, unless the view allows it; and being shown as a page."""
         final = super().finalize_response(request, response, *args, **kwargs)
-        if "Cache-Control" not in final:
-            final["Cache-Control"] = "no-store"
+        for header, value in {
+            "Cache-Control": "no-store",
+            "Content-Security-Policy": DATA_POLICY,
+            "X-Content-Type-Options": "nosniff",
+        }.items():
+            final.headers.setdefault(header, value)
         return final
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:

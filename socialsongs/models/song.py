@@ -13,7 +13,7 @@ from django.db.models import Func, Value
 from django.db.models.functions import MD5
 from pgvector.django import HalfVectorField
 
-from ..audio import check_preview
+from ..audio import PreviewField, check_preview
 from .base import AppModel
 from .claimable import Claimable
 from .release import SEARCH_DIM, ModelRelease
@@ -56,7 +56,7 @@ class Song(AppModel):
     year = models.PositiveSmallIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1000), MaxValueValidator(2200)]
     )
-    preview_file = models.FileField(
+    preview_file = PreviewField(
         upload_to="previews/",
         blank=True,
         default="",

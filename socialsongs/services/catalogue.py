@@ -10,7 +10,6 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from .. import dispatch
-from ..audio import name_preview
 from ..codes import isrc_code, language_code, market_code
 from ..database import atomic, connection
 from ..models import Song
@@ -117,7 +116,6 @@ def save_song(*, song: Song) -> None:
     """Tidy, validate and save one song, and delete a preview that it replaces. Raises ValidationError."""
     tidy(song=song)
     song.full_clean()
-    name_preview(song.preview_file)
     with atomic():
         before = Song.objects.filter(pk=song.pk).only("preview_file").first()
         song.save()
