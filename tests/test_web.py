@@ -45,7 +45,7 @@ def test_more_posts_take_the_focus_with_them(mine, alice):
     Post.objects.bulk_create(Post(owner=alice) for _ in range(14))
     assert "autofocus" not in mine.get("/?page=2").content.decode()
     more = mine.get("/?page=2", headers={"HX-Request": "true"}).content.decode()
-    assert more.count('class="tile"') == 2
+    assert more.count('class="socialsongs-tile"') == 2
     assert more.index("autofocus") < more.index("</a>")
 
 
@@ -83,7 +83,7 @@ def test_a_ready_post_shows_lines_and_reasons(mine, ready_post):
     page = mine.get(url("post-page", ready_post.pk)).content.decode()
     assert "<mark>The tide comes in</mark>" in page
     assert 'data-box="0.1,0.2,0.6,0.8"' in page
-    assert page.count('class="card panel"') == 3
+    assert page.count('class="socialsongs-card socialsongs-panel"') == 3
     assert "load delay" not in page
 
 
@@ -101,7 +101,7 @@ def test_choose_and_take_back(mine, ready_post):
     assert Post.objects.get().chosen_song == song
     page = mine.get(url("post-page", ready_post.pk)).content.decode()
     assert "Your song" in page
-    assert page.count('class="card panel"') == 2
+    assert page.count('class="socialsongs-card socialsongs-panel"') == 2
     mine.post(url("post-page-unchoose", ready_post.pk))
     assert Post.objects.get().chosen_song is None
 
@@ -109,7 +109,7 @@ def test_choose_and_take_back(mine, ready_post):
 def test_not_this_leaves_the_list(mine, ready_post):
     song = ready_post.requests.get().suggestions.get(rank=1).song
     part = mine.post(url("post-page-feedback", ready_post.pk, song.pk, "hide"), headers={"HX-Request": "true"})
-    assert part.content.decode().count('class="card panel"') == 2
+    assert part.content.decode().count('class="socialsongs-card socialsongs-panel"') == 2
     assert Feedback.objects.get(song=song).kind == "hide"
     for kind in ("applaud", "impression"):
         assert mine.post(url("post-page-feedback", ready_post.pk, song.pk, kind)).status_code == 404
@@ -123,7 +123,7 @@ def test_what_was_hidden_can_be_shown_again(mine, ready_post, steered):
     assert "Hidden songs (1)" in page
     assert f'action="{url("post-page-show", ready_post.pk, song.pk)}"' in page
     shown = mine.post(url("post-page-show", ready_post.pk, song.pk))
-    assert shown.headers["Location"] == f"{url('post-page', ready_post.pk)}#result"
+    assert shown.headers["Location"] == f"{url('post-page', ready_post.pk)}#socialsongs-{ready_post.pk}"
     assert not Feedback.objects.filter(kind="hide").exists()
     page = mine.get(url("post-page", ready_post.pk)).content.decode()
     assert f"<h2>{song.title}</h2>" in page
@@ -142,7 +142,10 @@ def test_when_all_are_hidden_there_are_ways_on(mine, client, bob, ready_post):
         assert client.post(url(name, ready_post.pk, *more)).status_code == 404
     client.force_login(ready_post.owner)
     mine.post(url("post-page-show-all", ready_post.pk))
-    assert mine.get(url("post-page", ready_post.pk)).content.decode().count('class="card panel"') == 3
+    assert (
+        mine.get(url("post-page", ready_post.pk)).content.decode().count('class="socialsongs-card socialsongs-panel"')
+        == 3
+    )
 
 
 def test_a_song_that_is_removed_can_be_taken_back(mine, ready_post):
@@ -226,7 +229,7 @@ def test_a_song_from_further_down_and_rules_that_speak_for_songs_are_marked(mine
     page = mine.get(url("post-page", ready_post.pk)).content.decode()
     assert page.count("something different") == 1
     for rule in ("rule to pin", "rule to boost"):
-        assert f'<span class="tag rule">{rule}</span>' in page
+        assert f'<span class="socialsongs-tag socialsongs-rule">{rule}</span>' in page
     assert "rule to bury" not in page
 
 
@@ -249,7 +252,7 @@ def steered(mine, ready_post, release, make_song):
 
 def test_words_lead_to_another_list_and_back(mine, ready_post, release, make_song):
     location, request = steer(mine, ready_post, " upbeat summer ")
-    assert location == f"{url('post-page', ready_post.pk)}?request={request.pk}#result"
+    assert location == f"{url('post-page', ready_post.pk)}?request={request.pk}#socialsongs-{ready_post.pk}"
     assert (request.text, request.state) == ("upbeat summer", "queued")
     waiting = mine.get(location).content.decode()
     assert "Looking for songs: upbeat summer" in waiting
@@ -263,13 +266,15 @@ def test_words_lead_to_another_list_and_back(mine, ready_post, release, make_son
     assert "<h2>Sun</h2>" in part
     assert "<h2>Song 1</h2>" not in part
     assert 'value="upbeat summer"' in part
-    assert f'<a href="{url("post-page", ready_post.pk)}#result">Back to the first songs</a>' in part
+    assert (
+        f'<a href="{url("post-page", ready_post.pk)}#socialsongs-{ready_post.pk}">Back to the first songs</a>' in part
+    )
     assert "<h2>Song 1</h2>" in mine.get(url("post-page", ready_post.pk)).content.decode()
 
 
 def test_no_words_lead_back_to_the_first_list(mine, ready_post):
     location, request = steer(mine, ready_post, "  ")
-    assert location == f"{url('post-page', ready_post.pk)}#result"
+    assert location == f"{url('post-page', ready_post.pk)}#socialsongs-{ready_post.pk}"
     assert request is None
 
 
@@ -282,7 +287,7 @@ def test_words_that_cannot_be_used_are_kept_and_say_why(mine, ready_post, text, 
     page = response.content.decode()
     assert says in page.split('role="alert"')[1].split("</p>")[0]
     assert f'value="{text.strip()}"' in page
-    assert page.count('class="card panel"') == 3
+    assert page.count('class="socialsongs-card socialsongs-panel"') == 3
     assert ready_post.requests.count() == 1
 
 
@@ -323,7 +328,7 @@ def test_a_list_that_is_short_says_why(mine, ready_post):
     RecommendationRequest.objects.update(notice="fewer_songs")
     page = mine.get(url("post-page", ready_post.pk)).content.decode()
     assert "Fewer songs match than you asked for." in page
-    assert page.count('class="card panel"') == 3
+    assert page.count('class="socialsongs-card socialsongs-panel"') == 3
 
 
 def test_a_request_without_words_is_not_called_one_with_words(mine, ready_post, steered):
@@ -382,18 +387,20 @@ def test_songs_of_a_steered_list_are_chosen_and_hidden_in_it(mine, ready_post, s
     here = f"?request={steered.pk}"
     page = mine.get(url("post-page", ready_post.pk) + here).content.decode()
     first, second = (row.song for row in steered.suggestions.order_by("rank"))
-    assert page.count('class="card panel"') == 2
+    assert page.count('class="socialsongs-card socialsongs-panel"') == 2
     for song, name, *kind in ((first, "choose"), (second, "feedback", "hide")):
         assert f'action="{url(f"post-page-{name}", ready_post.pk, song.pk, *kind)}{here}"' in page
 
     chosen = mine.post(url("post-page-choose", ready_post.pk, first.pk) + here)
-    assert chosen.headers["Location"] == f"{url('post-page', ready_post.pk)}{here}#result"
+    assert chosen.headers["Location"] == f"{url('post-page', ready_post.pk)}{here}#socialsongs-{ready_post.pk}"
     assert Post.objects.get().chosen_song == first
-    assert mine.get(chosen.headers["Location"]).content.decode().count('class="card panel"') == 1
+    assert (
+        mine.get(chosen.headers["Location"]).content.decode().count('class="socialsongs-card socialsongs-panel"') == 1
+    )
     part = mine.post(
         url("post-page-feedback", ready_post.pk, second.pk, "hide") + here, headers={"HX-Request": "true"}
     ).content.decode()
-    assert 'class="card panel"' not in part
+    assert 'class="socialsongs-card socialsongs-panel"' not in part
     done = Feedback.objects.exclude(kind="impression").values_list("request", "song", "kind", "rank")
     assert set(done) == {(steered.pk, first.pk, "choose", 1), (steered.pk, second.pk, "hide", 2)}
     # What was hidden here is gone from the first list as well.
@@ -479,7 +486,7 @@ class TestExpiredLogin:
         ],
     )
     def test_scripts_are_told_where_to_go(self, client, ready_post, method, name):
-        shown = f"http://testserver{url('post-page', ready_post.pk)}?request=1#result"
+        shown = f"http://testserver{url('post-page', ready_post.pk)}?request=1#socialsongs-{ready_post.pk}"
         headers = {"HX-Request": "true", "HX-Current-URL": shown}
         answer = getattr(client, method)(url(name, ready_post.pk), headers=headers)
         assert (answer.status_code, answer.content) == (401, b"")
@@ -518,7 +525,10 @@ def test_a_script_that_steers_is_sent_to_the_new_list_or_told_why_not(mine, read
     headers = {"HX-Request": "true"}
     answer = mine.post(url("post-page-steer", ready_post.pk), {"text": "upbeat"}, headers=headers)
     request = ready_post.requests.get(text="upbeat")
-    assert answer.headers["HX-Redirect"] == f"{url('post-page', ready_post.pk)}?request={request.pk}#result"
+    assert (
+        answer.headers["HX-Redirect"]
+        == f"{url('post-page', ready_post.pk)}?request={request.pk}#socialsongs-{ready_post.pk}"
+    )
     refused = mine.post(url("post-page-steer", ready_post.pk), {"text": "..."}, headers=headers)
     assert refused.status_code == 422
     assert "<html" not in refused.content.decode()

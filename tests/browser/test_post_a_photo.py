@@ -25,15 +25,15 @@ def test_from_photo_to_song(worker, page):
     page.get_by_label("Caption").fill("First cup")
     page.get_by_role("button", name="Find songs").click()
 
-    cards = page.locator(".songs .card")
+    cards = page.locator(".socialsongs-songs .socialsongs-card")
     expect(cards).to_have_count(10, timeout=30_000)
     expect(cards.first.locator("mark")).not_to_be_empty()
-    tag = page.locator(".card button.tag").first
+    tag = page.locator(".socialsongs-card button.socialsongs-tag").first
     expect(tag).to_be_visible()
     tag.focus()
-    region = page.locator(".region")
+    region = page.locator(".socialsongs-region")
     expect(region).to_be_visible()
-    box, photo = region.bounding_box(), page.locator(".photo img").bounding_box()
+    box, photo = region.bounding_box(), page.locator(".socialsongs-photo img").bounding_box()
     assert photo["x"] - 4 <= box["x"] <= photo["x"] + photo["width"]
     assert 0 < box["width"] <= photo["width"] + 8
 
@@ -63,7 +63,7 @@ def test_from_photo_to_song(worker, page):
 def test_other_songs_by_a_few_words_and_back(worker, page):
     page.set_viewport_size({"width": 360, "height": 700})
     page.get_by_role("button", name="Try the sample photo: coffee").click()
-    cards = page.locator(".songs .card")
+    cards = page.locator(".socialsongs-songs .socialsongs-card")
     expect(cards).to_have_count(10, timeout=30_000)
     first = cards.first.get_by_role("heading").inner_text()
 
@@ -73,7 +73,7 @@ def test_other_songs_by_a_few_words_and_back(worker, page):
     expect(cards).to_have_count(10, timeout=30_000)
     expect(page.get_by_label("Steer")).to_have_value("dancing all night")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    expect(page.locator("#result")).to_be_in_viewport()
+    expect(page.locator(".socialsongs-result")).to_be_in_viewport()
     chosen = cards.nth(1).get_by_role("heading").inner_text()
     cards.nth(1).get_by_role("button", name=re.compile("Choose")).click()
     expect(page.get_by_role("region", name="Chosen song").get_by_role("heading")).to_have_text(chosen)
@@ -91,7 +91,7 @@ def test_with_the_keyboard_alone_on_a_phone(worker, page):
     page.set_viewport_size({"width": 360, "height": 700})
     page.get_by_role("button", name="Try the sample photo: cat").focus()
     page.keyboard.press("Enter")
-    expect(page.locator(".songs .card")).to_have_count(10, timeout=30_000)
+    expect(page.locator(".socialsongs-songs .socialsongs-card")).to_have_count(10, timeout=30_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
@@ -101,7 +101,7 @@ def test_a_refused_photo_says_why_and_stays(page, tmp_path):
     page.locator("input[type=file]").set_input_files(str(words))
     page.get_by_role("button", name="Find songs").click()
     expect(page.get_by_role("alert")).to_contain_text("not a JPEG, PNG, WebP or HEIC photo")
-    expect(page.locator("#upload-error")).to_have_count(1)
+    expect(page.locator("#socialsongs-upload-error")).to_have_count(1)
     assert page.locator("input[type=file]").evaluate("input => input.files.length") == 1
     assert not Post.objects.exists()
 

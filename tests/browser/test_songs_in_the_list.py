@@ -17,12 +17,12 @@ expect = import_or_skip("playwright.sync_api").expect
 @pytest.fixture
 def songs(page, site, ready_post):
     page.goto(f"{site}/posts/{ready_post.pk}")
-    expect(page.locator(".songs .card")).to_have_count(3)
+    expect(page.locator(".socialsongs-songs .socialsongs-card")).to_have_count(3)
     return page
 
 
 def titles(page):
-    return page.locator(".songs .card h2").all_inner_texts()
+    return page.locator(".socialsongs-songs .socialsongs-card h2").all_inner_texts()
 
 
 def test_not_this_can_be_undone_where_it_was(songs):
@@ -32,12 +32,12 @@ def test_not_this_can_be_undone_where_it_was(songs):
     expect(undo).to_be_focused()
     expect(songs.get_by_role("status")).to_have_text("“Song 2” is hidden for this post.")
     assert titles(songs) == ["Song 1", "Song 3"]
-    items = songs.locator(".songs > li")
+    items = songs.locator(".socialsongs-songs > li")
     expect(items).to_have_count(3)
     expect(items.nth(1)).to_contain_text("“Song 2” is hidden")
 
     songs.keyboard.press("Enter")
-    expect(songs.locator(".songs .card").nth(1)).to_be_focused()
+    expect(songs.locator(".socialsongs-songs .socialsongs-card").nth(1)).to_be_focused()
     assert titles(songs) == ["Song 1", "Song 2", "Song 3"]
     assert not Feedback.objects.filter(kind="hide").exists()
 
@@ -50,20 +50,20 @@ def test_songs_hidden_earlier_can_be_shown_again(songs):
     assert titles(songs) == ["Song 2"]
     songs.get_by_text("Hidden songs (2)").click()
     songs.get_by_role("button", name="Show Song 3 again").click()
-    expect(songs.locator(".songs .card")).to_have_count(2)
+    expect(songs.locator(".socialsongs-songs .socialsongs-card")).to_have_count(2)
     assert titles(songs) == ["Song 2", "Song 3"]
 
 
 def test_hiding_all_leaves_ways_on(songs):
     for count, title in ((2, "Song 1"), (1, "Song 2"), (0, "Song 3")):
         songs.get_by_role("button", name=f"Not this: {title}").click()
-        expect(songs.locator(".songs .card")).to_have_count(count)
+        expect(songs.locator(".socialsongs-songs .socialsongs-card")).to_have_count(count)
     expect(songs.get_by_role("heading", name="All songs are hidden")).to_be_visible()
     expect(songs.get_by_role("button", name="Undo: show Song 3 again")).to_be_focused()
     expect(songs.get_by_label("Steer")).to_be_visible()
     expect(songs.get_by_role("link", name="choose another photo")).to_be_visible()
     songs.get_by_role("button", name="Show hidden songs again").click()
-    expect(songs.locator(".songs .card")).to_have_count(3)
+    expect(songs.locator(".socialsongs-songs .socialsongs-card")).to_have_count(3)
 
 
 def test_choosing_says_so_and_takes_the_person_there(songs):
@@ -102,7 +102,7 @@ def test_new_songs_are_announced_in_a_few_words(page, site, ready_post):
     page.goto(f"{site}/posts/{ready_post.pk}")
     status = page.get_by_role("status")
     expect(status).to_have_count(1)
-    page.evaluate("window.told = document.getElementById('status')")  # the same element before and after
+    page.evaluate("window.told = document.querySelector('[data-status]')")  # the same element before and after
     Post.objects.update(state=State.ANALYSING)
     expect(status).to_have_text("Analysing your photo and finding songs…")
     Post.objects.update(state=State.READY)
@@ -113,7 +113,7 @@ def test_new_songs_are_announced_in_a_few_words(page, site, ready_post):
 
 
 NATURAL = """() => {
-  const select = document.getElementById("visibility");
+  const select = document.getElementById("socialsongs-visibility");
   const free = select.cloneNode(true);
   Object.assign(free.style, { position: "absolute", width: "max-content" });
   select.after(free);
@@ -165,7 +165,7 @@ def test_the_home_page_is_light(posts, page, site, browser):
     tab = browser.new_context(storage_state=page.context.storage_state(), viewport={"width": 1280, "height": 2400})
     cold = tab.new_page()
     cold.goto(site, wait_until="networkidle")
-    expect(cold.locator(".tiles img")).to_have_count(12)
+    expect(cold.locator(".socialsongs-tiles img")).to_have_count(12)
     weights = cold.evaluate(
         "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]"
         ".map(entry => [entry.name, entry.transferSize])"

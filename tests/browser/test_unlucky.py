@@ -36,7 +36,7 @@ def forget_logins():
 def songs(page, site, ready_post):
     """The page with the songs of a post."""
     page.goto(f"{site}/posts/{ready_post.pk}")
-    expect(page.locator(".songs .card")).to_have_count(3)
+    expect(page.locator(".socialsongs-songs .socialsongs-card")).to_have_count(3)
     return page
 
 
@@ -81,7 +81,7 @@ def test_polling_goes_on_by_itself(waiting):
     expect(status).to_contain_text("a problem (503)")
     answer()
     others.answer = None
-    expect(waiting.locator(".songs .card")).to_have_count(3, timeout=15_000)
+    expect(waiting.locator(".socialsongs-songs .socialsongs-card")).to_have_count(3, timeout=15_000)
     expect(status).to_have_text("3 songs for your photo.")
     assert not re.search("gateway|Maintenance", waiting.content())
 
@@ -100,7 +100,7 @@ def test_polling_survives_any_answer_of_others(waiting, found, says):
     answer()
     others.answer = None
     waiting.evaluate("dispatchEvent(new Event('online'))")  # it does not wait for the next poll
-    expect(waiting.locator(".songs .card")).to_have_count(3)
+    expect(waiting.locator(".socialsongs-songs .socialsongs-card")).to_have_count(3)
 
 
 def test_polling_ends_when_the_post_was_deleted_elsewhere(waiting):
@@ -118,17 +118,17 @@ def test_polling_goes_on_when_the_network_is_back(waiting):
     answer()
     waiting.wait_for_timeout(1500)  # some attempts fail
     waiting.context.set_offline(False)
-    expect(waiting.locator(".songs .card")).to_have_count(3)
+    expect(waiting.locator(".socialsongs-songs .socialsongs-card")).to_have_count(3)
 
 
 def test_a_session_that_ends_while_a_page_waits_leads_to_the_login_and_back(waiting, ready_post):
     forget_logins()
     expect(waiting).to_have_url(re.compile(r"/accounts/login/\?next="))
-    expect(waiting.locator("form.steer, [data-poll]")).to_have_count(0)
+    expect(waiting.locator("form.socialsongs-steer, [data-poll]")).to_have_count(0)
     answer()
     log_in(waiting)
     expect(waiting).to_have_url(re.compile(f"/posts/{ready_post.pk}$"))
-    expect(waiting.locator(".songs .card")).to_have_count(3)
+    expect(waiting.locator(".socialsongs-songs .socialsongs-card")).to_have_count(3)
 
 
 def test_a_session_that_ends_before_an_upload_keeps_what_was_typed(page):
@@ -181,7 +181,7 @@ def test_a_session_that_ends_before_a_click_leads_to_the_login_and_back(songs, r
         expect(songs).to_have_url(re.compile(r"/accounts/login/"))
         log_in(songs)
         expect(songs).to_have_url(re.compile(f"/posts/{ready_post.pk}$"))
-        expect(songs.locator(".songs .card")).to_have_count(3)
+        expect(songs.locator(".socialsongs-songs .socialsongs-card")).to_have_count(3)
     assert Post.objects.get().chosen_song is None
 
 
@@ -210,7 +210,7 @@ def test_what_fails_offline_says_so_where_it_was_clicked(songs):
         heights = [one.bounding_box()["y"] for one in told.all()]
         assert min(abs(height - clicked.bounding_box()["y"]) for height in heights) < 120
         expect(told.first).to_contain_text("You are offline. Nothing is lost: try again when you are back.")
-    expect(songs.locator(".songs .card")).to_have_count(3)
+    expect(songs.locator(".socialsongs-songs .socialsongs-card")).to_have_count(3)
     expect(songs.get_by_label("Steer")).to_have_value("upbeat summer")
     songs.context.set_offline(False)
     songs.get_by_role("button", name="Choose Song 2").click()
@@ -222,7 +222,7 @@ def test_a_song_that_is_gone_says_so(songs):
     songs.get_by_role("button", name="Choose Song 2").click()
     expect(songs.get_by_role("alert")).to_contain_text("no longer exists")
     songs.get_by_role("link", name="Reload the page").click()
-    expect(songs.locator(".songs .card")).to_have_count(2)
+    expect(songs.locator(".socialsongs-songs .socialsongs-card")).to_have_count(2)
 
 
 def test_what_the_server_refused_is_no_longer_said_of_the_next_photo(page):

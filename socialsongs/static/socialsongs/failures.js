@@ -1,35 +1,42 @@
-"use strict";
-
 // Shows beside the button that a request failed, and what to do. Polling has messages of its own; nobody waits for the
 // request that records a play.
+const { complain, ours, reason, text } = socialsongs;
+const quiet = (element) => !ours(element, "*") || element.matches("[data-poll], [data-play]");
+
 function tellFailure(event) {
   const element = event.target;
-  if (element.matches("[data-poll], [data-play]")) return;
+  if (quiet(element)) return;
   const status = event.detail.xhr ? event.detail.xhr.status : 0;
   if (status && status < 400) {
-    page.complain(element, page.reason(event), { reload: true });
+    complain(element, reason(event), { reload: true });
   } else if (status === 403) {
-    page.complain(element, "This page is out of date, perhaps because you logged in again in another tab. What you typed is kept.", { reload: true });
+    complain(element, text("outdated"), { reload: true });
   } else if (status === 404) {
-    page.complain(element, "This no longer exists.", { reload: true });
+    complain(element, text("gone"), { reload: true });
   } else {
-    const when = navigator.onLine ? "in a moment" : "when you are back";
-    page.complain(element, `${page.reason(event)} Nothing is lost: try again ${when}.`);
+    complain(element, text(navigator.onLine ? "nothingLost" : "nothingLostOffline", { reason: reason(event) }));
   }
 }
 for (const kind of ["responseError", "sendError", "timeout"]) document.addEventListener(`htmx:${kind}`, tellFailure);
 
 document.addEventListener("htmx:beforeRequest", (event) => {
-  if (!event.defaultPrevented && !event.target.matches("[data-poll], [data-play]")) page.complain(event.target, "");
+  if (!event.defaultPrevented && !quiet(event.target)) complain(event.target, "");
 });
 
-// Only a part of our page may be swapped in: not a whole page (of a proxy, or a login), and in the place of the songs only
-// an answer of our own, which has data-say.
+// Answers that say what was wrong with a request are shown, whatever the page's htmx does with them otherwise. Only a part
+// of our page may be swapped in: not a whole page (of a proxy, or a login), and in the place of the songs only an answer of
+// our own, which has data-say.
+const SHOWN = [400, 410, 411, 413, 415, 422, 429, 503];
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, target } = event.detail;
+  if (!ours(target, "*")) return;
   const whole = /^\s*<(!doctype|html)/i.test(xhr.responseText);
-  const strange = target.id === "result" && xhr.status !== 204 && !xhr.responseText.includes("data-say");
-  if (!whole && !strange) return;
-  event.detail.shouldSwap = false;
-  event.detail.isError = true;
+  const strange = target.matches(".socialsongs-result") && xhr.status !== 204 && !xhr.responseText.includes("data-say");
+  if (whole || strange) {
+    event.detail.shouldSwap = false;
+    event.detail.isError = true;
+  } else if (SHOWN.includes(xhr.status)) {
+    event.detail.shouldSwap = true;
+    event.detail.isError = false;
+  }
 });

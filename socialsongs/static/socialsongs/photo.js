@@ -1,11 +1,11 @@
-"use strict";
-
 // A tag with a box shows its region on the photo while it is hovered or focused.
+const { ours } = socialsongs;
+
 function showRegion(tag) {
-  const figure = document.querySelector(`.photo[data-photo="${tag.dataset.photo}"]`);
+  const figure = document.querySelector(`.socialsongs-photo[data-photo="${tag.dataset.photo}"]`);
   if (!figure) return;
   const image = figure.querySelector("img");
-  const region = figure.querySelector(".region");
+  const region = figure.querySelector(".socialsongs-region");
   const [x0, y0, x1, y1] = tag.dataset.box.split(",").map(Number);
   // The picture may be letterboxed in its element (object-fit: contain).
   const scale = Math.min(image.clientWidth / image.naturalWidth, image.clientHeight / image.naturalHeight);
@@ -21,17 +21,17 @@ function showRegion(tag) {
 }
 
 function hideRegions() {
-  document.querySelectorAll(".region").forEach((region) => { region.hidden = true; });
+  document.querySelectorAll(".socialsongs-region").forEach((region) => { region.hidden = true; });
 }
 
 for (const kind of ["mouseover", "focusin"]) {
   document.addEventListener(kind, (event) => {
-    const tag = event.target.closest("[data-box]");
+    const tag = ours(event.target, "[data-box]");
     if (tag) showRegion(tag);
   });
 }
 for (const kind of ["mouseout", "focusout"]) {
-  document.addEventListener(kind, (event) => { if (event.target.closest("[data-box]")) hideRegions(); });
+  document.addEventListener(kind, (event) => { if (ours(event.target, "[data-box]")) hideRegions(); });
 }
 
 document.addEventListener("htmx:afterSwap", hideRegions);

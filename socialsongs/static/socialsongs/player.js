@@ -1,6 +1,5 @@
-"use strict";
-
 // One clip at a time, from where the line is sung.
+const { complain, ours, text } = socialsongs;
 const player = new Audio();
 let playing = null;
 
@@ -12,7 +11,7 @@ function stopPlaying() {
 
 player.addEventListener("ended", stopPlaying);
 document.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-play]");
+  const button = ours(event.target, "[data-play]");
   if (!button) return;
   const again = button === playing;
   stopPlaying();
@@ -21,13 +20,13 @@ document.addEventListener("click", (event) => {
   button.setAttribute("aria-pressed", "true");
   player.src = button.dataset.play;
   player.currentTime = Number(button.dataset.start) || 0;
-  page.complain(button, "");
+  complain(button, "");
   player.play().catch((error) => {
     if (playing !== button) return;
     stopPlaying();
-    if (error.name !== "AbortError") page.complain(button, "The clip cannot be played now. Try again in a moment.");
+    if (error.name !== "AbortError") complain(button, text("noClip"));
   });
   const ignore = () => {};
-  htmx.ajax("POST", button.dataset.told, { source: button, swap: "none" }).catch(ignore);
+  if (button.dataset.told) htmx.ajax("POST", button.dataset.told, { source: button, swap: "none" }).catch(ignore);
 });
 document.addEventListener("htmx:afterSwap", () => { if (playing && !playing.isConnected) stopPlaying(); });

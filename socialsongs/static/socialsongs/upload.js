@@ -1,6 +1,6 @@
-"use strict";
-
 // The upload form: thumbnails, a size check before anything is sent, drag and drop, progress.
+const { complain, ours, text } = socialsongs;
+
 function prepareUpload(form) {
   const input = form.querySelector("input[type=file]");
   const drop = form.querySelector("[data-drop]");
@@ -9,17 +9,19 @@ function prepareUpload(form) {
   const maxBytes = Number(form.dataset.maxBytes);
   const maxPhotos = Number(form.dataset.maxPhotos);
 
+  const megabytes = (bytes) => (bytes / 1048576).toLocaleString(document.documentElement.lang, { maximumFractionDigits: 1 });
+
   function refusal(files) {
-    if (files.length > maxPhotos) return `Choose at most ${maxPhotos} photos.`;
+    if (files.length > maxPhotos) return form.dataset.tooMany;
     const big = [...files].find((file) => file.size > maxBytes);
-    if (big) return `${big.name} is ${(big.size / 1048576).toFixed(1)} MB; the largest photo accepted is ${maxBytes / 1048576} MB.`;
+    if (big) return text("tooLarge", { name: big.name, size: megabytes(big.size), most: megabytes(maxBytes) });
     return "";
   }
 
   function show() {
     previews.querySelectorAll("img").forEach((image) => URL.revokeObjectURL(image.src));
     previews.replaceChildren();
-    drop.classList.toggle("filled", input.files.length > 0);
+    drop.classList.toggle("socialsongs-filled", input.files.length > 0);
     for (const file of input.files) {
       const image = document.createElement("img");
       image.alt = file.name;
@@ -32,15 +34,15 @@ function prepareUpload(form) {
       };
       previews.append(image);
     }
-    page.complain(form, refusal(input.files));
+    complain(form, refusal(input.files));
   }
 
   input.addEventListener("change", show);
   for (const kind of ["dragenter", "dragover"]) {
-    drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
+    drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("socialsongs-over"); });
   }
   for (const kind of ["dragleave", "drop"]) {
-    drop.addEventListener(kind, () => drop.classList.remove("over"));
+    drop.addEventListener(kind, () => drop.classList.remove("socialsongs-over"));
   }
   drop.addEventListener("drop", (event) => {
     event.preventDefault();
@@ -50,10 +52,10 @@ function prepareUpload(form) {
   });
 
   form.addEventListener("htmx:beforeRequest", (event) => {
-    const text = refusal(input.files);
-    if (text) {
+    const problem = refusal(input.files);
+    if (problem) {
       event.preventDefault();
-      page.complain(form, text);
+      complain(form, problem);
       return;
     }
     bar.hidden = false;
@@ -65,16 +67,16 @@ function prepareUpload(form) {
   form.addEventListener("htmx:afterRequest", () => { bar.hidden = true; });
 }
 
-document.querySelectorAll("[data-upload]").forEach(prepareUpload);
+document.querySelectorAll(".socialsongs [data-upload]").forEach(prepareUpload);
 
 // When somebody goes back and sends the same form again, it is the same post: the browser's history keeps the form's key.
-{
-  const keys = document.querySelectorAll("input[name=idempotency_key]");
-  const [navigation] = performance.getEntriesByType("navigation");
-  const kept = history.state && history.state.idempotencyKey;
-  if (kept && navigation && navigation.type === "back_forward") keys.forEach((input) => { input.value = kept; });
-  document.addEventListener("submit", (event) => {
-    const key = event.target.querySelector("input[name=idempotency_key]");
-    if (key) history.replaceState({ ...history.state, idempotencyKey: key.value }, "");
-  });
+const KEY = "input[name=idempotency_key]";
+const [navigation] = performance.getEntriesByType("navigation");
+const kept = history.state?.socialsongsKey;
+if (kept && navigation?.type === "back_forward") {
+  document.querySelectorAll(`.socialsongs ${KEY}`).forEach((input) => { input.value = kept; });
 }
+document.addEventListener("submit", (event) => {
+  const key = ours(event.target, "form")?.querySelector(KEY);
+  if (key) history.replaceState({ ...history.state, socialsongsKey: key.value }, "");
+});
