@@ -1,0 +1,130 @@
+"""Every text for people goes through gettext, and the German catalogues are complete."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from babel.messages.pofile import read_po
+from django.core.management import call_command
+from django.template.base import Lexer, TokenType
+from django.test import override_settings
+from django.utils import translation
+
+from . import messages
+
+PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|(?<!%)%[sd]|\{\w*\}")
+TEMPLATES = [
+    path for package in messages.PACKAGES for path in package.files((".html", ".txt")) if "templates" in path.parts
+]
+# Names and signs that are the same in every language.
+SAME = {"SocialSongs"}
+SPOKEN = ("alt", "aria-label", "placeholder", "title", "hx-confirm", "data-say", "data-too-many")
+
+
+class Texts(HTMLParser):
+    """Collect what people read or hear: texts between tags, and the attributes that are spoken."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attributes):
+        self.found += [value or "" for name, value in attributes if name in SPOKEN]
+
+    def handle_data(self, data):
+        if self.lasttag not in ("script", "style"):
+            self.found.append(data)
+
+
+def hard_coded(source):
+    """Return the texts of a template that no tag translates."""
+    kept, translated = [], False
+    for token in Lexer(source).tokenize():
+        word = token.contents.split(" ", 1)[0] if token.token_type == TokenType.BLOCK else ""
+        if word in ("blocktranslate", "blocktrans", "comment"):
+            translated = True
+        elif word in ("endblocktranslate", "endblocktrans", "endcomment"):
+            translated = False
+        elif token.token_type == TokenType.TEXT and not translated:
+            kept.append(token.contents)
+    parser = Texts()
+    parser.feed("".join(kept))
+    parser.close()
+    words = {text.strip(" \n·♪:“”().") for text in parser.found}
+    return {text for text in words if re.search(r"[^\W\d_]{2}", text)} - SAME
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_no_text_of_a_template_is_hard_coded(path):
+    assert hard_coded(path.read_text()) == set()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "<p>Hello</p>",
+        '{% translate "Hello" %} there',
+        '<img alt="A photo">',
+        "{% if own %}Yours{% endif %}",
+        '<button aria-label="Choose {{ song }}"></button>',
+    ],
+)
+def test_a_hard_coded_text_is_found(source):
+    assert hard_coded(source)
+
+
+@pytest.mark.parametrize("package", messages.PACKAGES, ids=lambda package: package.folder.name)
+def test_the_german_catalogue_is_complete(package):
+    assert messages.updated(package) == (package.po.read_bytes(), package.mo.read_bytes()), "run make messages"
+    with package.po.open("rb") as file:
+        catalogue = read_po(file, locale="de")
+    assert len(catalogue) > 20
+    for message in catalogue:
+        if not message.id:
+            continue
+        said = message.string if message.pluralizable else (message.string,)
+        asked = message.id if message.pluralizable else (message.id,) * len(said)
+        assert not message.fuzzy, message.id
+        assert all(said), f"not translated: {message.id}"
+        for source, text in zip(asked, said, strict=True):
+            # A singular may say "one" in place of the number.
+            wanted, given = set(PLACEHOLDER.findall(source)), set(PLACEHOLDER.findall(text))
+            assert given == wanted, (source, text)
+            assert "Sie " not in text, f"people are addressed with “du”: {text}"
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.django_db
+def test_texts_make_no_migration_in_any_language(language):
+    with override_settings(LANGUAGE_CODE=language), translation.override(language):
+        call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+@pytest.fixture
+def german(client, alice):
+    client.force_login(alice)
+    client.defaults["HTTP_ACCEPT_LANGUAGE"] = "de-AT,de;q=0.9"
+    return client
+
+
+def test_pages_speak_german_and_numbers_for_scripts_do_not(german, ready_post):
+    song = ready_post.requests.get().suggestions.get(rank=1).song
+    song.preview_url = "https://example.org/a.mp3"
+    song.save()
+    ready_post.requests.get().suggestions.update(clip_start_ms=12_500)
+    with override_settings(USE_THOUSAND_SEPARATOR=True):
+        home = german.get("/").content.decode()
+        page = german.get(f"/posts/{ready_post.pk}").content.decode()
+    assert '<html lang="de">' in home
+    assert "Welcher Song passt zu deinem Foto?" in home
+    assert 'data-max-bytes="15728640"' in home
+    assert "Songs zu deinem Foto" in page
+    assert "3 Songs zu deinem Foto." in page
+    assert 'data-start="12.5"' in page
+    assert 'maxlength="500"' in page
+    assert 'data-box="0.1,0.2,0.6,0.8"' in page
+
+
+def test_an_unknown_language_gets_english(german):
+    page = german.get("/", headers={"Accept-Language": "fr"})
+    assert '<html lang="en">' in page.content.decode()
