@@ -36,6 +36,9 @@ settings: setup  ## write the table of settings in docs/operations.md
 permissions: setup  ## write the table of permissions in docs/security.md
 	$(BIN)/python -m tests.permissions docs/security.md
 
+messages: setup  ## bring the German catalogues (socialsongs/locale) in line with the code
+	$(BIN)/python -m tests.messages
+
 lock: setup  ## write requirements.lock, which the image installs; after a change of requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url requirements.txt --output-file requirements.lock

@@ -45,6 +45,8 @@ def hard_coded(source):
             translated = True
         elif word in ("endblocktranslate", "endblocktrans", "endcomment"):
             translated = False
+        elif token.token_type == TokenType.VAR:
+            kept.append("x")
         elif token.token_type == TokenType.TEXT and not translated:
             kept.append(token.contents)
     parser = Texts()
