@@ -45,14 +45,12 @@ def hard_coded(source):
             translated = True
         elif word in ("endblocktranslate", "endblocktrans", "endcomment"):
             translated = False
-        elif token.token_type == TokenType.VAR:
-            kept.append("x")
-        elif token.token_type == TokenType.TEXT and not translated:
-            kept.append(token.contents)
+        elif not translated and token.token_type in (TokenType.TEXT, TokenType.VAR):
+            kept.append(token.contents if token.token_type == TokenType.TEXT else "x")
     parser = Texts()
     parser.feed("".join(kept))
     parser.close()
-    words = {text.strip(" \n·♪:“”().") for text in parser.found}
+    words = {re.sub(r"\bx+\b", "", text).strip(" \n·♪:“”().") for text in parser.found}  # x stands for a value
     return {text for text in words if re.search(r"[^\W\d_]{2}", text)} - SAME
 
 

@@ -20,9 +20,7 @@ from ..api.throttles import PerUser, RequestThrottle, UploadThrottle
 from ..conf import MIB, config
 from ..errors import NotRetryable, NotSuggested, PostFailed, SocialSongsError, UnknownPost, UnknownSong
 from ..models import Feedback, Post, Song
-from ..selectors.posts import (
-    own_posts,
-)
+from ..selectors.posts import own_posts
 from ..services.feedback import choose_song, clear_choice, record_feedback, undo_hide
 from ..services.posts import body_digest, create_post, delete_post, retry_post
 from ..services.recommendation_requests import request_recommendations
