@@ -77,6 +77,7 @@ from recommender.release import load_release  # noqa: E402
 from recommender.results import EncodedLyric, PhotoView  # noqa: E402
 from recommender.train.songs import stanzas_of  # noqa: E402
 from socialsongs import dispatch  # noqa: E402
+from socialsongs.broker import INTERACTIVE, queue_name  # noqa: E402
 from socialsongs.conf import config  # noqa: E402
 from socialsongs.models import (  # noqa: E402
     PhotoSubject,
@@ -307,7 +308,9 @@ def program(command: Sequence[str], name: str) -> Iterator[None]:
 def worker() -> Iterator[None]:
     """Start a worker and wait until its model is loaded and warm."""
     with program(WORKER, "worker"):
-        wait_until(lambda: Worker.objects.filter(queues__contains=["interactive"], state=Worker.State.READY).exists())
+        wait_until(
+            lambda: Worker.objects.filter(queues__contains=[queue_name(INTERACTIVE)], state=Worker.State.READY).exists()
+        )
         yield
 
 
@@ -326,7 +329,7 @@ def wait_until(true: Callable[[], bool], progress: Callable[[], object] = lambda
 def figures() -> dict[str, Any]:
     """Return the worker's figures, from its row."""
     time.sleep(config().HEARTBEAT_SECONDS + 1.5)  # until a heartbeat has written all figures
-    found: dict[str, Any] = Worker.objects.get(queues__contains=["interactive"]).figures
+    found: dict[str, Any] = Worker.objects.get(queues__contains=[queue_name(INTERACTIVE)]).figures
     return found
 
 
@@ -476,7 +479,7 @@ class Bench:
                 portion = min(PORTION, goal - done)
                 self.work_off([self.photos[(done + place) % len(self.photos)] for place in range(portion)])
                 done += portion
-            process = psutil.Process(Worker.objects.get(queues__contains=["interactive"]).pid)
+            process = psutil.Process(Worker.objects.get(queues__contains=[queue_name(INTERACTIVE)]).pid)
             resident[goal] = process.memory_info().rss
             console.print(f"  {done} photos: {resident[goal] / MIB:.0f} MiB")
         few, all_of_them = min(resident), max(resident)
@@ -530,7 +533,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
 
 @contextmanager
 def maintenance() -> Iterator[None]:
-    with program([*BEAT, str(FOLDER / "schedule")], "maintenance"):
+    with program(BEAT, "maintenance"):
         yield
 
 

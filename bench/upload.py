@@ -168,7 +168,7 @@ def memory(demo: int) -> dict[str, float]:
     largest: dict[str, float] = {}
     for process in psutil.Process(demo).children(recursive=True):
         command = " ".join(process.cmdline())
-        for name, mark in (("web", "gunicorn"), ("worker", "interactive,bulk"), ("maintenance", "-Q maintenance")):
+        for name, mark in (("web", "gunicorn"), ("worker", "interactive bulk"), ("maintenance", "worker maintenance")):
             if mark in command:
                 largest[name] = max(largest.get(name, 0.0), process.memory_info().rss / MIB)
     return largest

@@ -17,10 +17,12 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from . import celery_settings
 from .codes import market_code
 
 MIB = 1024 * 1024
 RATE = re.compile(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)")
+QUEUE_PREFIX = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,26}[a-z0-9])?")
 
 
 def _setting(
@@ -30,12 +32,14 @@ def _setting(
     """A field with what its checks and its line in the docs need.
 
     Bounds are ``least`` and ``most`` (allowed themselves) and ``above`` (not allowed itself); a whole number must be at
-    least 1 unless ``least`` says otherwise. ``kind``: "rate" or "market", for texts of that form.
+    least 1 unless ``least`` says otherwise. ``kind``: "rate", "market" or "queue prefix", for texts of that form.
     """
     if least is None and above is None and isinstance(default, int):
         least = 1
     bounds = {"least": least, "most": most, "above": above}
     about_it = {"about": about, "unit": unit, "kind": kind, "default_text": default_text}
+    if isinstance(default, dict):
+        return field(default_factory=default.copy, metadata=bounds | about_it | {"default_text": "{}"})
     return field(default=default, metadata=bounds | about_it)
 
 
@@ -46,6 +50,21 @@ class PluginSettings:
     BROKER_URL: str = _setting(
         "redis://localhost:6379/0",
         "the broker that carries wake-ups; the database's rows say what there is to do",
+    )
+    CELERY_APP: str | None = _setting(
+        None,
+        "path of your own Celery app (`yours.celery.app`): wake-ups then go through it, over its broker",
+        default_text="none: an app of the plugin's own",
+    )
+    CELERY: dict[str, Any] = _setting(  # noqa: RUF009
+        {},
+        "settings of Celery for the plugin's own app, in lower-case names: how the broker is reached (TLS, transport "
+        "options) and how workers log; no `CELERY_...` of your settings applies to it",
+    )
+    QUEUE_PREFIX: str = _setting(
+        "socialsongs",
+        "begins the names of the queues; two installations on one Redis need two",
+        kind="queue prefix",
     )
 
     # Uploads (socialsongs/intake)
@@ -176,7 +195,13 @@ def config() -> PluginSettings:
     hints = get_type_hints(PluginSettings)
     for key, value in given.items():
         if problem := _problem(known[key], hints[key], value):
-            raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] {problem}, got {value!r}.")
+            got = "" if key == "CELERY" else f", got {value!r}"  # that dict may hold passwords
+            raise ImproperlyConfigured(f"SOCIALSONGS[{key!r}] {problem}{got}.")
+    if "CELERY_APP" in given and (both := sorted({"BROKER_URL", "CELERY"} & given.keys())):
+        raise ImproperlyConfigured(
+            f"SOCIALSONGS has 'CELERY_APP' and {both}: the app that 'CELERY_APP' names says which broker is used. "
+            "Leave one of them out."
+        )
     resolved = PluginSettings(**given)
     if resolved.SUGGESTIONS > resolved.MAX_SUGGESTIONS:
         raise ImproperlyConfigured(
@@ -193,6 +218,8 @@ def config() -> PluginSettings:
 
 def _problem(setting: Field[Any], hint: Any, value: object) -> str:
     """What the value must be but is not; empty when it is all right."""
+    if setting.name == "CELERY":
+        return celery_settings.problem(value) if isinstance(value, dict) else "must be a dict"
     if isinstance(value, bool) or not isinstance(value, int | float if hint is float else hint):
         return f"must be {getattr(hint, '__name__', hint)}"
     if isinstance(value, str):
@@ -200,6 +227,8 @@ def _problem(setting: Field[Any], hint: Any, value: object) -> str:
             return "must be a rate such as 60/hour"
         if setting.metadata["kind"] == "market" and not _is_market(value):
             return "must be two capital letters, as in ISO 3166 (GB, not UK)"
+        if setting.metadata["kind"] == "queue prefix" and not QUEUE_PREFIX.fullmatch(value):
+            return "must be at most 28 lower-case letters, digits, '.', '_' and '-', as in 'photos-staging'"
     if isinstance(value, int | float) and not _within(value, **_bounds(setting)):
         return f"must be {describe_bounds(setting)}"
     return ""

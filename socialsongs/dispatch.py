@@ -7,12 +7,11 @@ reconciler finds the rows, but never loses an upload.
 from __future__ import annotations
 
 import time
-from functools import cache
 
-from celery import Celery
 from kombu.exceptions import OperationalError
+from kombu.pools import producers
 
-from .conf import config
+from .broker import BULK, INTERACTIVE, MAINTENANCE, celery_app, patient_connection, straight_to
 from .database import on_commit
 from .outages import CircuitBreaker
 
@@ -21,17 +20,15 @@ DRAIN_BULK = "socialsongs.drain_bulk"
 RECONCILE = "socialsongs.reconcile"
 DELIVER_EVENTS = "socialsongs.deliver_events"
 
-# Prefix of our keys, because others may use the same Redis: workers neither take nor redeliver their messages.
-KEY_PREFIX = "socialsongs:"
-PATIENCE_SECONDS = 0.5
-
 # Each lane is a queue of its own, so that no photo waits behind the catalogue.
-QUEUES = {
-    DRAIN_INTERACTIVE: "interactive",
-    DRAIN_BULK: "bulk",
-    RECONCILE: "maintenance",
-    DELIVER_EVENTS: "maintenance",
+LANE_OF = {
+    DRAIN_INTERACTIVE: INTERACTIVE,
+    DRAIN_BULK: BULK,
+    RECONCILE: MAINTENANCE,
+    DELIVER_EVENTS: MAINTENANCE,
 }
+
+PATIENCE_SECONDS = 0.5  # an upload waits for this
 
 
 def announce_photos() -> None:
@@ -58,22 +55,16 @@ def send(task: str) -> bool:
         return False
     began = time.monotonic()
     try:
-        _producer(config().BROKER_URL).send_task(task, queue=QUEUES[task], ignore_result=True, retry=False)
+        with producers[patient_connection(patience=PATIENCE_SECONDS)].acquire(block=True) as producer:
+            celery_app().send_task(
+                task,
+                producer=producer,
+                **straight_to(LANE_OF[task]),
+                serializer="json",
+                ignore_result=True,
+                retry=False,
+            )
     except OperationalError as error:  # Celery wraps all errors of brokers and connections in it
         BROKER.record_failure(error, began)
         return False
     return True
-
-
-@cache
-def _producer(broker_url: str) -> Celery:
-    app = Celery("socialsongs", broker=broker_url, set_as_current=False)
-    # An upload waits for this, so the connection is tried once.
-    app.conf.broker_connection_timeout = PATIENCE_SECONDS
-    app.conf.broker_transport_options = {
-        "global_keyprefix": KEY_PREFIX,
-        "socket_connect_timeout": PATIENCE_SECONDS,
-        "socket_timeout": PATIENCE_SECONDS,
-        "max_retries": 0,
-    }
-    return app

@@ -15,12 +15,11 @@ from health_check.exceptions import ServiceUnavailable
 from kombu import Connection, Queue
 from kombu.exceptions import OperationalError
 
-from .conf import config
+from .broker import BULK, INTERACTIVE, patient_connection, queue_name
 from .database import connection
-from .dispatch import DRAIN_BULK, DRAIN_INTERACTIVE, KEY_PREFIX, QUEUES
 from .models import Worker
 from .selectors.releases import active_release
-from .selectors.workers import live_workers, queues_without_consumer, ready_workers
+from .selectors.workers import deafness, lanes_without_consumer, listening_workers, live_workers, ready_workers
 
 
 def unavailable(problem: str) -> ServiceUnavailable:
@@ -32,8 +31,7 @@ class Broker(HealthCheck):
     """The broker answers and takes a message."""
 
     def run(self) -> None:  # type: ignore[override]  # django-health-check runs a plain function on a thread
-        limits = {"global_keyprefix": KEY_PREFIX, "socket_connect_timeout": 1, "socket_timeout": 1}
-        with Connection(config().BROKER_URL, connect_timeout=1, transport_options=limits) as broker:
+        with patient_connection(patience=1) as broker:
             try:
                 broker.ensure_connection(max_retries=1, interval_start=0)
             except OperationalError as error:
@@ -83,9 +81,11 @@ class Workers(_DatabaseCheck):
         release = active_release()
         if release is None:
             raise unavailable("No release is active: register one with `manage.py socialsongs_releases register`.")
-        if ready_workers().filter(release=release.name).exists():
+        queues = [queue_name(INTERACTIVE), queue_name(BULK)]
+        if listening_workers().filter(release=release.name, queues__overlap=queues).exists():
             return
-        live = live_workers().filter(queues__overlap=[QUEUES[DRAIN_INTERACTIVE], QUEUES[DRAIN_BULK]])
+        _say_who_is_deaf()
+        live = live_workers().filter(queues__overlap=queues)
         if refusing := live.filter(state=Worker.State.REFUSING).first():
             raise unavailable(f"{refusing.name} takes no work: see the workers in the admin.")
         if worker := live.first():
@@ -98,5 +98,16 @@ class Consumers(_DatabaseCheck):
     """Every queue has a ready worker."""
 
     def check(self) -> None:
-        if queues := queues_without_consumer():
-            raise unavailable(f"No ready worker consumes {', '.join(queues)}: start one with these queues (-Q).")
+        if lanes := lanes_without_consumer():
+            _say_who_is_deaf()
+            raise unavailable(
+                f"No ready worker consumes {', '.join(map(queue_name, lanes))}: "
+                f"start `manage.py socialsongs_worker {' '.join(lanes)}`."
+            )
+
+
+def _say_who_is_deaf() -> None:
+    """Raise when a ready worker would do the work, but does not hear of it."""
+    for worker in ready_workers():
+        if problem := deafness(worker):
+            raise unavailable(problem)

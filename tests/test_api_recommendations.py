@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from socialsongs.api import feedback, recommendations
-from socialsongs.dispatch import DRAIN_INTERACTIVE, KEY_PREFIX, QUEUES
+from socialsongs.broker import INTERACTIVE, KEY_PREFIX, queue_name
 from socialsongs.models import Feedback, Post, RecommendationRequest, State, Suggestion, Worker
 from socialsongs.services import recommendation_requests as requests
 from socialsongs.services.posts import create_post, delete_post
@@ -100,7 +100,7 @@ class TestRequestRecommendations:
 
         with django_capture_on_commit_callbacks(execute=True):
             ask(api_of(alice), ready_post)
-        assert redis.from_url(settings.REDIS_URL).llen(KEY_PREFIX + QUEUES[DRAIN_INTERACTIVE]) == 1
+        assert redis.from_url(settings.REDIS_URL).llen(KEY_PREFIX + queue_name(INTERACTIVE)) == 1
 
     def test_others_and_staff_cannot_request_songs_for_a_post(self, api_of, bob, staff, ready_post):
         Post.objects.update(visibility="public")

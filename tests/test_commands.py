@@ -14,7 +14,7 @@ from django.db.models import F
 from redis import Redis
 
 from recommender.release import save_release
-from socialsongs.dispatch import KEY_PREFIX
+from socialsongs.broker import BULK, KEY_PREFIX, queue_name
 from socialsongs.models import ModelRelease, Post, RecommendationRequest, Song, SongEmbedding, State
 from socialsongs.services.catalogue import save_song
 from socialsongs.services.posts import create_post
@@ -150,10 +150,10 @@ def test_no_worker_is_woken_for_the_songs_of_a_retired_release(folder, make_song
     SongEmbedding.objects.filter(release__name="tiny").update(state=State.READY)
     with Redis.from_url(settings.REDIS_URL) as broker:
         reconcile()
-        assert broker.llen(f"{KEY_PREFIX}bulk") == 1
+        assert broker.llen(KEY_PREFIX + queue_name(BULK)) == 1
         run("releases", "retire", "second")
         reconcile()
-        assert broker.llen(f"{KEY_PREFIX}bulk") == 1
+        assert broker.llen(KEY_PREFIX + queue_name(BULK)) == 1
 
 
 def test_an_unknown_release_is_named(folder):
@@ -191,7 +191,7 @@ def test_encode_limits_pauses_and_resumes(folder, make_song):
         SongEmbedding.objects.filter(release__name="tiny").update(state=State.READY)
         broker.flushdb()
         reconcile()
-        assert broker.llen(f"{KEY_PREFIX}bulk") == 0  # nobody is woken for a release that is paused
+        assert broker.llen(KEY_PREFIX + queue_name(BULK)) == 0  # nobody is woken for a release that is paused
         SongEmbedding.objects.update(state=State.READY)
         assert run("releases", "encode", "second", "--resume", "--rate", "0") == "second: 1 of 1 songs are encoded\n"
     assert second.values_list("paused", "songs_per_second").get() == (False, None)

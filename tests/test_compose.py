@@ -21,8 +21,8 @@ from django.db import connection
 from packaging.specifiers import SpecifierSet
 
 from socialsongs import dispatch
+from socialsongs.broker import BULK, KEY_PREFIX, queue_name
 from socialsongs.conf import PluginSettings
-from socialsongs.dispatch import KEY_PREFIX
 from socialsongs.site.embedded import die_with_parent
 from socialsongs.site.processes import BEAT, WEB, WORKER
 
@@ -111,7 +111,7 @@ def test_a_file_of_secrets_is_in_no_image_and_no_commit(file):
 def test_they_run_what_the_demo_runs():
     assert command("web") == [*WEB, "0.0.0.0:8000"]
     assert command("worker") == WORKER
-    assert command("beat") == [*BEAT, "/tmp/beat-schedule"]
+    assert command("beat") == BEAT
     image = json.loads(re.search(r"^CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)[1])
     assert image == [*WEB, "0.0.0.0:8000"]
 
@@ -233,7 +233,7 @@ def test_site_and_workers_need_no_more_than_its_redis_allows(tmp_path, settings)
         url = f"redis://:s3cret@{address}"
         settings.SOCIALSONGS = {**settings.SOCIALSONGS, "BROKER_URL": url}
         log = tmp_path / "worker.log"
-        with process([*command("beat")[:-1], str(tmp_path / "schedule")], log, REDIS_URL=url):
+        with process(command("beat"), log, REDIS_URL=url):
             wait_until(lambda: " succeeded in " in log.read_text(), log)
             with redis.Redis.from_url(url) as broker:
                 keys = list(broker.scan_iter())
@@ -250,7 +250,7 @@ def test_site_and_workers_need_no_more_than_its_redis_allows(tmp_path, settings)
             wait_until(lambda: " succeeded in " in log.read_text()[healthy_at:], log)
         assert dispatch.send(dispatch.DRAIN_BULK)
         with redis.Redis.from_url(url) as broker:
-            assert broker.llen(f"{KEY_PREFIX}bulk") == 1
+            assert broker.llen(KEY_PREFIX + queue_name(BULK)) == 1
         cache = RedisCache(url, {})
         cache.set("count", 1)
         assert cache.incr("count") == 2

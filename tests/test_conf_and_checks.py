@@ -1,11 +1,13 @@
 """The settings dict and the system checks: what is wrong is named before anything runs."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from celery import Celery
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
@@ -15,14 +17,18 @@ from django.db.utils import ConnectionHandler
 from django.test import override_settings
 
 from socialsongs import checks
+from socialsongs.broker import KEY_PREFIX, broker_digest, celery_app
 from socialsongs.conf import config
 from socialsongs.models import Worker
-from socialsongs.site.processes import WORKER
 from workers.checks import pool_errors
 
 from . import settings_table
 from .processes import ROOT
 
+# Apps of a host, each with a fault.
+picky = Celery("picky", set_as_current=False, fixups=[], accept_content=["pickle"])
+hasty = Celery("hasty", set_as_current=False, fixups=[], broker_transport_options={"visibility_timeout": 30})
+eager = Celery("eager", set_as_current=False, fixups=[], task_always_eager=True)
 ENV = {**os.environ, "DJANGO_SETTINGS_MODULE": "socialsongs.site.settings"}
 
 
@@ -118,21 +124,114 @@ def test_a_pool_that_forks_or_shares_the_device_is_refused(pool, concurrency, id
     assert all(error.hint for error in found)
 
 
-def test_the_pool_of_django_settings_is_checked(monkeypatch):
-    code = (
-        "import django; from django.conf import settings; django.setup(); settings.CELERY_WORKER_POOL = 'prefork';"
-        "from django.core.management import call_command; call_command('check')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, env=ENV)
-    assert "socialsongs.E005" in done.stderr
-
-
-def test_a_worker_with_such_options_does_not_start():
-    command = [*WORKER, "-P", "threads"]  # the last one counts
-    command[0] = str(Path(sys.executable).with_name("celery"))
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=ENV, timeout=60)
+def test_who_starts_a_worker_as_in_earlier_versions_is_told_the_command():
+    command = [
+        str(Path(sys.executable).with_name("celery")),
+        "-A",
+        "workers.celery",
+        "worker",
+        "-Q",
+        "interactive,bulk",
+    ]
+    without = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=without, timeout=60)
     assert done.returncode != 0
-    assert "socialsongs.E005" in done.stderr
+    assert "python manage.py socialsongs_worker interactive bulk    instead of -Q interactive,bulk" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"worker_pool": "gevent"}, "must not have 'worker_pool': a worker runs one task at a time"),
+        ({"broker_url": "redis://other"}, "must not have 'broker_url': set SOCIALSONGS['BROKER_URL']"),
+        ({"task_routes": {}}, "'task_routes': each task has a queue of its own"),
+        ({"task_default_queue": "x"}, "'task_default_queue': each task has a queue of its own"),
+        ({"task_acks_late": False}, "'task_acks_late': a wake-up is acknowledged when its work is done"),
+        ({"task_serializer": "pickle"}, "'task_serializer': wake-ups are JSON"),
+        ({"result_backend": "django-db"}, "'result_backend': wake-ups have no results"),
+        ({"beat_scheduler": "x"}, "'beat_scheduler': the plugin's beat runs the reconciler and nothing else"),
+        ({"CELERY_TIMEZONE": "UTC"}, "must not have 'CELERY_TIMEZONE'. Allowed, in Celery's lower-case names: broker_"),
+        ({"broker_transport_options": {"visibility_timeout": 9}}, "set SOCIALSONGS['VISIBILITY_TIMEOUT_SECONDS']"),
+        ({"broker_transport_options": {"global_keyprefix": "x"}}, "QUEUE_PREFIX"),
+        ({"broker_transport_options": "fast"}, "must be a dict"),
+        ([], "must be a dict"),
+    ],
+)
+def test_settings_of_celery_that_would_break_a_promise_are_named(settings, given, said):
+    settings.SOCIALSONGS = {"CELERY": given}
+    with pytest.raises(ImproperlyConfigured, match=re.escape(said)):
+        config()
+
+
+def test_settings_of_celery_reach_the_site_and_the_workers(settings):
+    given = {"timezone": "Europe/Berlin", "broker_transport_options": {"socket_keepalive": True}}
+    settings.SOCIALSONGS = {"CELERY": given}
+    app = celery_app()
+    assert app.conf.timezone == "Europe/Berlin"
+    options = app.connection_for_write().transport_options
+    assert (options["socket_keepalive"], options["global_keyprefix"]) == (True, KEY_PREFIX)
+
+
+@pytest.mark.parametrize("variable", ["CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"])
+def test_celery_variables_of_the_environment_change_no_broker(settings, monkeypatch, variable):
+    settings.SOCIALSONGS = {"BROKER_URL": "redis://ours:1/2"}
+    monkeypatch.setenv(variable, "redis://theirs:3/4")
+    app = celery_app()
+    for used in (app.connection_for_read(), app.connection_for_write(), app.connection()):
+        assert used.as_uri() == "redis://ours:1/2"
+
+
+@pytest.mark.parametrize(
+    ("given", "id_"),
+    [
+        ({"CELERY_APP": "nowhere.celery.app"}, "socialsongs.E020"),
+        ({"CELERY_APP": "os.path.join"}, "socialsongs.E020"),
+        ({"CELERY_APP": "tests.test_conf_and_checks.picky", "TASK_BUDGET_SECONDS": 5}, "socialsongs.E021"),
+        ({"CELERY_APP": "tests.test_conf_and_checks.hasty"}, "socialsongs.E022"),
+        ({"CELERY_APP": "tests.test_conf_and_checks.eager"}, "socialsongs.W023"),
+        ({"CELERY_APP": "tests.test_conf_and_checks.eager", "BROKER_URL": "redis://x"}, "socialsongs.E001"),
+        ({"CELERY_APP": "tests.test_conf_and_checks.eager", "CELERY": {}}, "socialsongs.E001"),
+    ],
+)
+def test_a_host_app_that_cannot_carry_our_work_is_named(settings, given, id_):
+    settings.SOCIALSONGS = given
+    with pytest.raises(SystemCheckError, match=id_):
+        call_command("check", fail_level="WARNING")
+
+
+@pytest.mark.parametrize("prefix", ["", "Photos", "a b", "x" * 29, "-x", 7])
+def test_a_queue_prefix_that_no_broker_takes_is_refused(settings, prefix):
+    settings.SOCIALSONGS = {"QUEUE_PREFIX": prefix}
+    with pytest.raises(ImproperlyConfigured, match="QUEUE_PREFIX"):
+        config()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("redis://localhost:6379/0", "redis://me:secret@127.0.0.1", True),
+        ("redis://localhost:6379/0", "redis://localhost:6379/1", False),
+        ("redis://localhost:6379/0", "redis://localhost:6380/0", False),
+        ("redis://one/0", "redis://two/0", False),
+        ("amqp://guest:guest@one//", "amqp://me@one:5672//", True),
+        ("amqp://one/a", "amqp://one/b", False),
+    ],
+)
+def test_brokers_are_told_apart_by_their_address_not_by_accounts(settings, one, other, same):
+    digests = []
+    for url in (one, other):
+        settings.SOCIALSONGS = {"BROKER_URL": url}
+        digests.append(broker_digest())
+    assert (digests[0] == digests[1]) is same
+
+
+def test_a_live_worker_that_hears_no_wake_ups_is_named(db):
+    common = {"pid": 1, "host": "here", "started_at": Now(), "seen_at": Now(), "queues": ["socialsongs.bulk"]}
+    Worker.objects.create(name="one@here", broker=broker_digest(), **common)
+    call_command("check", databases=["default"], fail_level="WARNING")
+    Worker.objects.create(name="two@here", broker="elsewhere", **common)
+    with pytest.raises(SystemCheckError, match=r"two@here listens on another broker(?s:.*)W024"):
+        call_command("check", databases=["default"], fail_level="WARNING")
 
 
 def test_two_processes_on_one_gpu_are_named(db):

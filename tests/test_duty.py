@@ -24,12 +24,14 @@ from .releases import card, network
 
 pytestmark = pytest.mark.django_db
 
+INFERENCE = ["socialsongs.bulk", "socialsongs.interactive"]
+
 
 class Consumer:
     """The part of Celery's consumer that a duty uses."""
 
     def __init__(self):
-        self.queues = {"interactive", "bulk"}
+        self.queues = set(INFERENCE)
         self.timer = self
 
     def cancel_task_queue(self, name):
@@ -55,7 +57,7 @@ def _no_memory_of_failures(monkeypatch):
 
 @pytest.fixture
 def duty():
-    return Duty(Consumer(), Presence("inference@here", {"interactive", "bulk"}))
+    return Duty(Consumer(), Presence("inference@here", set(INFERENCE)))
 
 
 def raise_(error):
@@ -71,7 +73,7 @@ def registered_release(folder, name):
 
 def test_a_worker_that_has_loaded_its_release_is_ready(folder):
     registered_release(folder, "mine")
-    duty = Duty(Consumer(), Presence("inference@here", {"interactive"}))
+    duty = Duty(Consumer(), Presence("inference@here", {"socialsongs.interactive"}))
     assert (duty.presence.state, FIGURES.release, duty.presence.device) == (Worker.State.READY, "mine", "cpu")
 
 
@@ -96,7 +98,7 @@ def test_a_release_that_cannot_be_loaded_stops_it_until_it_can(folder, settings,
         load = loading.load_release
         monkeypatch.setattr(loading, "load_release", lambda *names, **options: raise_(error))
     post, _ = create_post(owner=alice, uploads=[upload()])
-    duty = Duty(Consumer(), Presence("inference@here", {"interactive", "bulk"}))
+    duty = Duty(Consumer(), Presence("inference@here", set(INFERENCE)))
     assert duty.presence.state == Worker.State.REFUSING
     said = {
         "missing": "is missing",
@@ -117,7 +119,7 @@ def test_a_release_that_cannot_be_loaded_stops_it_until_it_can(folder, settings,
     settings.SOCIALSONGS = {**settings.SOCIALSONGS, "DEVICE": "cpu"}
     duty.check()
     assert (duty.presence.state, duty.presence.problem) == (Worker.State.READY, "")
-    assert duty.consumer.queues == {"interactive", "bulk"}
+    assert duty.consumer.queues == set(INFERENCE)
     assert not duty.work(bulk=True)
     post.refresh_from_db()
     assert post.state == State.READY
@@ -125,7 +127,7 @@ def test_a_release_that_cannot_be_loaded_stops_it_until_it_can(folder, settings,
 
 def test_a_release_activated_later_that_it_cannot_load_stops_it(folder, alice, upload):
     registered_release(folder, "first")
-    duty = Duty(Consumer(), Presence("inference@here", {"interactive", "bulk"}))
+    duty = Duty(Consumer(), Presence("inference@here", set(INFERENCE)))
     elsewhere = ModelRelease.objects.create(name="elsewhere", sha256="0" * 64)
     activate(release=elsewhere, force=True)
     create_post(owner=alice, uploads=[upload()])
@@ -139,7 +141,7 @@ def test_a_staged_release_that_it_cannot_load_does_not_stop_it(folder, make_song
     registered_release(folder, "here")
     ModelRelease.objects.create(name="not-here", sha256="0" * 64)
     make_song()
-    duty = Duty(Consumer(), Presence("inference@here", {"interactive", "bulk"}))
+    duty = Duty(Consumer(), Presence("inference@here", set(INFERENCE)))
     assert not duty.work(bulk=True)
     assert duty.presence.state == Worker.State.READY
 
@@ -168,7 +170,7 @@ def test_models_are_spared_the_garbage_collector_and_go_when_others_come(folder)
 def test_a_gpu_that_another_process_holds_is_left_to_it(folder, monkeypatch):
     registered_release(folder, "shared")
     monkeypatch.setattr(duty_module, "device_name", lambda: "cuda:0 Big GPU")
-    mine = Presence("second@here", {"interactive"})
+    mine = Presence("second@here", {"socialsongs.interactive"})
     other = Worker(name="first@here", pid=17, device="cuda:0 Big GPU", state="ready", started_at=Now(), seen_at=Now())
     other.host = duty_module.socket.gethostname()
     other.save()
@@ -187,7 +189,7 @@ def test_a_worker_has_a_row_that_beats_changes_at_once_and_goes(settings):
         settings.SOCIALSONGS = {**settings.SOCIALSONGS, "HEARTBEAT_SECONDS": seconds}
 
     beat_every(3600)
-    presence = Presence("inference@here", {"interactive", "bulk"})
+    presence = Presence("inference@here", set(INFERENCE))
     presence.begin()
 
     def row():
@@ -201,7 +203,7 @@ def test_a_worker_has_a_row_that_beats_changes_at_once_and_goes(settings):
         return found
 
     _, _, queues, _ = wait_for(lambda state, *_: state == "starting")
-    assert queues == ["bulk", "interactive"]
+    assert queues == INFERENCE
     beat_every(1)
     presence.become(Worker.State.REFUSING, "why")
     _, problem, _, seen_at = wait_for(lambda state, *_: state == "refusing")  # at once, not at the next beat

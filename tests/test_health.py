@@ -13,6 +13,7 @@ from health_check.exceptions import ServiceUnavailable
 from redis import Redis
 
 from socialsongs import dispatch, outages
+from socialsongs.broker import broker_digest
 from socialsongs.conf import config
 from socialsongs.health import Broker, Consumers, Workers
 from socialsongs.models import Worker
@@ -20,7 +21,8 @@ from socialsongs.models import Worker
 from .test_import_direction import run
 
 pytestmark = pytest.mark.django_db
-INFERENCE = ["bulk", "interactive"]
+INFERENCE = ["socialsongs.bulk", "socialsongs.interactive"]
+MAINTENANCE = ["socialsongs.maintenance"]
 # Nothing listens there.
 DEAD = "redis://poster:topsecret@127.0.0.1:1/0"
 
@@ -31,6 +33,7 @@ def worker(name="inference@one", *, silent=0, **values):
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "queues": INFERENCE,
+        "broker": broker_digest(),
         "release": "written-down",
         "state": Worker.State.READY,
         "started_at": Now(),
@@ -135,7 +138,7 @@ def test_a_worker_with_another_release_does_not_count(release):
 
 
 def test_the_reconciler_is_no_inference_worker(release):
-    worker("maintenance@one", queues=["maintenance"], release="")
+    worker("maintenance@one", queues=MAINTENANCE, release="")
     assert "No inference worker is live" in problem(Workers())
 
 
@@ -166,19 +169,36 @@ def test_a_hung_batch_is_not_live(release):
 
 def test_every_queue_has_a_consumer(db):
     worker()
-    worker("maintenance@one", queues=["maintenance"])
+    worker("maintenance@one", queues=MAINTENANCE)
     Consumers().run()
 
 
 def test_queues_without_a_consumer_are_named(db):
-    worker(queues=["interactive"])
-    assert "consumes bulk, maintenance:" in problem(Consumers())
+    worker(queues=["socialsongs.interactive"])
+    text = problem(Consumers())
+    assert "consumes socialsongs.bulk, socialsongs.maintenance:" in text
+    assert "start `manage.py socialsongs_worker bulk maintenance`" in text
+
+
+def test_a_worker_on_another_broker_is_no_consumer(release):
+    worker(broker="another")
+    for check in (Workers(), Consumers()):
+        assert "inference@one listens on another broker than the one that wake-ups are sent to" in problem(check)
+
+
+def test_workers_and_a_site_with_different_queues_are_named(settings, release):
+    worker()
+    worker("maintenance@one", queues=MAINTENANCE)
+    settings.SOCIALSONGS = {**settings.SOCIALSONGS, "QUEUE_PREFIX": "photos"}
+    text = problem(Consumers())
+    assert "inference@one consumes socialsongs.bulk, socialsongs.interactive; wake-ups are sent to photos.int" in text
+    assert "QUEUE_PREFIX" in text
 
 
 def test_a_worker_that_refuses_consumes_nothing(db):
     worker(state=Worker.State.REFUSING)
-    worker("maintenance@one", queues=["maintenance"])
-    assert "consumes bulk, interactive:" in problem(Consumers())
+    worker("maintenance@one", queues=MAINTENANCE)
+    assert "consumes socialsongs.interactive, socialsongs.bulk:" in problem(Consumers())
 
 
 # Connections: the checks run on threads of their own
@@ -217,7 +237,7 @@ def answer(client, path="/health/ready/"):
 @pytest.mark.django_db(transaction=True)
 def test_ready_while_all_checks_pass(client, release):
     worker()
-    worker("maintenance@one", queues=["maintenance"])
+    worker("maintenance@one", queues=MAINTENANCE)
     status, found = answer(client)
     assert (status, set(found.values())) == (200, {"OK"})
 
@@ -265,6 +285,8 @@ def test_the_probe_finds_a_worker_by_name(capsys, db):
         ({"busy_seconds": 500.0}, [], "inference@one: its batch hangs for 500 s"),
         ({"state": "refusing", "problem": "no weights"}, ["--ready"], "inference@one is refusing: no weights"),
         ({"state": "starting"}, ["--ready"], "inference@one is starting"),
+        ({"broker": "another"}, ["--ready"], "inference@one listens on another broker"),
+        ({"queues": ["interactive"]}, ["--ready"], "inference@one consumes interactive; wake-ups are sent to socialso"),
     ],
 )
 def test_the_probe_fails_and_says_why(db, values, arguments, why):

@@ -12,7 +12,6 @@ import tomllib
 import urllib.request
 import uuid
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -198,7 +197,7 @@ def test_a_host_gets_no_part_of_the_stand_alone_site():
 
 def test_a_blank_project_gets_songs(host):
     folder, environment = host
-    python, binaries = sys.executable, Path(sys.executable).parent
+    python = sys.executable
 
     def manage(*arguments):
         done = subprocess.run(
@@ -236,12 +235,11 @@ def test_a_blank_project_gets_songs(host):
     )  # fmt: skip
 
     logs = {name: folder / f"{name}.log" for name in ("web", "worker", "beat")}
-    celery = [str(binaries / "celery"), "-A", "workers.celery", "worker", "-P", "solo"]
     port = free_port()
     commands = {
         "web": [python, "-m", "django", "runserver", "--noreload", f"127.0.0.1:{port}"],
-        "worker": [*celery, "-Q", "interactive,bulk", "-n", "h1"],
-        "beat": [*celery, "-B", "-Q", "maintenance", "-n", "h2", "-s", str(folder / "schedule")],
+        "worker": [python, "-m", "django", "socialsongs_worker", "interactive", "bulk"],
+        "beat": [python, "-m", "django", "socialsongs_worker", "maintenance"],
     }
     with ExitStack() as stack:
         for name, command in commands.items():

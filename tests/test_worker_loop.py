@@ -70,7 +70,7 @@ def test_the_reconciler_finds_work_without_a_wake_up(catalogue, alice, upload, t
     worker_log, beat_log = tmp_path / "worker.log", tmp_path / "beat.log"
     settings.SOCIALSONGS = {**settings.SOCIALSONGS, "BROKER_URL": "redis://127.0.0.1:1/0"}
     post, _ = create_post(owner=alice, uploads=[upload(photo("coffee.png"))])
-    with process(WORKER, worker_log), process([*BEAT, str(tmp_path / "schedule")], beat_log):
+    with process(WORKER, worker_log), process(BEAT, beat_log):
         wait_until(lambda: Post.objects.get(pk=post.pk).state == State.READY, worker_log)
         wait_until(lambda: not SongEmbedding.objects.exclude(state=State.READY).exists(), worker_log)
         song = Song.objects.order_by("title").first()

@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-INTERACTIVE, BULK = "interactive", "bulk"
+from socialsongs.broker import BULK, INTERACTIVE
 
 
 class WorkerFigures:

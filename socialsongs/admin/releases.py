@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from ..models import ModelRelease, Worker
 from ..selectors.releases import encoding_coverage
-from ..selectors.workers import all_workers
+from ..selectors.workers import all_workers, deafness
 from .base import ReadOnly, badge
 
 
@@ -60,7 +60,11 @@ class WorkerAdmin(ReadOnly):
     @admin.display(description="state", ordering="state")
     def state_badge(self, worker: Worker) -> SafeString:
         live: bool = worker.live  # type: ignore[attr-defined]
-        return badge(worker.state, worker.problem) if live else badge("missing", "no heartbeat, or its task hangs")
+        if not live:
+            return badge("missing", "no heartbeat, or its task hangs")
+        if problem := deafness(worker):
+            return badge("elsewhere", problem)
+        return badge(worker.state, worker.problem)
 
     @admin.display(description="figures since it started")
     def pretty_figures(self, worker: Worker) -> SafeString:

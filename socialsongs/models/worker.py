@@ -19,6 +19,7 @@ class Worker(AppModel):
     host = models.CharField(max_length=200)
     pid = models.PositiveIntegerField()
     queues = ArrayField(models.CharField(max_length=40), default=list)
+    broker = models.CharField(max_length=16, blank=True, default="", help_text="Digest of the broker it listens on.")
     device = models.CharField(max_length=100, blank=True, default="", help_text="Device of the model.")
     release = models.CharField(max_length=64, blank=True, default="", help_text="The release that it loaded last.")
     state = models.CharField(max_length=8, choices=State.choices, default=State.STARTING)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.db.models import Count, DurationField, ExpressionWrapper, F, Min, Q, QuerySet, Sum
 from django.db.models.functions import Now
 
-from ..dispatch import DRAIN_BULK, DRAIN_INTERACTIVE, QUEUES
+from ..broker import BULK, INTERACTIVE
 from ..models import ModelRelease, Post, RecommendationRequest, Song, SongEmbedding, State, Worker
 from .releases import live_releases
 from .workers import all_workers
@@ -48,13 +48,12 @@ class ReadyTimes(NamedTuple):
 
 def pending() -> Iterator[Pending]:
     """Yield the unfinished rows of each lane: waiting for a worker, or claimed by one."""
-    interactive, bulk = QUEUES[DRAIN_INTERACTIVE], QUEUES[DRAIN_BULK]
     requests = RecommendationRequest.objects.exclude(post__state=State.FAILED)  # workers do not claim those
-    yield _pending(interactive, "posts", Post.objects.all(), since="created_at")
-    yield _pending(interactive, "requests", requests.filter(bulk=False), since="created_at")
+    yield _pending(INTERACTIVE, "posts", Post.objects.all(), since="created_at")
+    yield _pending(INTERACTIVE, "requests", requests.filter(bulk=False), since="created_at")
     # Rows of the bulk lane are often old ones that were queued again.
-    yield _pending(bulk, "requests", requests.filter(bulk=True), since="queued_at")
-    yield _pending(bulk, "songs", _rows_of_live_releases(), since="queued_at")
+    yield _pending(BULK, "requests", requests.filter(bulk=True), since="queued_at")
+    yield _pending(BULK, "songs", _rows_of_live_releases(), since="queued_at")
 
 
 def _pending(lane: str, kind: str, rows: QuerySet[Any], *, since: str) -> Pending:

@@ -8,8 +8,8 @@ from typing import Any
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 
+from ..broker import LANES, broker_digest, queue_name
 from ..conf import config
-from ..dispatch import QUEUES
 from ..models import Worker
 
 MISSED_BEATS = 4
@@ -39,6 +39,27 @@ def ready_workers() -> QuerySet[Worker]:
     return live_workers().filter(state=Worker.State.READY)
 
 
-def queues_without_consumer() -> list[str]:
-    consumed = {queue for worker in ready_workers() for queue in worker.queues}
-    return sorted(set(QUEUES.values()) - consumed)
+def listening_workers() -> QuerySet[Worker]:
+    """Return the ready workers on the broker that this process sends wake-ups to."""
+    return ready_workers().filter(broker=broker_digest())
+
+
+def lanes_without_consumer() -> list[str]:
+    consumed = {queue for worker in listening_workers() for queue in worker.queues}
+    return [lane for lane in LANES if queue_name(lane) not in consumed]
+
+
+def deafness(worker: Worker) -> str:
+    """Return why a worker does not hear the wake-ups that this process sends; empty when it does."""
+    if worker.broker != broker_digest():
+        return (
+            f"{worker.name} listens on another broker than the one that wake-ups are sent to: give web and workers the "
+            "same BROKER_URL (or CELERY_APP) in SOCIALSONGS, and restart both."
+        )
+    ours = [queue_name(lane) for lane in LANES]
+    if not set(worker.queues) & set(ours):
+        return (
+            f"{worker.name} consumes {', '.join(worker.queues)}; wake-ups are sent to {', '.join(ours)}: give web and "
+            "workers the same QUEUE_PREFIX in SOCIALSONGS, and restart both."
+        )
+    return ""

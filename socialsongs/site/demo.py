@@ -147,7 +147,7 @@ class Children:
 def commands(host: str, port: int, var: Path) -> dict[str, list[str]]:
     return {
         "worker": WORKER,
-        "beat": [*BEAT, str(var / "beat-schedule")],
+        "beat": BEAT,
         "web": [*WEB, f"{host}:{port}"],
     }
 

@@ -26,6 +26,7 @@ from rest_framework.views import APIView
 from ..api.base import ApiView
 from ..selectors import monitoring
 from ..selectors.permissions import permitted
+from ..selectors.workers import deafness
 from .tokens import MetricsAuthentication
 
 
@@ -65,6 +66,9 @@ def workers() -> Iterator[Metric]:
     """Yield metrics of each worker; counts and seconds begin with its process."""
     info = InfoMetricFamily("socialsongs_worker", "What each worker is", labels=["worker"])
     up = GaugeMetricFamily("socialsongs_worker_up", "1: its heart beats and its batch does not hang", labels=["worker"])
+    hears = GaugeMetricFamily(
+        "socialsongs_worker_hears", "1: it listens where the site sends wake-ups", labels=["worker"]
+    )
     busy = GaugeMetricFamily("socialsongs_worker_busy_seconds", "Time in its present batch", labels=["worker"])
     batches = CounterMetricFamily(
         "socialsongs_worker_batches", "Batches by number of rows", labels=["worker", "lane", "size"]
@@ -75,6 +79,7 @@ def workers() -> Iterator[Metric]:
         name = worker.name
         info.add_metric([name], {"state": worker.state, "device": worker.device, "release": worker.release})
         up.add_metric([name], live)
+        hears.add_metric([name], not deafness(worker))
         busy.add_metric([name], worker.busy_seconds)
         for lane, sizes in worker.figures.get("batches", {}).items():
             for size, count in sizes.items():
@@ -83,7 +88,7 @@ def workers() -> Iterator[Metric]:
             stages.add_metric([name, stage], seconds)
         for kind, held in worker.figures.get("memory", {}).items():
             memory.add_metric([name, kind], held)
-    yield from (info, up, busy, batches, stages, memory)
+    yield from (info, up, hears, busy, batches, stages, memory)
 
 
 def ready() -> Metric:

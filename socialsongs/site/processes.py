@@ -10,9 +10,7 @@ WEB = shlex.split(
     "gunicorn socialsongs.site.wsgi:application --worker-class socialsongs.site.server.BufferingWorker"
     " --workers 2 --threads 4 --graceful-timeout 8 --no-control-socket --access-logfile - --bind"
 )
-# Solo: a fork after a forward pass would hang. Workers need no messages from each other: they read the rows.
-CELERY = shlex.split("celery -A workers.celery worker -P solo --without-gossip --without-mingle -l info")
-# One process per device analyses photos and encodes songs.
-WORKER = [*CELERY, *shlex.split("-Q interactive,bulk -n inference@%h")]
+# One process for each device analyses photos and encodes songs.
+WORKER = shlex.split("python manage.py socialsongs_worker interactive bulk")
 # The reconciler, with the scheduler that calls it.
-BEAT = [*CELERY, *shlex.split("-B -Q maintenance -n maintenance@%h -s")]
+BEAT = shlex.split("python manage.py socialsongs_worker maintenance")

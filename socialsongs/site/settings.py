@@ -5,6 +5,7 @@ Without DATABASE_URL and REDIS_URL the embedded servers under var/ are used.
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
@@ -170,8 +171,13 @@ def _socialsongs() -> dict[str, Any]:
         name = f"SOCIALSONGS_{field.name}"
         if name in env.ENVIRON:
             try:
+                if field.name == "CELERY":
+                    found[field.name] = json.loads(env.str(name))
+                    continue
                 read = {"int": env.int, "int | None": env.int, "float": env.float}.get(str(field.type), env.str)
                 found[field.name] = read(name)
+            except json.JSONDecodeError as error:
+                raise ImproperlyConfigured(f"{name} must be JSON.") from error
             except ValueError as error:
                 raise ImproperlyConfigured(f"{name} must be a number, got {env.str(name)!r}.") from error
     return found

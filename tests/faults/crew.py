@@ -73,12 +73,11 @@ class Crew:
             worker.kill()
 
     def beat(self) -> AbstractContextManager[BaseProcess]:
-        return self._process([*BEAT, str(self.folder / "schedule")], "beat", {})
+        return self._process(BEAT, "beat", {})
 
     def _worker(self, node: str) -> list[str]:
-        command = [part.replace("workers.celery", "tests.faults.faulty") for part in WORKER]
-        command[command.index("inference@%h")] = f"{node}@%h"
-        return command
+        python, _, *arguments = WORKER
+        return [python, "-m", "tests.faults.faulty", *arguments, "--name", f"{node}@%h"]
 
     def _process(self, command: list[str], name: str, extra: dict[str, str]) -> AbstractContextManager[BaseProcess]:
         return forked(command, self._log(name), environment() | self.environment | {"FAULTS": str(self.faults)} | extra)

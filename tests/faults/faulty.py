@@ -1,4 +1,4 @@
-"""The Celery app of a worker with faults. A file of a fault's name in the folder FAULTS switches it on.
+"""A ``manage.py`` whose workers have faults. A file of a fault's name in the folder FAULTS switches it on.
 
 At each of POINTS, on the way of a batch of posts:
     die-POINT    once: the process is killed
@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,14 +25,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from celery.signals import celeryd_init
+from django.core.management import execute_from_command_line
 from django.db import connection
 from torch import Tensor
 
 from recommender.model import Image2Song
 from recommender.results import PhotoView
-from workers.celery import app
-
-__all__ = ["app"]
 
 FOLDER = Path(os.environ["FAULTS"])
 
@@ -149,9 +149,13 @@ def install_storage() -> None:
     PhotoSubject.open = patched  # type: ignore[method-assign]
 
 
-@app.on_after_finalize.connect
+@celeryd_init.connect
 def install(**_: Any) -> None:
     """Install all faults; models can only be imported when Django is set up."""
     install_points()
     install_looks()
     install_storage()
+
+
+if __name__ == "__main__":
+    execute_from_command_line(sys.argv)

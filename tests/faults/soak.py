@@ -80,7 +80,7 @@ class Soak:
         self.servers, self.chance = servers, chance
         self.services = {
             "worker": Service(WORKER, folder / "worker.log"),
-            "reconciler": Service([*BEAT, str(folder / "schedule")], folder / "reconciler.log"),
+            "reconciler": Service(BEAT, folder / "reconciler.log"),
         }
         self.kills: Counter[str] = Counter()
         self.accepted: dict[str, uuid.UUID] = {}

@@ -3,7 +3,7 @@
 import pytest
 
 from socialsongs import dispatch
-from socialsongs.conf import config
+from socialsongs.broker import INTERACTIVE, celery_app, queue
 from socialsongs.models import Post, State
 
 from .crew import COLOURS, Stopwatch
@@ -13,10 +13,10 @@ pytestmark = [pytest.mark.worker, pytest.mark.django_db(transaction=True)]
 
 def deliver(times: int) -> None:
     """Deliver the same message several times."""
-    with dispatch._producer(config().BROKER_URL).connection_for_write() as connection:
+    with celery_app().connection_for_write() as connection:
         for _ in range(times):
-            dispatch._producer(config().BROKER_URL).send_task(
-                dispatch.DRAIN_INTERACTIVE, task_id="the-same", queue="interactive", connection=connection
+            celery_app().send_task(
+                dispatch.DRAIN_INTERACTIVE, task_id="the-same", queue=queue(INTERACTIVE), connection=connection
             )
 
 

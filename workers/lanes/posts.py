@@ -19,13 +19,14 @@ from django.db.models import Prefetch
 from torch import Tensor
 
 from recommender.results import PhotoView
+from socialsongs.broker import INTERACTIVE
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease, PhotoAnalysis, PhotoSubject, Post, PostPhoto, RecommendationRequest, State
 from socialsongs.selectors.releases import lock_serving_releases
 from socialsongs.services import events
 
 from ..failures import Outage, PermanentFailure, ReleaseChanged
-from ..figures import FIGURES, INTERACTIVE
+from ..figures import FIGURES
 from ..inference.loading import LoadedRelease
 from ..inference.passes import MODEL_ERRORS, PHOTO_PASSES, as_failure
 from ..inference.photo_loading import decode, failure_of

@@ -10,11 +10,12 @@ from django.core.exceptions import ValidationError
 from django.db import DatabaseError, InterfaceError, OperationalError
 
 from recommender.results import PhotoView, Tag
+from socialsongs.broker import BULK, INTERACTIVE
 from socialsongs.models import PhotoSubject, RecommendationRequest, State
 from socialsongs.selectors.posts import answerable_requests, owner_of
 
 from ..failures import Outage, PermanentFailure, ReleaseChanged
-from ..figures import BULK, FIGURES, INTERACTIVE
+from ..figures import FIGURES
 from ..inference.loading import LoadedRelease
 from ..inference.passes import MODEL_ERRORS, PHOTO_PASSES, as_failure
 from ..inference.photo_loading import decode, failure_of

@@ -15,11 +15,12 @@ from django.db.models.functions import Coalesce, Greatest, Now
 from pgvector import HalfVector
 
 from recommender.results import EncodedLyric, Refusal
+from socialsongs.broker import BULK
 from socialsongs.database import connection
 from socialsongs.models import ModelRelease, SongEmbedding
 
 from ..failures import Outage
-from ..figures import BULK, FIGURES
+from ..figures import FIGURES
 from ..inference.loading import LoadedRelease
 from ..inference.passes import LYRIC_PASSES
 from .claim import (

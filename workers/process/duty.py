@@ -18,7 +18,7 @@ from socialsongs.selectors.workers import earlier_workers_on
 from ..figures import FIGURES
 from ..inference.loading import device_name, load_registered
 from ..lanes.drain import drain
-from .presence import INFERENCE, Presence
+from .presence import Presence, inference_queues
 
 logger = logging.getLogger(__name__)
 
@@ -85,5 +85,5 @@ class Duty:
         self.presence.become(Worker.State.REFUSING, problem)
 
     def _each_queue(self, change: Callable[[str], Any]) -> None:
-        for queue in sorted(INFERENCE & self.presence.queues):
+        for queue in sorted(inference_queues() & self.presence.queues):
             change(queue)

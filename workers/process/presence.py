@@ -16,16 +16,18 @@ import psutil
 from django.db import DatabaseError, InterfaceError
 from django.db.models.functions import Now
 
+from socialsongs.broker import BULK, INTERACTIVE, broker_digest, queue_name
 from socialsongs.conf import config
 from socialsongs.database import connection
-from socialsongs.dispatch import DRAIN_BULK, DRAIN_INTERACTIVE, QUEUES
 from socialsongs.models import Worker
 
 from ..figures import FIGURES
 
 logger = logging.getLogger(__name__)
 
-INFERENCE = {QUEUES[DRAIN_INTERACTIVE], QUEUES[DRAIN_BULK]}
+
+def inference_queues() -> set[str]:
+    return {queue_name(INTERACTIVE), queue_name(BULK)}
 
 
 class Presence:
@@ -37,6 +39,7 @@ class Presence:
     def __init__(self, name: str, queues: set[str]) -> None:
         self.name = name
         self.queues = queues
+        self.broker = broker_digest()
         self.state = Worker.State.STARTING
         self.device = self.problem = ""
         self._stop = threading.Event()
@@ -79,6 +82,7 @@ class Presence:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "queues": sorted(self.queues),
+            "broker": self.broker,
             "device": self.device,
             "release": FIGURES.release,
             "state": self.state,

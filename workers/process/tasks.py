@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from celery import shared_task
 from celery.signals import celeryd_after_setup, worker_ready, worker_shutdown
 
 from socialsongs import dispatch
+from socialsongs.broker import LANES, queue_name
 from socialsongs.models import Worker
 
 from ..checks import pool_errors
 from ..lanes import events
 from ..lanes import reconcile as reconciler
-from .presence import INFERENCE, Presence
+from .presence import Presence, inference_queues
 
 if TYPE_CHECKING:
     from .duty import Duty
@@ -25,11 +25,10 @@ STOP_SECONDS = 5.0  # for receivers and endpoints that are being told of events
 class ProcessState:
     """State of this worker process: the signals below set it, the tasks use it."""
 
-    presence: Presence
+    presence: Presence | None = None
     duty: Duty | None = None
 
 
-@shared_task(name=dispatch.DRAIN_INTERACTIVE)
 def drain_interactive() -> None:
     """Drain the lane for one task's budget; send a new wake-up when work is left."""
     assert ProcessState.duty, "only a worker that Celery has started runs tasks"
@@ -37,7 +36,6 @@ def drain_interactive() -> None:
         dispatch.send(dispatch.DRAIN_INTERACTIVE)
 
 
-@shared_task(name=dispatch.DRAIN_BULK)
 def drain_bulk() -> None:
     """Drain both lanes for one task's budget; send a new wake-up when work is left."""
     assert ProcessState.duty, "only a worker that Celery has started runs tasks"
@@ -45,25 +43,40 @@ def drain_bulk() -> None:
         dispatch.send(dispatch.DRAIN_BULK)
 
 
-@shared_task(name=dispatch.RECONCILE)
 def reconcile() -> None:
     reconciler.reconcile()
 
 
-@shared_task(name=dispatch.DELIVER_EVENTS)
 def deliver_events() -> None:
     """Make the deliveries of new events and wake the threads that tell receivers and endpoints."""
     events.deliver()
 
 
+TASKS = {
+    dispatch.DRAIN_INTERACTIVE: drain_interactive,
+    dispatch.DRAIN_BULK: drain_bulk,
+    dispatch.RECONCILE: reconcile,
+    dispatch.DELIVER_EVENTS: deliver_events,
+}
+
+
 @celeryd_after_setup.connect
 def appear(sender: str, instance: Any, **_: object) -> None:
-    """Check the pool options of an inference worker, and start the heartbeat."""
+    """Check the pool options of an inference worker, and start the heartbeat.
+
+    This signal and those below also reach workers of a host that consume none of our queues; they stay as they are.
+    """
     queues = set(instance.app.amqp.queues.consume_from)
-    if INFERENCE & queues:
+    if not queues & {queue_name(lane) for lane in LANES}:
+        return
+    if queues & inference_queues():
         pool = instance.pool_cls if isinstance(instance.pool_cls, str) else instance.pool_cls.__module__.split(".")[-1]
         for error in pool_errors(pool, instance.concurrency):
             raise SystemExit(f"{error.id}: {error.msg}\n{error.hint}")
+    from celery.worker.control import Panel
+
+    # No command of Celery's remote control is carried out: somebody who can write to the broker can send wake-ups only.
+    Panel.data.clear()
     ProcessState.presence = Presence(sender, queues)
     ProcessState.presence.begin()
 
@@ -71,15 +84,17 @@ def appear(sender: str, instance: Any, **_: object) -> None:
 @worker_ready.connect
 def go_on_duty(sender: Any, **_: object) -> None:
     """Load the model now, so that the first photo does not wait for it."""
-    if INFERENCE & ProcessState.presence.queues:
+    presence = ProcessState.presence
+    if presence and presence.queues & inference_queues():
         from .duty import Duty
 
-        ProcessState.duty = Duty(sender, ProcessState.presence)
-    else:
-        ProcessState.presence.become(Worker.State.READY)
+        ProcessState.duty = Duty(sender, presence)
+    elif presence:
+        presence.become(Worker.State.READY)
 
 
 @worker_shutdown.connect
 def disappear(**_: object) -> None:
-    events.stop(within=STOP_SECONDS)
-    ProcessState.presence.end()
+    if ProcessState.presence:
+        events.stop(within=STOP_SECONDS)
+        ProcessState.presence.end()

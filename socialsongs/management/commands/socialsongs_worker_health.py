@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from socialsongs.conf import config
 from socialsongs.models import Worker
-from socialsongs.selectors.workers import all_workers
+from socialsongs.selectors.workers import all_workers, deafness
 
 
 class Command(BaseCommand):
@@ -48,4 +48,4 @@ def _problem(worker: Worker, live: bool, silent: timedelta, *, ready: bool) -> s
         return f"{worker.name}: its last heartbeat was {silent.total_seconds():.0f} s ago."
     if ready and worker.state != Worker.State.READY:
         return f"{worker.name} is {worker.state}{f': {worker.problem}' if worker.problem else ''}"
-    return ""
+    return deafness(worker) if ready else ""

@@ -21,11 +21,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from recommender.card import ReleaseError, check_weights, read_card, shipped_releases
+from socialsongs.broker import BULK
 from socialsongs.conf import MIB, config
 from socialsongs.models import EMBEDDING_DIM, ModelRelease
 from socialsongs.selectors.releases import encoding_coverage
 from socialsongs.selectors.shown_lists import choose_rates
-from socialsongs.selectors.workers import queues_without_consumer
+from socialsongs.selectors.workers import lanes_without_consumer
 from socialsongs.services import releases
 from socialsongs.services.indexes import build_indexes, cluster
 from socialsongs.services.queue import rerank
@@ -243,8 +244,8 @@ def _watch(release: ModelRelease) -> None:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         encoded, total = encoding_coverage(release=release)
         task = bar.add_task(release.name, completed=encoded, total=total)
-        if encoded < total and "bulk" in queues_without_consumer():
-            bar.console.print("No worker consumes the bulk queue now: start one.")
+        if encoded < total and BULK in lanes_without_consumer():
+            bar.console.print("No worker takes the bulk lane now: start `manage.py socialsongs_worker`.")
         try:
             while encoded < total:
                 time.sleep(WATCH_SECONDS)
