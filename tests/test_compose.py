@@ -146,7 +146,7 @@ def test_its_processes_come_up_on_a_fresh_database(tmp_path):
     """Run web, worker and beat with compose's commands; without a release, and for a public host name."""
     port = free_port()
     logs = {name: tmp_path / f"{name}.log" for name in ("web", "worker", "beat")}
-    here = {"0.0.0.0:8000": f"127.0.0.1:{port}", "/tmp/beat-schedule": str(tmp_path / "beat-schedule")}
+    here = {"0.0.0.0:8000": f"127.0.0.1:{port}"}
     commands = {name: [here.get(part, part) for part in command(name)] for name in logs}
     given = {"ALLOWED_HOSTS": "songs.example.org"}
     environment = {
@@ -163,7 +163,7 @@ def test_its_processes_come_up_on_a_fresh_database(tmp_path):
             assert response.status == 200
         for text in (" ready.", "No release is active"):
             wait_until(lambda text=text: text in logs["worker"].read_text(), logs["worker"])
-        for text in (" ready.", "Sending due task reconcile (socialsongs.reconcile)", " succeeded in "):
+        for text in (" ready.", "Sending due task socialsongs.reconcile (socialsongs.reconcile)", " succeeded in "):
             wait_until(lambda text=text: text in logs["beat"].read_text(), logs["beat"])
     assert "Traceback" not in "".join(log.read_text() for log in logs.values())
 

@@ -178,7 +178,7 @@ def test_celery_variables_of_the_environment_change_no_broker(settings, monkeypa
     monkeypatch.setenv(variable, "redis://theirs:3/4")
     app = celery_app()
     for used in (app.connection_for_read(), app.connection_for_write(), app.connection()):
-        assert used.as_uri() == "redis://ours:1/2"
+        assert (used.hostname, used.port, used.virtual_host) == ("ours", 1, "2")
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_a_live_worker_that_hears_no_wake_ups_is_named(db):
     Worker.objects.create(name="one@here", broker=broker_digest(), **common)
     call_command("check", databases=["default"], fail_level="WARNING")
     Worker.objects.create(name="two@here", broker="elsewhere", **common)
-    with pytest.raises(SystemCheckError, match=r"two@here listens on another broker(?s:.*)W024"):
+    with pytest.raises(SystemCheckError, match=r"W024\) two@here listens on another broker"):
         call_command("check", databases=["default"], fail_level="WARNING")
 
 
