@@ -234,6 +234,13 @@ def test_a_live_worker_that_hears_no_wake_ups_is_named(db):
         call_command("check", databases=["default"], fail_level="WARNING")
 
 
+def test_the_checks_of_workers_pass_before_the_migration_that_adds_their_broker(db):
+    """`migrate` runs them first: an error there would make it impossible."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE socialsongs_worker DROP COLUMN broker")
+    call_command("check", databases=["default"])
+
+
 def test_two_processes_on_one_gpu_are_named(db):
     common = {"pid": 1, "device": "cuda:0 Big GPU", "started_at": Now(), "seen_at": Now()}
     Worker.objects.create(name="one@here", host="here", **common)
