@@ -23,6 +23,7 @@ from .codes import market_code
 MIB = 1024 * 1024
 RATE = re.compile(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)")
 QUEUE_PREFIX = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,26}[a-z0-9])?")
+PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
 
 def _setting(
@@ -32,7 +33,8 @@ def _setting(
     """A field with what its checks and its line in the docs need.
 
     Bounds are ``least`` and ``most`` (allowed themselves) and ``above`` (not allowed itself); a whole number must be at
-    least 1 unless ``least`` says otherwise. ``kind``: "rate", "market" or "queue prefix", for texts of that form.
+    least 1 unless ``least`` says otherwise. ``kind``: "rate", "market", "queue prefix" or "path" (dotted, to a
+    function), for texts of that form.
     """
     if least is None and above is None and isinstance(default, int):
         least = 1
@@ -177,6 +179,16 @@ class PluginSettings:
     )
     DEVICE: str = _setting("auto", "`cpu`, `cuda`, `cuda:1` ...; `auto` takes a GPU where there is one")
 
+    # API clients
+    EXTERNAL_USER: str = _setting(
+        "socialsongs.services.external_users.make_account",
+        "function that gives a person of an API client an account; see [api.md](api.md)",
+        kind="path",
+    )
+    CLIENT_RATE: str = _setting(
+        "36000/hour", "requests of one API client, with all its keys, that has no rate of its own", kind="rate"
+    )
+
     # Requests of one person, in any stretch of that length
     UPLOAD_RATE: str = _setting("60/hour", "uploads of one person", kind="rate")
     REQUEST_RATE: str = _setting("240/hour", "requests for suggestions of one person", kind="rate")
@@ -225,6 +237,8 @@ def _problem(setting: Field[Any], hint: Any, value: object) -> str:
     if isinstance(value, str):
         if setting.metadata["kind"] == "rate" and not RATE.fullmatch(value):
             return "must be a rate such as 60/hour"
+        if setting.metadata["kind"] == "path" and not PATH.fullmatch(value):
+            return "must be the dotted path of a function, such as mysite.people.account_of"
         if setting.metadata["kind"] == "market" and not _is_market(value):
             return "must be two capital letters, as in ISO 3166 (GB, not UK)"
         if setting.metadata["kind"] == "queue prefix" and not QUEUE_PREFIX.fullmatch(value):

@@ -154,3 +154,53 @@ class DecodersUnavailable(Unavailable):
     """The decoders do not start, or are all busy; the photo itself may be fine."""
 
     code = "decoders_unavailable"
+
+
+class InvalidKey(SocialSongsError):
+    """No API key has this text."""
+
+    code = "invalid_key"
+
+
+class KeyRevoked(InvalidKey):
+    code = "key_revoked"
+
+
+class KeyExpired(InvalidKey):
+    code = "key_expired"
+
+
+class ClientInactive(InvalidKey):
+    """The API client of the key is turned off."""
+
+    code = "client_inactive"
+
+
+class InvalidExternalId(SocialSongsError):
+    """An API client's id of a person is too long, or has characters that cannot be seen."""
+
+    code = "invalid_external_id"
+
+
+class UserNeeded(SocialSongsError):
+    """The operation is about a person, but the request with an API key names none."""
+
+    code = "user_needed"
+
+
+class UnknownUser(SocialSongsError):
+    """The API client has nobody with this id."""
+
+    code = "unknown_user"
+
+
+class UserInactive(SocialSongsError):
+    """The account of the person is turned off."""
+
+    code = "user_inactive"
+
+
+class KeyNeeded(SocialSongsError):
+    """The request says for whom it is, or asks about its key, but has no API key."""
+
+    code = "key_needed"

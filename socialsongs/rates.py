@@ -1,4 +1,4 @@
-"""Limits how often a person may do something in any period of a given length, counted in Django's cache.
+"""Limits how often somebody may do something in any period of a given length, counted in Django's cache.
 
 Each count is one atomic operation of the cache server (``add``, ``incr``), so a limit also holds for simultaneous
 requests: across all processes with Redis and Memcached, within one process with the local-memory cache. The file and
@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from itertools import accumulate
 from math import ceil
+from typing import NamedTuple
 
 from django.core.cache import cache
 
@@ -21,30 +22,42 @@ STEPS = 30
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def seconds_to_wait(*, name: str, rate: str) -> float:
-    """Count the call and return 0 when the rate allows it; otherwise return the seconds until it would be allowed."""
+class Quota(NamedTuple):
+    """What a rate allows, and what is left of it after a call."""
+
+    most: int  # calls in any period
+    period: int  # seconds
+    left: int  # calls that are left now
+    renews: float  # seconds until more are left
+    refused: bool  # whether the call was too much; then it is not counted
+
+
+def use_quota(*, name: str, rate: str) -> Quota:
+    """Count a call under this name, unless the rate refuses it, and return what is left."""
     most, _, unit = rate.partition("/")
-    return ask_cache(lambda: _count(name, int(most), SECONDS[unit[0]]), otherwise=0.0)
+    whole = Quota(int(most), SECONDS[unit[0]], int(most), 0.0, refused=False)
+    return ask_cache(lambda: _use(name, whole), otherwise=whole)
 
 
-def _count(name: str, most: int, seconds: int) -> float:
-    step = seconds / STEPS
+def _use(name: str, whole: Quota) -> Quota:
+    step = whole.period / STEPS
     now = time.time()
     latest = int(now / step)
     keys = {number: f"socialsongs-rate-{name}-{number}" for number in range(latest - STEPS + 1, latest + 1)}
     ours = keys.pop(latest)
-    counted = _add(ours, 1, timeout=seconds + ceil(step))
+    counted = _add(ours, 1, timeout=whole.period + ceil(step))
     found = cache.get_many(keys.values())
     # A value that is not a whole number was not written here.
     earlier = {number: found.get(key) for number, key in keys.items()}
     used = {number: count if isinstance(count, int) else 0 for number, count in earlier.items()} | {latest: counted}
-    over = sum(used.values()) - most
-    if over <= 0:
-        return 0.0
-    _add(ours, -1, timeout=seconds)
-    # Find the oldest step after whose end enough requests no longer count.
-    number = next(number for number, gone in zip(used, accumulate(used.values()), strict=True) if gone >= over)
-    return max((number + STEPS) * step - now, 0.001)
+    over = sum(used.values()) - whole.most
+    if over > 0:
+        _add(ours, -1, timeout=whole.period)
+    # Find the oldest step after whose end enough calls no longer count.
+    enough = max(over, 1)
+    number = next(number for number, gone in zip(used, accumulate(used.values()), strict=True) if gone >= enough)
+    renews = max((number + STEPS) * step - now, 0.001)
+    return whole._replace(left=max(-over, 0), renews=renews, refused=over > 0)
 
 
 def _add(key: str, how_many: int, timeout: int) -> int:

@@ -64,6 +64,7 @@ class Row(NamedTuple):
 LOGGED_IN = "401 200 200 200 200 200 200 200"
 SEES = "401 200 404/200 200 404/200 200 200 200"
 MANAGES = "401 200 404 200 404 200 200 200"
+KEYS_ALONE = "401 401 401 401 401 401 401 401"
 OPEN = "open open open open open open open open"
 
 
@@ -100,6 +101,8 @@ API = [
     Row("API", "GET", "api/v1/taste", LOGGED_IN),
     Row("API", "PATCH", "api/v1/taste", LOGGED_IN, {"enabled": False}),
     Row("API", "DELETE", "api/v1/taste", everybody(204)),
+    Row("API", "GET", "api/v1/key", KEYS_ALONE),
+    Row("API", "DELETE", "api/v1/user", KEYS_ALONE),
     Row("API", "GET", "api/schema/", OPEN),
     Row("API", "GET", "api/schema/ui/", OPEN),
     Row("API", "GET", "api/(?!schema(/ui)?$)", OPEN),

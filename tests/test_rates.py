@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import OutOfMemoryError, ReadOnlyError
 
 from socialsongs import outages, rates
-from socialsongs.rates import seconds_to_wait
+from socialsongs.rates import use_quota
 
 LOCAL = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "rates"}}
 
@@ -34,7 +34,7 @@ def any_cache(request, settings):
 
 
 def allowed(name="READ-1", rate="60/hour"):
-    return seconds_to_wait(name=name, rate=rate) == 0
+    return not use_quota(name=name, rate=rate).refused
 
 
 @pytest.mark.usefixtures("any_cache")
@@ -65,8 +65,9 @@ def test_it_holds_in_any_stretch_of_time_and_not_by_the_clock(at):
 
 @pytest.mark.parametrize("rate", ["1/s", "5/minute", "60/hour", "2/day"])
 def test_a_request_after_the_given_wait_is_allowed(at, rate):
-    while not (wait := seconds_to_wait(name="READ-1", rate=rate)):
+    while not (quota := use_quota(name="READ-1", rate=rate)).refused:
         pass
+    wait = quota.renews
     assert 0 < wait <= rates.SECONDS[rate.partition("/")[2][0]]
     at(wait - 0.002)
     assert not allowed(rate=rate)
@@ -169,8 +170,8 @@ def test_a_cache_that_takes_nothing_refuses_nobody(fault):
 
 def test_a_cache_that_hangs_is_waited_for_once(settings, monkeypatch):
     monkeypatch.setattr(outages, "OPEN_SECONDS", 3600)
-    asked, count = [], rates._count
-    monkeypatch.setattr(rates, "_count", lambda *arguments: asked.append(arguments) or count(*arguments))
+    asked, use = [], rates._use
+    monkeypatch.setattr(rates, "_use", lambda *arguments: asked.append(arguments) or use(*arguments))
     redis = Redis.from_url(settings.REDIS_URL)
     redis.client_pause(3000)
     assert [allowed(rate="1/hour") for _ in range(20)] == [True] * 20

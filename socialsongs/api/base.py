@@ -1,12 +1,12 @@
-"""What all views share. Of the host's REST_FRAMEWORK settings only the authentication applies."""
+"""What all views share. Of the host's REST_FRAMEWORK settings only the authentication applies, beside API keys."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from django.http.response import HttpResponseBase
-from rest_framework.exceptions import NotFound, ParseError
+from rest_framework.exceptions import NotFound, ParseError, PermissionDenied
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import JSONParser
 from rest_framework.permissions import IsAuthenticated
@@ -17,8 +17,12 @@ from rest_framework.views import APIView
 
 from ..bodies import TEXT_BYTES, check_body
 from ..database import without_host_transaction
+from ..errors import KeyNeeded, UserNeeded
+from ..models import ApiKey, Scope
+from .keys import USER_HEADER, ApiKeyAuthentication, account_for, check_scope, external_id, sent_key
 from .problem import handle
 from .schema import ContractSchema
+from .throttles import ClientThrottle, Throttle, rate_limit_fields
 
 if TYPE_CHECKING:
     from ..user_types import Person
@@ -65,6 +69,9 @@ class ApiView(APIView):
     versioning_class = None
     schema = ContractSchema()
     metadata_class = None  # OPTIONS is answered 405, as other methods that a view does not have
+    # By method: the scope that an API key needs; None: any key will do. A method that is not named is not for keys.
+    scopes: Mapping[str, Scope | None] = {}
+    needs_user = True  # an API key alone is not enough: the request must say for whom it is
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
@@ -72,17 +79,68 @@ class ApiView(APIView):
         here."""
         return without_host_transaction(super().as_view(**initkwargs))
 
+    def setup(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        self.throttles: list[Throttle] = []  # those that were asked
+
     @property
     def most_bytes(self) -> int:
         return TEXT_BYTES
+
+    def get_authenticators(self) -> list[Any]:
+        return [ApiKeyAuthentication(), *super().get_authenticators()]
+
+    def get_authenticate_header(self, request: Request) -> str:
+        """Return the challenge of API keys to who sent one, else that of the host's first class."""
+        keys, *own = self.get_authenticators()
+        asked = keys if not own or sent_key(request) is not None else own[0]
+        header: str = asked.authenticate_header(request)
+        return header
+
+    def perform_authentication(self, request: Request) -> None:
+        """Find the person; of a request with an API key, check its client's rate and its scope first."""
+        super().perform_authentication(request)
+        if isinstance(request.auth, ApiKey):
+            self._ask_throttles(request, [ClientThrottle()])
+            self.authenticate_user_of(request, request.auth)
+        elif USER_HEADER in request.headers:
+            raise KeyNeeded(f"{USER_HEADER} goes with an API key. With a login of your own, leave it out.")
+
+    def authenticate_user_of(self, request: Request, key: ApiKey) -> None:
+        method = "GET" if request.method == "HEAD" else str(request.method)
+        if not hasattr(self, method.lower()):
+            return  # answered 405
+        if method not in self.scopes:
+            raise PermissionDenied("This is not for API keys.")
+        if (scope := self.scopes[method]) is not None:
+            check_scope(key, scope)
+        if (named := external_id(request)) is not None:
+            request.user = account_for(key, named)
+        elif self.needs_user:
+            raise UserNeeded(f"This is about one person: send their id in the header {USER_HEADER}.")
+
+    def get_permissions(self) -> Sequence[Any]:
+        """Return none for API keys, whose scopes were checked; the others are about accounts that log in."""
+        return [] if isinstance(getattr(self.request, "auth", None), ApiKey) else super().get_permissions()
+
+    def check_throttles(self, request: Request) -> None:
+        self._ask_throttles(request, self.get_throttles())
+
+    def _ask_throttles(self, request: Request, throttles: Sequence[Any]) -> None:
+        self.throttles += throttles
+        if waits := [throttle.wait() for throttle in throttles if not throttle.allow_request(request, self)]:
+            self.throttled(request, max(waits))
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         check_body(request._request, most=self.most_bytes)  # before anything reads the body
         super().initial(request, *args, **kwargs)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Forbid caching, since answers are about one person, unless the view allows it; and being shown as a page."""
+        """Forbid caching, since answers are about one person, unless the view allows it, and being shown as a page; say
+        what the rates leave."""
         final = super().finalize_response(request, response, *args, **kwargs)
+        for header, value in rate_limit_fields(self.throttles).items():
+            final[header] = value
         for header, value in {
             "Cache-Control": "no-store",
             "Content-Security-Policy": DATA_POLICY,
@@ -103,9 +161,11 @@ def person(request: Request) -> Person:
 class UnknownAddress(ApiView):
     """Answer 404 for every unknown address."""
 
-    authentication_classes = []
     permission_classes = []
     schema = None  # type: ignore[assignment]  # DRF's way of leaving it out
+
+    def get_authenticators(self) -> list[Any]:
+        return []
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

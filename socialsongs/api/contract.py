@@ -6,6 +6,19 @@ from typing import Any
 
 from .. import __version__
 
+# Of all answers to which a rate applies.
+RATE_HEADERS = {
+    "RateLimit-Policy": {
+        "schema": {"type": "string"},
+        "description": "The rates that apply, as in draft-ietf-httpapi-ratelimit-headers-11: `q` requests in any `w` "
+        "seconds.",
+    },
+    "RateLimit": {
+        "schema": {"type": "string"},
+        "description": "What is left of these rates: `r` requests; more are allowed after `t` seconds.",
+    },
+}
+
 SPECTACULAR: dict[str, Any] = {
     "TITLE": "SocialSongs API",
     "DESCRIPTION": "Songs for photo posts.",
@@ -13,5 +26,6 @@ SPECTACULAR: dict[str, Any] = {
     "OAS_VERSION": "3.1.0",  # in 3.0 a reference cannot be null
     "SCHEMA_PATH_PREFIX": ".*/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "APPEND_COMPONENTS": {"headers": RATE_HEADERS},
     "COMPONENT_SPLIT_PATCH": False,  # a PATCH may have required fields
 }

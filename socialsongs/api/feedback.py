@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..database import atomic
+from ..models import Scope
 from ..services.feedback import choose_song, clear_choice, record_feedback, undo_hide
 from .base import ApiView, Json, person
 from .idempotency import once_of
@@ -20,6 +21,7 @@ from .throttles import FeedbackThrottle
 
 
 class PostChoice(ApiView):
+    scopes = {"POST": Scope.FEEDBACK_WRITE, "DELETE": Scope.FEEDBACK_WRITE}
     throttle_classes = [FeedbackThrottle]
     parser_classes = [Json, FormParser]
 
@@ -50,6 +52,7 @@ class PostChoice(ApiView):
 
 
 class PostFeedback(ApiView):
+    scopes = {"POST": Scope.FEEDBACK_WRITE}
     throttle_classes = [FeedbackThrottle]
 
     @operation(
@@ -82,6 +85,7 @@ class PostFeedback(ApiView):
 
 
 class HiddenSong(ApiView):
+    scopes = {"DELETE": Scope.FEEDBACK_WRITE}
     throttle_classes = [FeedbackThrottle]
 
     @operation(operation_id="showHiddenSong", responses={204: None})

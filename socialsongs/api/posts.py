@@ -18,7 +18,7 @@ from rest_framework.response import Response
 
 from ..bodies import photo_bytes
 from ..database import atomic
-from ..models import Post, PostAccess, PostPhoto, RecommendationRequest, State, Suggestion, Thumbnail
+from ..models import Post, PostAccess, PostPhoto, RecommendationRequest, Scope, State, Suggestion, Thumbnail
 from ..selectors.posts import (
     default_request,
     find_post,
@@ -81,6 +81,7 @@ def find_own(request: Request, post_id: uuid.UUID) -> Post:
 
 
 class Posts(ApiView):
+    scopes = {"GET": Scope.POSTS_READ, "POST": Scope.POSTS_WRITE}
     parser_classes = [MultiPartParser]
     pagination_class = Newest
 
@@ -130,6 +131,7 @@ class Posts(ApiView):
 
 
 class PostDetail(ApiView):
+    scopes = {"GET": Scope.POSTS_READ, "DELETE": Scope.POSTS_WRITE}
     throttle_classes = [ReadThrottle]
 
     @operation(operation_id="readPost", parameters=[retry_after(200)], responses={200: PostSerializer})
@@ -145,6 +147,7 @@ class PostDetail(ApiView):
 
 
 class PostRetry(ApiView):
+    scopes = {"POST": Scope.POSTS_WRITE}
     throttle_classes = [UploadThrottle]
 
     @operation(
@@ -165,6 +168,7 @@ class PostRetry(ApiView):
 
 
 class PostPhotoFile(ApiView):
+    scopes = {"GET": Scope.POSTS_READ}
     throttle_classes = [ReadThrottle]
 
     @operation(

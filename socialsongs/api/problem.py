@@ -25,6 +25,8 @@ STATUS: dict[type[errors.SocialSongsError], int] = {
     intake.FileTooLarge: 413,
     errors.BodyTooLarge: 413,
     errors.IdempotencyConflict: 409,
+    errors.InvalidExternalId: 400,
+    errors.KeyNeeded: 403,
     errors.LengthRequired: 411,
     errors.NotRetryable: 409,
     errors.PostFailed: 409,
@@ -36,7 +38,10 @@ STATUS: dict[type[errors.SocialSongsError], int] = {
     errors.UnknownBodyEncoding: 415,
     errors.UnknownPost: 404,
     errors.UnknownSong: 404,
+    errors.UnknownUser: 404,
     errors.UnreadableBody: 400,
+    errors.UserInactive: 403,
+    errors.UserNeeded: 400,
     errors.SocialSongsError: 422,
 }
 TITLES = {

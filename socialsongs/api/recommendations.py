@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from ..conf import config
 from ..database import atomic
-from ..models import PostAccess, RecommendationRequest, State
+from ..models import PostAccess, RecommendationRequest, Scope, State
 from ..selectors.posts import find_request, state_of, suggestions_of
 from ..services.access import record_access
 from ..services.recommendation_requests import request_recommendations, wait_for_answer
@@ -57,6 +57,7 @@ def patience(request: Request) -> float:
 
 
 class PostRecommendations(ApiView):
+    scopes = {"POST": Scope.POSTS_WRITE}
     throttle_classes = [RequestThrottle]
 
     @operation(
@@ -102,6 +103,7 @@ class PostRecommendations(ApiView):
 
 
 class PostRecommendation(ApiView):
+    scopes = {"GET": Scope.POSTS_READ}
     throttle_classes = [ReadThrottle]
 
     @operation(

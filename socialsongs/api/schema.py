@@ -15,6 +15,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import Direction, OpenApiParameter, extend_schema
 from rest_framework.serializers import ListSerializer
 
+from .contract import RATE_HEADERS
 from .problem import ProblemSerializer, problems
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -43,6 +44,7 @@ LATER = {
     }
 }
 RUNNING = {"Retry-After": {**LATER["Retry-After"], "required": False}}
+RATES = {name: {"$ref": f"#/components/headers/{name}"} for name in RATE_HEADERS}
 CHALLENGE = {"WWW-Authenticate": {"schema": {"type": "string"}, "required": True, "description": "How to log in."}}
 PROBLEM_HEADERS: dict[str, dict[str, Any]] = {"401": CHALLENGE, "409": RUNNING, "429": LATER, "503": LATER}
 
@@ -69,15 +71,36 @@ def retry_after(*statuses: int, required: bool = False) -> OpenApiParameter:
     )
 
 
+FOR_USER = OpenApiParameter(
+    "SocialSongs-User",
+    {"type": "string", "minLength": 1},
+    OpenApiParameter.HEADER,
+    description="With an API key: your id of the person for whom the request is, in UTF-8, percent-encoded; at most "
+    "255 visible characters. Their first request makes an account for them.",
+)
+
+
 class ContractSchema(AutoSchema):
     def shared_problems(self) -> tuple[int, ...]:
-        """Return the statuses that this operation shares with others; an unknown cursor is a 404, too."""
+        """Return the statuses that this operation shares with others.
+
+        404: also for an unknown cursor, and for a person whom the function of the setting EXTERNAL_USER does not know.
+        """
         shared = (*ALWAYS, 409) if self.method == "POST" else ALWAYS
-        return (*shared, 404) if "{" in self.path or self._is_list_view() else shared
+        may_miss = "{" in self.path or self._is_list_view() or self._is_for_keys()
+        return (*shared, 404) if may_miss else shared
+
+    def _is_for_keys(self) -> bool:
+        return self.method in getattr(self.view, "scopes", {})
 
     def get_override_parameters(self) -> list[Any]:
-        parameters: list[Any] = super().get_override_parameters()
-        return [*parameters, IDEMPOTENCY_KEY] if self.method == "POST" else parameters
+        """Add the headers that all operations of a kind have."""
+        parameters: list[Any] = list(super().get_override_parameters())
+        if self.method == "POST":
+            parameters.append(IDEMPOTENCY_KEY)
+        if self._is_for_keys():
+            parameters.append(FOR_USER)
+        return parameters
 
     def _get_response_bodies(self, direction: Direction = "response") -> dict[str, Any]:
         """Add the shared problems to the answers that the view declares."""
@@ -91,7 +114,8 @@ class ContractSchema(AutoSchema):
 
     def _get_response_headers_for_code(self, status_code: str, direction: Direction = "response") -> dict[str, Any]:
         headers: dict[str, Any] = super()._get_response_headers_for_code(status_code, direction)
-        return {**headers, **PROBLEM_HEADERS.get(status_code, {})}
+        rates = RATES if status_code < "400" or status_code == "429" else {}  # others may have them, too
+        return {**headers, **rates, **PROBLEM_HEADERS.get(status_code, {})}
 
     def _map_basic_serializer(self, serializer: Any, direction: Direction) -> dict[str, Any]:
         """Mark the fields of an answer as required: they are always there, perhaps null; those of a problem are not."""

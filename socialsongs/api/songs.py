@@ -14,8 +14,9 @@ from rest_framework.response import Response
 from ..audio import type_of
 from ..database import reader
 from ..errors import NotEncoded
-from ..models import Song
+from ..models import Scope, Song
 from ..selectors.catalogue import published_songs
+from ..selectors.external_users import circle_of
 from ..selectors.permissions import permitted
 from ..selectors.search import search_songs
 from ..selectors.similar import posts_for_song, similar_songs
@@ -38,6 +39,8 @@ from .throttles import ReadThrottle
 
 
 class Songs(ApiView):
+    scopes = {"GET": Scope.SONGS_READ}
+    needs_user = False
     throttle_classes = [ReadThrottle]
     pagination_class = ByTitle
 
@@ -73,6 +76,8 @@ class Songs(ApiView):
 
 
 class SongDetail(ApiView):
+    scopes = {"GET": Scope.SONGS_READ}
+    needs_user = False
     throttle_classes = [ReadThrottle]
 
     @operation(operation_id="readSong", responses={200: SongDetailSerializer})
@@ -91,6 +96,8 @@ def find_with_limit(request: Request, song_id: uuid.UUID) -> tuple[Song, int]:
 
 
 class SimilarSongs(ApiView):
+    scopes = {"GET": Scope.SONGS_READ}
+    needs_user = False
     throttle_classes = [ReadThrottle]
 
     @operation(
@@ -111,6 +118,7 @@ class SimilarSongs(ApiView):
 
 
 class FittingPosts(ApiView):
+    scopes = {"GET": Scope.POSTS_READ}
     throttle_classes = [ReadThrottle]
 
     @operation(
@@ -122,7 +130,7 @@ class FittingPosts(ApiView):
         """Public posts whose photos the song fits, best first."""
         song, limit = find_with_limit(request, song_id)
         try:
-            posts = posts_for_song(song=song, limit=limit)
+            posts = posts_for_song(song=song, limit=limit, client=circle_of(user=request.user))
         except NotEncoded as error:
             return not_encoded(error)
         data = PostSummarySerializer(posts, many=True, context={"request": request}).data
@@ -134,6 +142,8 @@ def not_encoded(error: NotEncoded) -> Response:
 
 
 class SongPreview(ApiView):
+    scopes = {"GET": Scope.SONGS_READ}
+    needs_user = False
     throttle_classes = [ReadThrottle]
 
     @operation(

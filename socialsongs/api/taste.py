@@ -5,6 +5,7 @@ from __future__ import annotations
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ..models import Scope
 from ..selectors.taste import taste_of, taste_songs
 from ..services.taste import reset, set_enabled
 from .base import ApiView, person
@@ -15,6 +16,7 @@ from .throttles import ReadThrottle
 
 
 class TasteProfile(ApiView):
+    scopes = {"GET": Scope.FEEDBACK_READ, "PATCH": Scope.FEEDBACK_WRITE, "DELETE": Scope.FEEDBACK_WRITE}
     throttle_classes = [ReadThrottle]
 
     @operation(operation_id="readTaste", responses={200: TasteSerializer})

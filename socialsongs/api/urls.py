@@ -2,6 +2,7 @@ from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from .base import UnknownAddress
+from .clients import ExternalUserDetail, KeyDetail
 from .contract import SPECTACULAR
 from .feedback import HiddenSong, PostChoice, PostFeedback
 from .posts import PostDetail, PostPhotoFile, PostRetry, Posts
@@ -28,6 +29,8 @@ urlpatterns = [
     path("v1/songs/<uuid:song_id>/preview", SongPreview.as_view(), name="song-preview"),
     path("v1/songs/<uuid:song_id>/similar", SimilarSongs.as_view(), name="song-similar"),
     path("v1/songs/<uuid:song_id>/posts", FittingPosts.as_view(), name="song-posts"),
+    path("v1/key", KeyDetail.as_view(), name="key"),
+    path("v1/user", ExternalUserDetail.as_view(), name="user"),
     path("v1/taste", TasteProfile.as_view(), name="taste"),
     path(
         "schema/",

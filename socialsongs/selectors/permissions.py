@@ -9,6 +9,10 @@ if TYPE_CHECKING:
 
 
 def permitted(*, user: Visitor, permission: str) -> bool:
-    """Return whether the person has a permission of this app; False for a user model without permissions."""
+    """Return whether the person has a permission of this app; False for a user model without permissions.
+
+    Also False when an API key acts for the person: it never has rights of staff.
+    """
     has_perm = getattr(user, "has_perm", None)
-    return has_perm is not None and bool(has_perm(f"socialsongs.{permission}"))
+    by_key = getattr(user, "acts_by_key", False)
+    return not by_key and has_perm is not None and bool(has_perm(f"socialsongs.{permission}"))

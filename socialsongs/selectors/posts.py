@@ -10,6 +10,7 @@ from django.db.models import Prefetch, Q, QuerySet
 from ..conf import config
 from ..models import Feedback, PhotoAnalysis, Post, PostPhoto, RecommendationRequest, State, Suggestion
 from ..sung import comparison_key, sung_part
+from .external_users import in_circle, share_a_circle
 from .permissions import permitted
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ def _posts() -> QuerySet[Post]:
     )
 
 
-def public_posts() -> QuerySet[Post]:
-    return _posts().filter(visibility=Post.Visibility.PUBLIC)
+def public_posts(*, client: UUID | None) -> QuerySet[Post]:
+    """Return the public posts of a client's circle; None: of the site's."""
+    return _posts().filter(in_circle(client=client), visibility=Post.Visibility.PUBLIC)
 
 
 def own_posts(*, user: Visitor) -> QuerySet[Post]:
@@ -37,10 +39,13 @@ def own_posts(*, user: Visitor) -> QuerySet[Post]:
 
 
 def find_post(*, user: Visitor, post_id: UUID) -> Post | None:
-    """Return a post that this person may see: a public one, their own, or any with the right to view posts."""
+    """Return a post that this person may see: a public one of their circle, their own, or any with the right to view
+    posts."""
     post = _posts().filter(pk=post_id).first()
-    public = post is not None and post.visibility == Post.Visibility.PUBLIC
-    return post if post is not None and (public or manages_post(user=user, post=post)) else None
+    if post is None or manages_post(user=user, post=post):
+        return post
+    public = post.visibility == Post.Visibility.PUBLIC
+    return post if public and share_a_circle(user=user, other=post.owner_id) else None
 
 
 def find_request(*, user: Visitor, post_id: UUID, request_id: UUID) -> RecommendationRequest | None:

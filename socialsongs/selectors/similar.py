@@ -36,6 +36,14 @@ WITH near AS MATERIALIZED (
     JOIN socialsongs_post AS post ON post.id = photo.post_id
     WHERE analysis.release_id = %(release)s AND analysis.direction IS NOT NULL
         AND post.visibility = %(public)s AND post.state = %(ready)s
+        AND CASE WHEN %(client)s::uuid IS NULL THEN NOT EXISTS (
+            SELECT FROM socialsongs_externaluser AS person
+            JOIN socialsongs_apiclient AS client ON client.id = person.client_id
+            WHERE person.user_id = post.owner_id AND person.made AND NOT client.shares_public_posts
+        ) ELSE EXISTS (
+            SELECT FROM socialsongs_externaluser AS person
+            WHERE person.user_id = post.owner_id AND person.made AND person.client_id = %(client)s::uuid
+        ) END
     ORDER BY {NEAREST}
     LIMIT %(candidates)s
 )
@@ -79,9 +87,10 @@ def similar_songs(*, song: Song, limit: int) -> list[tuple[Song, float]]:
     return [(songs[key], similarity) for key, similarity in chosen if key in songs]
 
 
-def posts_for_song(*, song: Song, limit: int) -> list[Post]:
+def posts_for_song(*, song: Song, limit: int, client: UUID | None = None) -> list[Post]:
     """Return public posts that the song fits, best first; the best photo of a post counts.
 
+    ``client``: posts of its circle; None: of the site's (``selectors.external_users``).
     Searches only photos that the active release analysed: not those of people whom a staged one serves. Raises
     NotEncoded.
     """
@@ -93,6 +102,7 @@ def posts_for_song(*, song: Song, limit: int) -> list[Post]:
         "ready": State.READY,
         "song": HalfVector(own).to_text(),
         "limit": limit,
+        "client": client,
         "candidates": limit * config().MAX_PHOTOS_PER_POST,
     }
     with atomic(), connection().cursor() as cursor:
@@ -101,7 +111,7 @@ def posts_for_song(*, song: Song, limit: int) -> list[Post]:
         if cursor.rowcount < limit:  # the index scan gave up, or there are no more
             cursor.execute(EXACTLY, values)
         keys = [key for (key,) in cursor.fetchall()]
-    posts = public_posts().in_bulk(keys)
+    posts = public_posts(client=client).in_bulk(keys)
     return [posts[key] for key in keys if key in posts]
 
 

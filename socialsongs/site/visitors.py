@@ -1,4 +1,4 @@
-"""Whether the token or session of a request is valid: the web server asks before it reads a large body."""
+"""Whether the token, API key or session of a request is valid: the web server asks before it reads a large body."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from django.http import HttpResponse
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
+from ..api.keys import ApiKeyAuthentication
 from .tokens import TokenAuthentication
 
 
@@ -28,7 +29,7 @@ def is_known(headers: Mapping[str, str]) -> bool:
         }
     )
     try:
-        return _has_session(request) or _has_token(request)
+        return _has_session(request) or _has_secret(request)
     except DatabaseError:
         return True
 
@@ -38,9 +39,10 @@ def _has_session(request: WSGIRequest) -> bool:
     return get_user(request).is_authenticated
 
 
-def _has_token(request: WSGIRequest) -> bool:
+def _has_secret(request: WSGIRequest) -> bool:
+    sent = Request(request)
     try:
-        return TokenAuthentication().authenticate(Request(request)) is not None
+        return any(kind().authenticate(sent) is not None for kind in (TokenAuthentication, ApiKeyAuthentication))
     except PermissionDenied:  # a valid token without the scope; the application answers that
         return True
     except AuthenticationFailed:
