@@ -70,6 +70,12 @@ class UnknownPost(SocialSongsError):
     code = "unknown_post"
 
 
+class UnknownRequest(SocialSongsError):
+    """The request for songs was deleted while the call ran."""
+
+    code = "unknown_request"
+
+
 class UnknownSong(SocialSongsError):
     """No published song has this id."""
 

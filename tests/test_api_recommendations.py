@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from socialsongs.api import feedback, recommendations
 from socialsongs.broker import INTERACTIVE, KEY_PREFIX, queue_name
 from socialsongs.models import Feedback, Post, RecommendationRequest, State, Suggestion, Worker
-from socialsongs.services import recommendation_requests as requests
+from socialsongs.services import waiting
 from socialsongs.services.posts import create_post, delete_post
 
 from .test_api_posts import problem
@@ -323,7 +323,7 @@ class TestWaitForRecommendations:
 
     @pytest.fixture
     def never_sleeps(self, monkeypatch):
-        monkeypatch.setattr(requests, "time", None)
+        monkeypatch.setattr(waiting, "time", None)
 
     def test_without_a_worker_nobody_waits(self, api_of, alice, ready_post, never_sleeps):
         Worker.objects.update(state="refusing")

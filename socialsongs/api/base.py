@@ -19,6 +19,7 @@ from ..bodies import TEXT_BYTES, check_body
 from ..database import without_host_transaction
 from ..errors import KeyNeeded, UserNeeded
 from ..models import ApiKey, Scope
+from .conditional import make_conditional
 from .keys import USER_HEADER, ApiKeyAuthentication, account_for, check_scope, external_id, sent_key
 from .problem import handle
 from .schema import ContractSchema
@@ -68,6 +69,7 @@ class ApiView(APIView):
     content_negotiation_class: type[DefaultContentNegotiation] = JsonAlone
     versioning_class = None
     schema = ContractSchema()
+    conditional = True  # answers to GET have an ETag; False where they are files, whose views see to it
     metadata_class = None  # OPTIONS is answered 405, as other methods that a view does not have
     # By method: the scope that an API key needs; None: any key will do. A method that is not named is not for keys.
     scopes: Mapping[str, Scope | None] = {}
@@ -136,11 +138,14 @@ class ApiView(APIView):
         super().initial(request, *args, **kwargs)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Forbid caching, since answers are about one person, unless the view allows it, and being shown as a page; say
-        what the rates leave."""
+        """Let only the client itself keep an answer, and ask before it uses it, unless the view says otherwise; forbid
+        to show it as a page; say what the rates leave."""
         final = super().finalize_response(request, response, *args, **kwargs)
         for header, value in rate_limit_fields(self.throttles).items():
             final[header] = value
+        is_read = request.method in ("GET", "HEAD") and final.status_code == 200
+        if self.conditional and is_read and isinstance(final, Response):
+            make_conditional(request, final)
         for header, value in {
             "Cache-Control": "no-store",
             "Content-Security-Policy": DATA_POLICY,

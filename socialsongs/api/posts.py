@@ -24,15 +24,17 @@ from ..selectors.posts import (
     find_post,
     manages_post,
     own_posts,
+    owner_of,
     suggestions_of,
 )
 from ..services.access import record_access
 from ..services.feedback import record_impressions
-from ..services.posts import create_post, delete_post, retry_post
+from ..services.posts import create_post, delete_post, retry_post, wait_for_analysis
 from ..services.thumbnails import thumbnail
 from .base import ApiView, media, person
 from .idempotency import key_of, once_of
 from .pagination import Newest
+from .preferences import PREFER, preference_applied, preference_of
 from .problem import problems
 from .schema import BYTES, location, operation, retry_after
 from .serializers import (
@@ -54,15 +56,15 @@ def answer(request: Request, post: Post, status: int = 200) -> Response:
     response = Response(PostSerializer(post, context=context).data, status=status)
     if post.state in (State.QUEUED, State.ANALYSING):
         response["Retry-After"] = str(POLL_SECONDS)
-    record_shown(request, post, asked, shown)
+    record_shown(request, asked, shown)
     return response
 
 
-def record_shown(
-    request: Request, post: Post, asked: RecommendationRequest | None, shown: list[Suggestion] | None
-) -> None:
+def record_shown(request: Request, asked: RecommendationRequest | None, shown: list[Suggestion] | None) -> None:
     """Record impressions when the owner gets a list; HEAD gets none."""
-    if asked is not None and shown is not None and post.owner_id == request.user.pk and request.method != "HEAD":
+    if asked is None or shown is None or request.method == "HEAD":
+        return
+    if owner_of(request=asked) == request.user.pk:
         record_impressions(request=asked, shown=shown, user=person(request))
 
 
@@ -134,10 +136,19 @@ class PostDetail(ApiView):
     scopes = {"GET": Scope.POSTS_READ, "DELETE": Scope.POSTS_WRITE}
     throttle_classes = [ReadThrottle]
 
-    @operation(operation_id="readPost", parameters=[retry_after(200)], responses={200: PostSerializer})
+    @operation(
+        operation_id="readPost",
+        parameters=[PREFER, preference_applied(200, 304), retry_after(200, 304)],
+        responses={200: PostSerializer},
+    )
     def get(self, request: Request, post_id: uuid.UUID) -> Response:
         """State, tags and suggestions of a post."""
-        return answer(request, find(request, post_id))
+        post = find(request, post_id)
+        prefer = preference_of(request, otherwise=0)
+        waited = wait_for_analysis(post=post, user=person(request), seconds=prefer.seconds)
+        response = answer(request, find_post(user=request.user, post_id=post_id) or post if waited else post)
+        prefer.say_applied(response, waited=waited)
+        return response
 
     @operation(operation_id="deletePost", responses={204: None})
     def delete(self, request: Request, post_id: uuid.UUID) -> Response:
@@ -169,6 +180,7 @@ class PostRetry(ApiView):
 
 class PostPhotoFile(ApiView):
     scopes = {"GET": Scope.POSTS_READ}
+    conditional = False
     throttle_classes = [ReadThrottle]
 
     @operation(

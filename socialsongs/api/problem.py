@@ -37,6 +37,7 @@ STATUS: dict[type[errors.SocialSongsError], int] = {
     errors.Unavailable: 503,
     errors.UnknownBodyEncoding: 415,
     errors.UnknownPost: 404,
+    errors.UnknownRequest: 404,
     errors.UnknownSong: 404,
     errors.UnknownUser: 404,
     errors.UnreadableBody: 400,

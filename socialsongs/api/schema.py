@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from drf_spectacular.generators import EndpointEnumerator, SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import Direction, OpenApiParameter, extend_schema
+from drf_spectacular.utils import Direction, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.serializers import ListSerializer
 
 from .contract import RATE_HEADERS
@@ -22,6 +22,15 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 # The content of a binary file: OpenAPI 3.1 describes it by the media type alone.
 BYTES = {"description": "The bytes of the file."}
+
+# Headers of every GET whose answer is JSON.
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="`ETag` of an answer that the client has. While it is the answer, the status is 304, without a body.",
+)
+ETAG = {"ETag": {"schema": {"type": "string"}, "required": True, "description": "Changes with the answer."}}
 
 # A header of every operation that is a POST.
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -98,13 +107,22 @@ class ContractSchema(AutoSchema):
         parameters: list[Any] = list(super().get_override_parameters())
         if self.method == "POST":
             parameters.append(IDEMPOTENCY_KEY)
+        if self.is_conditional:
+            parameters.append(IF_NONE_MATCH)
         if self._is_for_keys():
             parameters.append(FOR_USER)
         return parameters
 
+    @property
+    def is_conditional(self) -> bool:
+        return self.method == "GET" and bool(getattr(self.view, "conditional", False))
+
     def _get_response_bodies(self, direction: Direction = "response") -> dict[str, Any]:
-        """Add the shared problems to the answers that the view declares."""
+        """Add the shared problems, and 304 for conditional reads, to the answers that the view declares."""
         declared: dict[str, Any] = super()._get_response_bodies(direction)
+        if self.is_conditional:
+            unchanged = OpenApiResponse(None, "The client has this answer")
+            declared["304"] = self._get_response_for_code(unchanged, "304", None, direction)  # type: ignore[no-untyped-call]
         for (status, *media_types), problem in problems(*self.shared_problems()).items():
             code = str(status)
             if code not in declared:
@@ -115,7 +133,8 @@ class ContractSchema(AutoSchema):
     def _get_response_headers_for_code(self, status_code: str, direction: Direction = "response") -> dict[str, Any]:
         headers: dict[str, Any] = super()._get_response_headers_for_code(status_code, direction)
         rates = RATES if status_code < "400" or status_code == "429" else {}  # others may have them, too
-        return {**headers, **rates, **PROBLEM_HEADERS.get(status_code, {})}
+        tagged = ETAG if self.is_conditional and status_code in ("200", "304") else {}
+        return {**headers, **rates, **tagged, **PROBLEM_HEADERS.get(status_code, {})}
 
     def _map_basic_serializer(self, serializer: Any, direction: Direction) -> dict[str, Any]:
         """Mark the fields of an answer as required: they are always there, perhaps null; those of a problem are not."""

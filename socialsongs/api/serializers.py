@@ -290,6 +290,14 @@ class RecommendationParametersSerializer(Strict):
         return text
 
 
+class TextParametersSerializer(RecommendationParametersSerializer):
+    """Parameters of a request for a text alone: the text, and the others, all optional."""
+
+    text = serializers.CharField(
+        max_length=500, help_text="What the songs should be about or sound like, in words, e.g. a walk by the sea."
+    )
+
+
 # Context: ``shown``, the suggestions, or None until the request is ready.
 class RecommendationsSerializer(serializers.ModelSerializer[RecommendationRequest]):
     url = serializers.SerializerMethodField()
@@ -306,6 +314,8 @@ class RecommendationsSerializer(serializers.ModelSerializer[RecommendationReques
 
     @extend_schema_field(serializers.URLField())
     def get_url(self, asked: RecommendationRequest) -> str:
+        if asked.post_id is None:
+            return _absolute(self, reverse("socialsongs:text-recommendation", args=[asked.pk]))
         return _absolute(self, reverse("socialsongs:recommendation", args=[asked.post_id, asked.pk]))
 
     @extend_schema_field(serializers.ChoiceField(choices=State.choices))
@@ -425,6 +435,18 @@ class EventSerializer(serializers.Serializer[Any]):
 
 class FeedbackSerializer(serializers.Serializer[Any]):
     events = EventSerializer(many=True, allow_empty=False, max_length=100, help_text="At most 100.")  # type: ignore[call-arg]
+
+
+class TextEventSerializer(serializers.Serializer[Any]):
+    song = IdField()
+    kind = serializers.ChoiceField(
+        choices=[Feedback.Kind.PLAY, Feedback.Kind.SKIP, Feedback.Kind.HIDE, Feedback.Kind.CHOOSE],
+        help_text="The server records impressions itself.",
+    )
+
+
+class TextFeedbackSerializer(serializers.Serializer[Any]):
+    events = TextEventSerializer(many=True, allow_empty=False, max_length=100, help_text="At most 100.")  # type: ignore[call-arg]
 
 
 class RecordedSerializer(serializers.Serializer[Any]):

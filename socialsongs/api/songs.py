@@ -144,6 +144,7 @@ def not_encoded(error: NotEncoded) -> Response:
 class SongPreview(ApiView):
     scopes = {"GET": Scope.SONGS_READ}
     needs_user = False
+    conditional = False
     throttle_classes = [ReadThrottle]
 
     @operation(

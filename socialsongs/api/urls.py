@@ -6,7 +6,14 @@ from .clients import ExternalUserDetail, KeyDetail
 from .contract import SPECTACULAR
 from .feedback import HiddenSong, PostChoice, PostFeedback
 from .posts import PostDetail, PostPhotoFile, PostRetry, Posts
-from .recommendations import PostRecommendation, PostRecommendations
+from .recommendations import (
+    HiddenSongOfText,
+    PostRecommendation,
+    PostRecommendations,
+    TextFeedback,
+    TextRecommendation,
+    TextRecommendations,
+)
 from .schema import ContractGenerator
 from .songs import FittingPosts, SimilarSongs, SongDetail, SongPreview, Songs
 from .taste import TasteProfile
@@ -24,6 +31,10 @@ urlpatterns = [
     path("v1/posts/<uuid:post_id>/choice", PostChoice.as_view(), name="post-choice"),
     path("v1/posts/<uuid:post_id>/feedback", PostFeedback.as_view(), name="post-feedback"),
     path("v1/posts/<uuid:post_id>/hidden/<uuid:song_id>", HiddenSong.as_view(), name="post-hidden"),
+    path("v1/recommendations", TextRecommendations.as_view(), name="text-recommendations"),
+    path("v1/recommendations/<uuid:request_id>", TextRecommendation.as_view(), name="text-recommendation"),
+    path("v1/recommendations/<uuid:request_id>/feedback", TextFeedback.as_view(), name="text-feedback"),
+    path("v1/recommendations/<uuid:request_id>/hidden/<uuid:song_id>", HiddenSongOfText.as_view(), name="text-hidden"),
     path("v1/songs", Songs.as_view(), name="songs"),
     path("v1/songs/<uuid:song_id>", SongDetail.as_view(), name="song"),
     path("v1/songs/<uuid:song_id>/preview", SongPreview.as_view(), name="song-preview"),

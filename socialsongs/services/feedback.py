@@ -12,7 +12,7 @@ from django.db.models.lookups import IsNull
 from django.utils import timezone
 
 from ..database import atomic
-from ..errors import NotSuggested, UnknownSong
+from ..errors import NotSuggested, UnknownRequest, UnknownSong
 from ..models import Feedback, Post, RecommendationRequest, Song, Suggestion
 from . import events
 from .posts import lock_post
@@ -82,8 +82,34 @@ def undo_hide(*, post: Post, user: Person, song_ids: Collection[uuid.UUID] | Non
     return songs
 
 
+def record_text_feedback(*, request: RecommendationRequest, user: Person, song_id: uuid.UUID, kind: str) -> bool:
+    """Record a play, skip, hide or choice of a song of a request for a text; False when it was recorded before.
+
+    Raises NotSuggested, or UnknownRequest when the request is deleted.
+    """
+    with atomic():
+        _lock_request(request)
+        suggestion = request.suggestions.filter(song=song_id).first()
+        if suggestion is None:
+            raise NotSuggested(f"The song {song_id} was not suggested for this text.")
+        return _record(suggestion=suggestion, user=user, kind=kind)
+
+
+def undo_text_hide(*, request: RecommendationRequest, user: Person, song_id: uuid.UUID) -> None:
+    """Show a song again that this person hid in the list of a text. Raises UnknownRequest."""
+    with atomic():
+        _lock_request(request)
+        Feedback.objects.filter(request=request, user=user, song=song_id, kind=Feedback.Kind.HIDE).delete()
+
+
+def _lock_request(request: RecommendationRequest) -> None:
+    """Lock a request until the commit, so that nobody deletes it meanwhile."""
+    if not RecommendationRequest.objects.select_for_update(no_key=True).filter(pk=request.pk).exists():
+        raise UnknownRequest("This request was deleted.")
+
+
 def record_impressions(*, request: RecommendationRequest, shown: Sequence[Suggestion], user: Person) -> int:
-    """Record, once for each answer, that the owner of the post was shown its songs; return how many songs.
+    """Record, once for each answer, that the owner was shown its songs; return how many songs.
 
     A worker that answers the request again clears ``shown_at``, so that the new songs count as well.
     """

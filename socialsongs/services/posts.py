@@ -19,6 +19,7 @@ from ..intake import CleanPhoto, IntakeError, clean_photo
 from ..models import PhotoSubject, Post, PostPhoto, RecommendationRequest, State
 from .idempotency import Once, once
 from .queue import requeue_posts
+from .waiting import wait_while
 
 if TYPE_CHECKING:
     from ..user_types import Person
@@ -143,6 +144,12 @@ def retry_post(*, post: Post) -> None:
     if not requeue_posts(posts=Post.objects.filter(pk=post.pk)):
         raise NotRetryable("Only a post that failed can be tried again.")
     post.refresh_from_db()
+
+
+def wait_for_analysis(*, post: Post, user: Person, seconds: float) -> bool:
+    """Wait until the post is ready or failed or the time is up; False when it was not waited (``wait_while``)."""
+    unfinished = Post.objects.filter(pk=post.pk, state__in=(State.QUEUED, State.ANALYSING))
+    return wait_while(unfinished=unfinished, user=user, seconds=seconds)
 
 
 class Deleted(NamedTuple):

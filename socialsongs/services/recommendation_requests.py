@@ -52,6 +52,11 @@ def request_for_text(*, owner: Person, text: str, parameters: Mapping[str, Any] 
     return request
 
 
+def delete_text_request(*, request: RecommendationRequest) -> None:
+    """Delete a request for a text with its suggestions; its feedback stays, without the person."""
+    RecommendationRequest.objects.filter(pk=request.pk).delete()
+
+
 def _changed(parameters: Mapping[str, Any] | None) -> dict[str, Any]:
     defaults = default_parameters()
     return {name: value for name, value in (parameters or {}).items() if value not in (None, defaults[name])}

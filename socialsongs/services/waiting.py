@@ -25,7 +25,11 @@ def wait_while(*, unfinished: QuerySet[Any], user: Person, seconds: float) -> bo
     this person waits already.
     """
     waiting = f"socialsongs-waiting-{user.pk}"
-    if not seconds or not ready_workers().exists():
+    if not seconds:
+        return False
+    if not unfinished.exists():
+        return True
+    if not ready_workers().exists():
         return False
     if not ask_cache(lambda: cache.add(waiting, 1, timeout=ceil(seconds)), otherwise=False):
         return False
