@@ -78,6 +78,8 @@ def everybody(done: int) -> str:
 
 POST = "api/v1/posts/<uuid:post_id>"
 SONG = "api/v1/songs/<uuid:song_id>"
+TEXTS = "api/v1/recommendations"
+TEXT = f"{TEXTS}/<uuid:request_id>"
 API = [
     Row("API", "POST", "api/v1/posts", everybody(202), {"photos": "<photo>"}),
     Row("API", "GET", "api/v1/posts", LOGGED_IN),
@@ -91,6 +93,11 @@ API = [
     Row("API", "DELETE", f"{POST}/choice", owns(204)),
     Row("API", "POST", f"{POST}/feedback", owns(200), {"events": [{"song": "<song>", "kind": "play"}]}),
     Row("API", "DELETE", f"{POST}/hidden/<uuid:song_id>", owns(204)),
+    Row("API", "POST", TEXTS, everybody(202), {"text": "rain"}),
+    Row("API", "GET", TEXT, owns(200)),
+    Row("API", "DELETE", TEXT, owns(204)),
+    Row("API", "POST", f"{TEXT}/feedback", owns(200), {"events": [{"song": "<song>", "kind": "play"}]}),
+    Row("API", "DELETE", f"{TEXT}/hidden/<uuid:song_id>", owns(204)),
     Row("API", "GET", "api/v1/songs", LOGGED_IN),
     Row("API", "GET", SONG, LOGGED_IN),
     Row("API", "GET", SONG, everybody(404), draft=True),

@@ -15,7 +15,17 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLResolver, get_resolver
 
-from socialsongs.models import Feedback, ModelRelease, Post, PostAccess, RecommendationRequest, Rule, State, Worker
+from socialsongs.models import (
+    Feedback,
+    ModelRelease,
+    Post,
+    PostAccess,
+    RecommendationRequest,
+    Rule,
+    State,
+    Suggestion,
+    Worker,
+)
 from socialsongs.services.taste import offer_taste
 from socialsongs.site.tokens import issue
 
@@ -93,12 +103,15 @@ def rows(cast, ready_post, make_song, alice, django_user_model):
         each.preview_file.save("a.wav", ContentFile(wav()))
     asked = ready_post.requests.get()
     further = RecommendationRequest.objects.create(post=ready_post, state=State.FAILED, text="rain")
+    text = RecommendationRequest.objects.create(owner=alice, state=State.READY, text="rain")
+    Suggestion.objects.create(request=text, song=song, release=asked.release, rank=1, score=1.0)
     common = {"username": "alice", "ip_address": "192.0.2.1", "user_agent": "x"}
     token, _ = issue(user=alice, name="backup", scopes=["read"], days=1)
     return {
         "post": ready_post,
         "recommendationrequest": further,
         "asked": asked,
+        "text": text,
         "song": song,
         "draft": draft,
         "rule": Rule.objects.create(name="No rain", action="block", genre="rain"),
@@ -127,7 +140,7 @@ def address(row, rows):
     for key, value in {
         "<uuid:post_id>": rows["post"].pk,
         "<uuid:song_id>": rows["draft" if row.draft else "song"].pk,
-        "<uuid:request_id>": rows["asked"].pk,
+        "<uuid:request_id>": rows["asked" if "posts" in route else "text"].pk,
         "<int:position>": 0,
         "<slug:name>": "coffee",
         "<str:kind>": "play",
