@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import Field, dataclass, field, fields
 from functools import cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from math import inf
 from typing import Any, get_type_hints
 
@@ -33,10 +34,10 @@ def _setting(
     """A field with what its checks and its line in the docs need.
 
     Bounds are ``least`` and ``most`` (allowed themselves) and ``above`` (not allowed itself); a whole number must be at
-    least 1 unless ``least`` says otherwise. ``kind``: "rate", "market", "queue prefix" or "path" (dotted, to a
-    function), for texts of that form.
+    least 1 unless ``least`` says otherwise. ``kind``: "rate", "market", "networks", "queue prefix" or "path" (dotted,
+    to a function), for texts of that form.
     """
-    if least is None and above is None and isinstance(default, int):
+    if least is None and above is None and isinstance(default, int) and not isinstance(default, bool):
         least = 1
     bounds = {"least": least, "most": most, "above": above}
     about_it = {"about": about, "unit": unit, "kind": kind, "default_text": default_text}
@@ -170,6 +171,24 @@ class PluginSettings:
         256, "memory of a worker for songs that it ranked before; a song takes about 5 kB", unit="MiB"
     )
 
+    # Events (socialsongs/services/events.py, socialsongs/webhooks)
+    EVENT_RETENTION_DAYS: int = _setting(
+        7, "age at which events and their deliveries are deleted; `socialsongs_webhooks replay` needs them", unit="days"
+    )
+    WEBHOOK_ALLOW_HTTP: bool = _setting(False, "whether endpoints may have addresses without TLS; for development")
+    WEBHOOK_ALLOWED_NETWORKS: str = _setting(
+        "",
+        "networks beside the public ones to which webhooks may be sent, such as `10.1.0.0/16, fd00:1::/64`",
+        kind="networks",
+        default_text="none",
+    )
+    WEBHOOK_SECONDS: float = _setting(
+        10.0, "longest time from the connection to an endpoint to its answer", unit="seconds", least=1, most=60
+    )
+    WEBHOOK_CONNECTIONS: int = _setting(
+        8, "endpoints to which the maintenance worker sends at the same time, each on a thread", most=100
+    )
+
     # The model
     RELEASES_DIR: str | None = _setting(
         None,
@@ -232,7 +251,7 @@ def _problem(setting: Field[Any], hint: Any, value: object) -> str:
     """What the value must be but is not; empty when it is all right."""
     if setting.name == "CELERY":
         return celery_settings.problem(value) if isinstance(value, dict) else "must be a dict"
-    if isinstance(value, bool) or not isinstance(value, int | float if hint is float else hint):
+    if isinstance(value, bool) is not (hint is bool) or not isinstance(value, int | float if hint is float else hint):
         return f"must be {getattr(hint, '__name__', hint)}"
     if isinstance(value, str):
         if setting.metadata["kind"] == "rate" and not RATE.fullmatch(value):
@@ -241,9 +260,11 @@ def _problem(setting: Field[Any], hint: Any, value: object) -> str:
             return "must be the dotted path of a function, such as mysite.people.account_of"
         if setting.metadata["kind"] == "market" and not _is_market(value):
             return "must be two capital letters, as in ISO 3166 (GB, not UK)"
+        if setting.metadata["kind"] == "networks" and not _are_networks(value):
+            return "must be networks such as 10.1.0.0/16, separated by commas"
         if setting.metadata["kind"] == "queue prefix" and not QUEUE_PREFIX.fullmatch(value):
             return "must be at most 28 lower-case letters, digits, '.', '_' and '-', as in 'photos-staging'"
-    if isinstance(value, int | float) and not _within(value, **_bounds(setting)):
+    if isinstance(value, int | float) and not isinstance(value, bool) and not _within(value, **_bounds(setting)):
         return f"must be {describe_bounds(setting)}"
     return ""
 
@@ -280,6 +301,19 @@ def _is_market(text: str) -> bool:
         return market_code(text) == text
     except ValueError:
         return False
+
+
+def networks(text: str) -> list[IPv4Network | IPv6Network]:
+    """Return the networks of a text. Raises ValueError."""
+    return [ip_network(network) for network in text.replace(",", " ").split()]
+
+
+def _are_networks(text: str) -> bool:
+    try:
+        networks(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _forget(*, setting: str, **_: object) -> None:

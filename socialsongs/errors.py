@@ -52,6 +52,18 @@ class NotRetryable(SocialSongsError):
     code = "not_retryable"
 
 
+class BadWebhookUrl(SocialSongsError):
+    """Webhooks cannot be sent to this address."""
+
+    code = "bad_webhook_url"
+
+
+class EndpointDisabled(SocialSongsError):
+    """The endpoint gets no webhooks."""
+
+    code = "endpoint_disabled"
+
+
 class PostFailed(SocialSongsError):
     """The photos of the post could not be analysed, so no songs can be suggested for it."""
 

@@ -29,6 +29,7 @@ STATUS: dict[type[errors.SocialSongsError], int] = {
     errors.KeyNeeded: 403,
     errors.LengthRequired: 411,
     errors.NotRetryable: 409,
+    errors.EndpointDisabled: 409,
     errors.PostFailed: 409,
     errors.StillRunning: 409,
     errors.TasteNotOffered: 409,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from ..models import Event
+from ..models import Event, WebhookDelivery, WebhookEndpoint
 from ..signals import PostEvent
 
 
@@ -21,6 +21,21 @@ def as_post_event(event: Event) -> PostEvent:
         song_id=event.song,
         owner_id=of.owner_id if of else None,
         reason=event.reason,
+    )
+
+
+def due_deliveries() -> QuerySet[WebhookDelivery]:
+    """Return the deliveries whose time has come: to verified endpoints, and pings to any."""
+    due = WebhookDelivery.objects.filter(state=WebhookDelivery.State.WAITING, next_at__lte=Now())
+    return due.filter(Q(event__kind=Event.Kind.PING) | Q(endpoint__verified_at__isnull=False))
+
+
+def due_endpoints() -> QuerySet[WebhookEndpoint]:
+    """Return the endpoints to which something is due, and nobody sends at the moment."""
+    free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=Now())
+    resumed = Q(resume_at=None) | Q(resume_at__lte=Now())
+    return WebhookEndpoint.objects.filter(
+        free, resumed, Exists(due_deliveries().filter(endpoint=OuterRef("pk"))), active=True
     )
 
 

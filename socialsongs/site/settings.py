@@ -167,6 +167,7 @@ def _socialsongs() -> dict[str, Any]:
     """SOCIALSONGS_<KEY> of the environment for every key of the settings dict."""
     # Celery calls a Redis on a unix socket redis+socket.
     found: dict[str, Any] = {"BROKER_URL": REDIS_URL.replace("unix://", "redis+socket://", 1)}
+    readers = {"int": env.int, "int | None": env.int, "float": env.float, "bool": env.bool}
     for field in fields(PluginSettings):
         name = f"SOCIALSONGS_{field.name}"
         if name in env.ENVIRON:
@@ -174,8 +175,7 @@ def _socialsongs() -> dict[str, Any]:
                 if field.name == "CELERY":
                     found[field.name] = json.loads(env.str(name))
                     continue
-                read = {"int": env.int, "int | None": env.int, "float": env.float}.get(str(field.type), env.str)
-                found[field.name] = read(name)
+                found[field.name] = readers.get(str(field.type), env.str)(name)
             except json.JSONDecodeError as error:
                 raise ImproperlyConfigured(f"{name} must be JSON.") from error
             except ValueError as error:

@@ -14,14 +14,17 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from django.apps import apps
-from django.db import DatabaseError, InterfaceError, close_old_connections
+from django.db import DatabaseError, InterfaceError, close_old_connections, connections
 from django.db.models.functions import Now
 
-from socialsongs.database import atomic, connection
+from socialsongs.conf import config
+from socialsongs.database import atomic
 from socialsongs.models import Event, Post
 from socialsongs.selectors.events import as_post_event
 from socialsongs.services.webhooks import fan_out
 from socialsongs.signals import BY_KIND
+
+from .webhooks import deliver_to_one
 
 logger = logging.getLogger(__name__)
 
@@ -42,20 +45,20 @@ class Threads:
         self._lock = threading.Lock()
         self._running: set[threading.Thread] = set()
         self._again = False
-        self._stopping = False
+        self.stopping = False
 
     def wake(self) -> None:
         """Start one more thread, unless there are enough; those look again before they end."""
         with self._lock:
             self._again = True
-            if not self._stopping and len(self._running) < self._most():
+            if not self.stopping and len(self._running) < self._most():
                 thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._running.add(thread)
                 thread.start()
 
     def stop(self, *, within: float) -> None:
         """Let no thread begin anything new, and wait for them; what they leave is found again later."""
-        self._stopping = True
+        self.stopping = True
         deadline = time.monotonic() + within
         for thread in list(self._running):
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -64,7 +67,7 @@ class Threads:
         try:
             while self._look_again():
                 close_old_connections()
-                while not self._stopping and self._work():
+                while not self.stopping and self._work():
                     pass
         except (DatabaseError, InterfaceError) as error:
             logger.warning("The database is away; events wait for the reconciler: %s", error)
@@ -73,12 +76,12 @@ class Threads:
         finally:
             with self._lock:
                 self._running.discard(threading.current_thread())
-            connection().close()
+            connections.close_all()  # of this thread
 
     def _look_again(self) -> bool:
         with self._lock:
             again, self._again = self._again, False
-            if not again or self._stopping:
+            if not again or self.stopping:
                 self._running.discard(threading.current_thread())
                 return False
             return True
@@ -126,14 +129,23 @@ def _finish(event: Event, state: Event.State, **values: object) -> None:
     Event.objects.filter(pk=event.pk).update(state=state, **values)
 
 
-SIGNALS = Threads("signals", send_signal, lambda: 1)
+def _send_webhooks() -> bool:
+    return deliver_to_one(WEBHOOKS.wake, lambda: WEBHOOKS.stopping)
+
+
+SIGNALS: Threads = Threads("signals", send_signal, lambda: 1)
+WEBHOOKS: Threads = Threads("webhooks", _send_webhooks, lambda: config().WEBHOOK_CONNECTIONS)
 
 
 def deliver() -> None:
     """Make the deliveries of new events, and let the threads work on them."""
     fan_out()
     SIGNALS.wake()
+    WEBHOOKS.wake()
 
 
 def stop(*, within: float) -> None:
+    """Begin nothing new, and wait some seconds for what is being sent."""
+    began = time.monotonic()
     SIGNALS.stop(within=within)
+    WEBHOOKS.stop(within=within - (time.monotonic() - began))

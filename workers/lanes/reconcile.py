@@ -10,12 +10,14 @@ from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Now
 
 from socialsongs import dispatch
+from socialsongs.conf import config
 from socialsongs.models import Post, RecommendationRequest, SongEmbedding, State, Worker
-from socialsongs.selectors.events import due_events
+from socialsongs.selectors.events import due_endpoints, due_events
 from socialsongs.selectors.posts import answerable_requests
 from socialsongs.selectors.releases import live_releases
 from socialsongs.services.catalogue import sync_slice
 from socialsongs.services.idempotency import forget_old_keys
+from socialsongs.services.webhooks import delete_old_events
 
 from .claim import claimable, fail_exhausted
 
@@ -42,8 +44,9 @@ def reconcile() -> None:
     unpaused = SongEmbedding.objects.filter(release__in=live_releases().filter(paused=False))
     if claimable(unpaused).exists() or claimable(answerable_requests(bulk=True)).exists():
         dispatch.send(dispatch.DRAIN_BULK)
-    if due_events().exists():
+    if due_events().exists() or due_endpoints().exists():
         dispatch.send(dispatch.DELIVER_EVENTS)
+    delete_old_events(older_than=timedelta(days=config().EVENT_RETENTION_DAYS))
     Worker.objects.filter(seen_at__lt=Now() - GONE_AFTER).delete()
     forget_old_keys()
 

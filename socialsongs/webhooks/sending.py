@@ -1,0 +1,136 @@
+"""Sends one request to an endpoint: no redirects, no proxies, no more time and no more of the answer than allowed."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from ..conf import config
+from ..errors import BadWebhookUrl
+from .addresses import PORTS, connect, is_allowed
+
+CONNECT_SECONDS = 5.0
+MOST_OF_ANSWER = 16 * 1024  # bytes that are read of an answer, where it is read at all
+LONGEST_URL = 500
+
+
+@dataclass(frozen=True)
+class Target:
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+
+@dataclass(frozen=True)
+class EndpointAnswer:
+    status: int
+    body: bytes  # its first MOST_OF_ANSWER bytes; empty unless asked for
+    retry_after: int  # seconds; 0: none
+
+
+class SendingFailed(Exception):
+    """There was no answer."""
+
+
+def target_of(url: str) -> Target:
+    """Return where a webhook goes. Raises BadWebhookUrl."""
+    allow_http = config().WEBHOOK_ALLOW_HTTP
+    if len(url) > LONGEST_URL or not url.isascii() or not url.isprintable() or " " in url:
+        raise BadWebhookUrl(f"Give an address of up to {LONGEST_URL} printable ASCII characters.")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise BadWebhookUrl(f"This is no address: {error}.") from error
+    if parts.scheme != "https" and not (parts.scheme == "http" and allow_http):
+        raise BadWebhookUrl("Give an address that begins with https://." if not allow_http else "Use http or https.")
+    if not parts.hostname:
+        raise BadWebhookUrl("The address names no host.")
+    if "@" in parts.netloc:
+        raise BadWebhookUrl("Leave user and password out of the address: webhooks are signed.")
+    if parts.fragment:
+        raise BadWebhookUrl("Leave out what follows #: it is never sent.")
+    port = port if port is not None else (443 if parts.scheme == "https" else 80)
+    if port < 1024 and port not in PORTS:
+        raise BadWebhookUrl(f"Webhooks are not sent to port {port}: use 443, 80, or one from 1024.")
+    with suppress(ValueError):
+        if not is_allowed(ip_address(parts.hostname)):
+            raise BadWebhookUrl(f"Webhooks may not be sent to {parts.hostname} (WEBHOOK_ALLOWED_NETWORKS).")
+    path = parts.path or "/"
+    return Target(parts.scheme, parts.hostname, port, f"{path}?{parts.query}" if parts.query else path)
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection to an allowed address, which is shut down at the deadline, whatever is going on."""
+
+    def __init__(self, target: Target, deadline: float) -> None:
+        super().__init__(target.host, target.port)
+        if target.scheme == "https":
+            self.default_port = 443  # leaves the usual port out of the header Host
+        self._target, self._deadline = target, deadline
+        self._alarm: threading.Timer | None = None
+
+    def connect(self) -> None:
+        opened = connect(self.host, self.port, deadline=self._deadline, connect_seconds=CONNECT_SECONDS)
+        left = max(0.0, self._deadline - time.monotonic())
+        self._handle = opened.dup()  # shares the connection, and stays a plain socket beside TLS
+        self._alarm = threading.Timer(left, self._shut_down)
+        self._alarm.daemon = True
+        self._alarm.start()
+        opened.settimeout(left or 0.001)
+        self.sock = opened
+        if self._target.scheme == "https":
+            self.sock = _tls().wrap_socket(opened, server_hostname=self.host)
+
+    def _shut_down(self) -> None:
+        with suppress(OSError):
+            self._handle.shutdown(socket.SHUT_RDWR)
+
+    def release(self) -> None:
+        """Close all; http.client calls ``close`` itself, before the answer's body is read."""
+        self.close()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._handle.close()
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def send(url: str, body: bytes, headers: Mapping[str, str], *, read: bool = False) -> EndpointAnswer:
+    """POST a body and return the answer, whatever its status; ``read``: with the beginning of its body.
+
+    Raises SendingFailed, with what to tell staff, when there is no answer in WEBHOOK_SECONDS.
+    """
+    seconds = config().WEBHOOK_SECONDS
+    deadline = time.monotonic() + seconds
+    try:
+        target = target_of(url)  # again: the settings may have changed
+        connection = _Connection(target, deadline)
+        try:
+            connection.request("POST", target.path, body, dict(headers))
+            answer = connection.getresponse()
+            with answer:
+                beginning = answer.read(MOST_OF_ANSWER) if read else b""
+        finally:
+            connection.release()
+    except (BadWebhookUrl, OSError, http.client.HTTPException, UnicodeError) as error:
+        if time.monotonic() >= deadline:
+            raise SendingFailed(f"There was no answer within {seconds:g} s.") from error
+        raise SendingFailed(f"{type(error).__name__}: {error}"[:500]) from error
+    if time.monotonic() >= deadline:
+        raise SendingFailed(f"The answer was not complete within {seconds:g} s.")
+    later = answer.headers.get("Retry-After", "")
+    return EndpointAnswer(answer.status, beginning, int(later) if later.isdecimal() and len(later) < 7 else 0)

@@ -1,0 +1,367 @@
+"""Webhooks: signed, delivered at least once, retried for a day; an endpoint that fails holds up nobody else."""
+
+import base64
+import hashlib
+import hmac
+import time
+from datetime import timedelta
+
+import pytest
+from django.db.models.functions import Now
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from socialsongs.models import ApiClient, Event, ExternalUser, WebhookDelivery, WebhookEndpoint
+from socialsongs.selectors.events import due_endpoints
+from socialsongs.services import webhooks
+from socialsongs.services.feedback import choose_song, clear_choice
+from socialsongs.webhooks.signing import signatures
+from workers.lanes import reconcile
+from workers.lanes.webhooks import DISABLE_AFTER, PAUSES, RETRY_FOR, deliver_to_one
+
+from .endpoints import HERE, answer, receiving, status
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def receiver(settings):
+    settings.SOCIALSONGS = {**settings.SOCIALSONGS, **HERE, "WEBHOOK_SECONDS": 1.0}
+    with receiving() as found:
+        yield found
+
+
+@pytest.fixture
+def endpoint(receiver):
+    """A verified endpoint, and its secret."""
+    made, secret = webhooks.add_endpoint(url=receiver.url)
+    deliver()
+    receiver.got.clear()
+    made.refresh_from_db()
+    assert made.verified_at
+    made.secret = secret
+    return made
+
+
+def deliver():
+    """Do what the maintenance worker does with what is due, on one thread."""
+    webhooks.fan_out()
+    while deliver_to_one(lambda: None, lambda: False):
+        pass
+
+
+def later():
+    """Let the pauses of all deliveries and endpoints end."""
+    WebhookDelivery.objects.filter(state="waiting").update(next_at=Now())
+    WebhookEndpoint.objects.update(resume_at=None)
+
+
+def choose(post, song):
+    choose_song(post=post, user=post.owner, song_id=song.pk)
+    return Event.objects.filter(kind="song_chosen").first()
+
+
+def verified(secret, request):
+    headers, body = request
+    return Webhook(secret).verify(body, headers)
+
+
+# What is sent
+
+
+def test_an_event_is_sent_signed_as_standard_webhooks_says(ready_post, make_song, receiver, endpoint):
+    """The signature is checked by the reference library."""
+    song = make_song("First")
+    event = choose(ready_post, song)
+    deliver()
+    (request,) = receiver.got
+    headers, body = request
+    assert headers["content-type"] == "application/json"
+    assert headers["webhook-id"] == str(event.pk)
+    assert abs(time.time() - int(headers["webhook-timestamp"])) < 10
+    assert verified(endpoint.secret, request) == {
+        "type": "song_chosen",
+        "timestamp": event.created_at.isoformat().replace("+00:00", "Z"),
+        "version": 1,
+        "data": {
+            "post": str(ready_post.pk),
+            "request": None,
+            "song": str(song.pk),
+            "reason": None,
+            "owner": None,
+            "photo": None,
+            "links": {
+                "post": f"/api/v1/posts/{ready_post.pk}", "request": None, "song": f"/api/v1/songs/{song.pk}",
+            },
+        },
+    }  # fmt: skip
+    for forged in (body + b" ", body.replace(b"song_chosen", b"post_failed")):
+        with pytest.raises(WebhookVerificationError):
+            verified(endpoint.secret, (headers, forged))
+    assert b"tide" not in body  # no lyrics
+    assert b"By the sea" not in body  # no caption
+
+
+def test_an_event_is_sent_once_and_only_once(ready_post, make_song, receiver, endpoint):
+    choose(ready_post, make_song("First"))
+    deliver()
+    deliver()
+    assert receiver.kinds() == ["song_chosen"]
+    row = WebhookDelivery.objects.get(event__kind="song_chosen")
+    assert (row.state, row.attempts, row.status_code, row.error) == ("delivered", 1, 200, "")
+    assert not due_endpoints().exists()
+
+
+def test_an_endpoint_gets_the_kinds_that_it_wants(ready_post, make_song, receiver, endpoint):
+    WebhookEndpoint.objects.update(kinds=["song_unchosen"])
+    choose(ready_post, make_song("First"))
+    clear_choice(post=ready_post)
+    deliver()
+    assert receiver.kinds() == ["song_unchosen"]
+
+
+def test_the_endpoint_of_a_client_hears_of_its_people_only_and_by_its_own_id(
+    alice, bob, ready_post, make_song, receiver, endpoint
+):
+    theirs, other = (ApiClient.objects.create(name=name, scopes=[]) for name in ("Theirs", "Other"))
+    ExternalUser.objects.create(client=theirs, external_id="person-7", user=alice, made=False)
+    ExternalUser.objects.create(client=other, external_id="person-8", user=bob, made=False)
+    for client in (theirs, other):
+        webhooks.add_endpoint(url=f"{receiver.url}&client={client.name}", client=client)
+    deliver()
+    receiver.got.clear()
+    choose(ready_post, make_song("First"))
+    deliver()
+    got = WebhookDelivery.objects.filter(event__kind="song_chosen").values_list("endpoint__client__name", flat=True)
+    assert sorted(got, key=str) == [None, "Theirs"] or set(got) == {None, "Theirs"}
+    assert {payload["data"]["owner"] for payload in receiver.payloads()} == {"person-7"}
+
+
+# Verification
+
+
+def test_nothing_but_pings_is_sent_before_an_endpoint_has_answered_one(ready_post, make_song, receiver):
+    receiver.behave = lambda handler: answer(handler, b"{}")
+    made, _ = webhooks.add_endpoint(url=receiver.url)
+    choose(ready_post, make_song("First"))
+    deliver()
+    made.refresh_from_db()
+    assert (receiver.kinds(), made.verified_at) == (["ping"], None)
+    assert made.deliveries.get().error == "It answered the ping without its challenge."
+    receiver.behave = None
+    later()
+    deliver()
+    choose(ready_post, make_song("Second"))
+    deliver()
+    made.refresh_from_db()
+    assert receiver.kinds() == ["ping", "ping", "song_chosen"]
+    assert made.verified_at
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[" * 100_000, b'"challenge"', b'{"challenge": null}', b'{"data": {}}', b"\xff"]
+)
+def test_a_ping_is_answered_by_its_challenge_and_nothing_else(receiver, body):
+    receiver.behave = lambda handler: answer(handler, body)
+    made, _ = webhooks.add_endpoint(url=receiver.url)
+    deliver()
+    made.refresh_from_db()
+    assert made.verified_at is None
+
+
+def test_a_server_that_sends_back_what_it_gets_is_not_verified(receiver):
+    receiver.behave = lambda handler: answer(handler, receiver.got[-1][1])
+    made, _ = webhooks.add_endpoint(url=receiver.url)
+    deliver()
+    made.refresh_from_db()
+    assert made.verified_at is None
+
+
+# Failures
+
+
+@pytest.mark.parametrize("code", [302, 400, 404, 500, 503])
+def test_an_answer_that_is_no_success_is_tried_again_with_growing_pauses(
+    ready_post, make_song, receiver, endpoint, code
+):
+    event = choose(ready_post, make_song("First"))
+    receiver.behave = status(code, Location="http://127.0.0.1:1/")
+    pauses = []
+    for attempt in range(1, 4):
+        deliver()
+        row = WebhookDelivery.objects.get(event=event)
+        pauses.append((row.next_at - event.created_at).total_seconds())
+        assert (row.state, row.attempts, row.status_code) == ("waiting", attempt, code)
+        assert str(code) in row.error
+        later()
+    assert pauses == pytest.approx(PAUSES[:3], rel=0.3, abs=2)
+    receiver.behave = None
+    deliver()
+    assert WebhookDelivery.objects.get(event=event).state == "delivered"
+    assert {headers["webhook-id"] for headers, _ in receiver.got} == {str(event.pk)}
+    endpoint.refresh_from_db()
+    assert (endpoint.failures, endpoint.failing_since, endpoint.resume_at) == (0, None, None)
+
+
+def test_an_endpoint_says_when_it_can_be_tried_again_within_reason(ready_post, make_song, receiver, endpoint):
+    event = choose(ready_post, make_song("First"))
+    for said, seconds in (("120", 120), ("9999999", 5), ("soon", 5), ("999999", 3600)):
+        receiver.behave = status(429, Retry_After=said)
+        WebhookDelivery.objects.update(attempts=0)
+        later()
+        WebhookEndpoint.objects.update(failures=0)
+        deliver()
+        waits = (WebhookDelivery.objects.get(event=event).next_at - event.created_at).total_seconds()
+        assert waits == pytest.approx(seconds, rel=0.3, abs=2)
+
+
+def test_an_endpoint_that_failed_gets_nothing_for_a_while(ready_post, make_song, receiver, endpoint):
+    receiver.behave = status(500)
+    for title in ("First", "Second", "Third"):
+        choose(ready_post, make_song(title))
+    deliver()
+    assert len(receiver.got) == 1
+    WebhookDelivery.objects.update(next_at=Now())
+    deliver()
+    assert len(receiver.got) == 1
+    receiver.behave = None
+    later()
+    deliver()
+    assert len(receiver.got) == 4
+
+
+def test_after_a_day_a_delivery_has_failed(ready_post, make_song, receiver, endpoint):
+    event = choose(ready_post, make_song("First"))
+    receiver.behave = status(500)
+    deliver()
+    WebhookDelivery.objects.update(queued_at=Now() - RETRY_FOR - timedelta(minutes=1))
+    later()
+    deliver()
+    row = WebhookDelivery.objects.get(event=event)
+    assert (row.state, row.attempts, row.error) == ("failed", 2, "It answered 500.")
+    assert row.finished_at
+    later()
+    deliver()
+    assert len(receiver.got) == 2
+
+
+def test_an_endpoint_that_fails_for_days_is_disabled_and_staff_read_why(
+    ready_post, make_song, receiver, endpoint, caplog
+):
+    receiver.behave = status(500)
+    for title in ("First", "Second"):
+        choose(ready_post, make_song(title))
+    WebhookEndpoint.objects.update(failing_since=Now() - DISABLE_AFTER - timedelta(minutes=1))
+    deliver()
+    endpoint.refresh_from_db()
+    assert not endpoint.active
+    assert endpoint.disabled_reason == "Nothing reached it for 3 days: It answered 500."
+    assert endpoint.disabled_reason in caplog.text
+    assert set(endpoint.deliveries.exclude(event__kind="ping").values_list("state", flat=True)) == {"failed"}
+    later()
+    deliver()
+    assert len(receiver.got) == 1
+
+
+def test_an_endpoint_that_is_gone_is_disabled_at_once_and_can_come_back(ready_post, make_song, receiver, endpoint):
+    event = choose(ready_post, make_song("First"))
+    receiver.behave = status(410)
+    deliver()
+    endpoint.refresh_from_db()
+    assert (endpoint.active, endpoint.disabled_reason) == (False, "It answered 410 Gone.")
+    receiver.behave = None
+    webhooks.enable_endpoint(endpoint=endpoint)
+    assert endpoint.verified_at is None
+    deliver()
+    assert receiver.kinds() == ["song_chosen", "ping"]
+    assert webhooks.replay(endpoint=endpoint, since=event.created_at) == 1
+    deliver()
+    assert receiver.kinds() == ["song_chosen", "ping", "song_chosen"]
+
+
+def test_an_attempt_counts_when_the_process_dies_during_it(ready_post, make_song, receiver, endpoint, monkeypatch):
+    event = choose(ready_post, make_song("First"))
+
+    def die(*_, **__):
+        raise SystemExit
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workers.lanes.webhooks.send", die)
+        with pytest.raises(SystemExit):
+            deliver()
+    row = WebhookDelivery.objects.get(event=event)
+    assert (row.state, row.attempts) == ("waiting", 1)
+    later()
+    deliver()
+    assert receiver.kinds() == ["song_chosen"]
+
+
+def test_while_one_process_sends_to_an_endpoint_no_other_does(ready_post, make_song, receiver, endpoint):
+    choose(ready_post, make_song("First"))
+    webhooks.fan_out()
+    WebhookEndpoint.objects.update(lease_expires_at=Now() + timedelta(seconds=60))
+    deliver()
+    assert receiver.got == []
+    WebhookEndpoint.objects.update(lease_expires_at=Now() - timedelta(seconds=1))  # the process has died
+    deliver()
+    assert receiver.kinds() == ["song_chosen"]
+
+
+# Secrets
+
+
+def test_a_secret_is_not_in_the_database_and_depends_on_the_secret_key(endpoint, settings):
+    raw = base64.b64decode(endpoint.secret.removeprefix("whsec_"))
+    assert len(raw) == 32
+    row = str(WebhookEndpoint.objects.values().get())
+    for form in (endpoint.secret.removeprefix("whsec_"), raw.hex(), endpoint.secret):
+        assert form not in row
+    body = b"{}"
+    expected = base64.b64encode(hmac.new(raw, b"id.1.{}", hashlib.sha256).digest()).decode()
+    assert signatures([endpoint.salt], event_id="id", timestamp=1, body=body) == f"v1,{expected}"
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another-key"
+    new, old = signatures([endpoint.salt], event_id="id", timestamp=1, body=body).split()
+    assert old == f"v1,{expected}"
+    assert new != old
+
+
+def test_a_rotated_secret_and_the_old_one_are_both_valid_for_a_day(ready_post, make_song, receiver, endpoint):
+    old, new = endpoint.secret, webhooks.rotate_secret(endpoint=endpoint)
+    assert old != new
+    choose(ready_post, make_song("First"))
+    deliver()
+    for secret in (old, new):
+        assert verified(secret, receiver.got[0])
+    WebhookEndpoint.objects.update(previous_until=Now())
+    choose(ready_post, make_song("Second"))
+    deliver()
+    assert verified(new, receiver.got[1])
+    with pytest.raises(WebhookVerificationError):
+        verified(old, receiver.got[1])
+
+
+# Keeping and deleting
+
+
+def test_old_events_are_deleted_but_none_that_somebody_waits_for(ready_post, make_song, receiver, endpoint):
+    receiver.behave = status(500)
+    waited_for = choose(ready_post, make_song("First"))
+    deliver()
+    Event.objects.update(created_at=Now() - timedelta(days=8))
+    choose(ready_post, make_song("Second"))
+    reconcile.reconcile()
+    assert set(Event.objects.values_list("pk", flat=True)) == {waited_for.pk, Event.objects.first().pk}
+    receiver.behave = None
+    later()
+    deliver()
+    reconcile.reconcile()
+    assert Event.objects.count() == 1
+
+
+def test_an_event_of_a_deleted_post_is_not_sent(ready_post, make_song, receiver, endpoint):
+    choose(ready_post, make_song("First"))
+    webhooks.fan_out()
+    ready_post.delete()
+    deliver()
+    assert receiver.got == []
+    assert not WebhookDelivery.objects.exclude(event__kind="ping").exists()
