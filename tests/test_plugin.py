@@ -131,9 +131,9 @@ STORAGE = """
 """
 
 
-@pytest.fixture
-def host(tmp_path):
-    """Write the project's files and make an empty database for it."""
+@contextmanager
+def host_project(folder, **files):
+    """Write the project's files, those of ``files`` in place of others, and make an empty database for it."""
     for name, text in {
         "host/settings.py": SETTINGS,
         "host/urls.py": URLS,
@@ -141,8 +141,9 @@ def host(tmp_path):
         "members/storage.py": STORAGE,
         "host/__init__.py": "",
         "members/__init__.py": "",
+        **files,
     }.items():
-        path = tmp_path / name
+        path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(textwrap.dedent(text))
     url, _, base = os.environ["DATABASE_URL"].rpartition("/")
@@ -158,13 +159,19 @@ def host(tmp_path):
         environment = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "host.settings",
-            "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}",
+            "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
             "HOST_DATABASE_URL": f"{url}/{database}",
             "HOST_BROKER_URL": f"{broker}?virtual_host=5",
-            "HOST_VAULT": str(tmp_path / "vault"),
+            "HOST_VAULT": str(folder / "vault"),
         }
-        yield tmp_path, environment
+        yield folder, environment
         connection.execute(f"DROP DATABASE {database} WITH (FORCE)")
+
+
+@pytest.fixture
+def host(tmp_path):
+    with host_project(tmp_path) as found:
+        yield found
 
 
 @contextmanager
@@ -174,7 +181,7 @@ def running(command, folder, environment, log):
             command, cwd=folder, env=environment, stdout=output, stderr=output, preexec_fn=die_with_parent
         )
     try:
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait(30)

@@ -23,8 +23,7 @@ PROMISES: dict[str, Any] = {
     "accept_content": ["json"],
     "worker_prefetch_multiplier": 1,
     "worker_cancel_long_running_tasks_on_connection_loss": False,
-    # With the channel off, a worker whose Redis died during a task never reconnects. It carries out no commands: see
-    # ``tasks.appear``.
+    # With the channel off, a worker whose Redis died during a task never reconnects. ``run`` removes the commands.
     "worker_enable_remote_control": True,
     "worker_autoscaler": None,
     "worker_direct": False,
@@ -57,6 +56,8 @@ def run(lanes: Sequence[str], *, name: str, loglevel: str) -> int:
     On the plugin's own app, a worker of the maintenance lane also runs the beat that calls the reconciler; on a host's
     app the host's beat does.
     """
+    from celery.worker.control import Panel
+
     app = celery_app()
     own = isinstance(app, OwnCelery)
     hosts = get_current_app()
@@ -64,6 +65,7 @@ def run(lanes: Sequence[str], *, name: str, loglevel: str) -> int:
         fixup(app)  # closes database connections around tasks
         install(app)  # on a host's app the app config has done so
     app.conf.update(PROMISES)
+    Panel.data.clear()  # no command of the remote control: who can write to the broker can send wake-ups only
     for lane in lanes:
         app.amqp.queues.add(queue(lane))
     worker = app.Worker(

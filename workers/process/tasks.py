@@ -66,17 +66,13 @@ def appear(sender: str, instance: Any, **_: object) -> None:
 
     This signal and those below also reach workers of a host that consume none of our queues; they stay as they are.
     """
-    queues = set(instance.app.amqp.queues.consume_from)
-    if not queues & {queue_name(lane) for lane in LANES}:
+    queues = {queue_name(lane) for lane in LANES} & set(instance.app.amqp.queues.consume_from)
+    if not queues:
         return
     if queues & inference_queues():
         pool = instance.pool_cls if isinstance(instance.pool_cls, str) else instance.pool_cls.__module__.split(".")[-1]
         for error in pool_errors(pool, instance.concurrency):
             raise SystemExit(f"{error.id}: {error.msg}\n{error.hint}")
-    from celery.worker.control import Panel
-
-    # No command of Celery's remote control is carried out: somebody who can write to the broker can send wake-ups only.
-    Panel.data.clear()
     ProcessState.presence = Presence(sender, queues)
     ProcessState.presence.begin()
 
