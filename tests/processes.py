@@ -41,7 +41,7 @@ def process(command: list[str], log: Path, **extra: str) -> Iterator[subprocess.
     """Run a program of the virtual environment and stop it at the end. Its output goes to ``log``."""
     with log.open("wb") as output:
         started = subprocess.Popen(
-            [str(Path(sys.executable).with_name(command[0])), *command[1:]],
+            [str(Path(sys.executable).parent / command[0]), *command[1:]],
             cwd=ROOT,
             env=environment() | extra,
             stdout=output,

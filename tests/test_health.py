@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models.functions import Now
+from django.urls import include, path
 from health_check.exceptions import ServiceUnavailable
 from redis import Redis
 
@@ -254,6 +255,31 @@ def test_not_ready_says_which_part_is_not(client, release):
 def test_the_web_process_is_healthy_without_workers(client):
     status, found = answer(client, "/health/")
     assert (status, set(found.values())) == (200, {"OK"})
+
+
+# A host mounts them under a prefix of its own
+
+
+class HostAddresses:
+    urlpatterns = [
+        path("up/", include("socialsongs.health.urls")),
+        path("figures/", include("socialsongs.metrics.urls")),
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_host_mounts_health_and_metrics(client, settings, alice, staff, monkeypatch):
+    settings.ROOT_URLCONF = HostAddresses
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    assert answer(client, "/up/")[0] == 200
+    status, found = answer(client, "/up/ready/")
+    assert (status, found["Broker()"], found["Workers()"] == "OK") == (500, "OK", False)
+    assert b"System status: a check failed" in client.get("/up/ready/").content
+    assert client.get("/figures/").status_code == 401
+    client.force_login(alice)
+    assert client.get("/figures/").status_code == 403
+    client.force_login(staff)
+    assert b"socialsongs_pending" in client.get("/figures/").content
 
 
 # The probe of a worker's container

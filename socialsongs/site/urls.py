@@ -3,22 +3,13 @@ from django.contrib.auth import views as auth_views
 from django.urls import include, path
 from django.views.decorators.cache import never_cache
 from django.views.generic import RedirectView
+from rest_framework.authentication import SessionAuthentication
 
+from ..metrics.views import Metrics
 from ..web.page import page
-from .health_page import Health
-from .metrics import Metrics
 from .passwords import OwnPasswordForm
 from .sample_photos import home_with_samples, sample_photo
-
-# Liveness: does the web process work, with its servers?
-ALIVE = ["health_check.checks.Database", "health_check.checks.Cache", "health_check.checks.Storage"]
-# Readiness: will an upload be analysed and answered?
-READY = [
-    "health_check.checks.Database",
-    "socialsongs.health.Broker",
-    "socialsongs.health.Workers",
-    "socialsongs.health.Consumers",
-]
+from .tokens import MetricsAuthentication
 
 handler400 = "socialsongs.site.refusals.bad_request"
 handler500 = "socialsongs.site.refusals.server_error"
@@ -46,9 +37,8 @@ urlpatterns = [
         name="password_change_done",
     ),
     path("accounts/logout/", auth_views.LogoutView.as_view(), name="logout"),
-    path("health/", Health.as_view(checks=ALIVE), name="health"),
-    path("health/ready/", Health.as_view(checks=READY), name="ready"),
-    path("metrics/", Metrics.as_view(), name="metrics"),
+    path("health/", include("socialsongs.health.urls")),
+    path("metrics/", Metrics.as_view(authentication_classes=[MetricsAuthentication, SessionAuthentication])),
     path("", page(home_with_samples)),
     path("samples/<slug:name>", page(sample_photo), name="sample"),
     path("", include("socialsongs.urls")),

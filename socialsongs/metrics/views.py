@@ -15,7 +15,6 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
-from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import NotAcceptable
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import BasePermission
@@ -27,7 +26,6 @@ from ..api.base import ApiView
 from ..selectors import monitoring
 from ..selectors.permissions import permitted
 from ..selectors.workers import deafness
-from .tokens import MetricsAuthentication
 
 
 class Rows(Collector):
@@ -119,7 +117,8 @@ class ViewMetrics(BasePermission):
 
 @extend_schema(exclude=True)
 class Metrics(ApiView):
-    authentication_classes = [MetricsAuthentication, SessionAuthentication]
+    """For people and accounts with the permission ``view_metrics``, logged in as the host's API settings say."""
+
     permission_classes = [ViewMetrics]
     content_negotiation_class = AnyFormat
 

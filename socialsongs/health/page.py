@@ -9,6 +9,8 @@ from health_check.views import HealthCheckView, MediaType
 
 
 class Health(HealthCheckView):
+    template_name = "socialsongs/health.html"
+
     async def get(  # type: ignore[override]  # as in the library
         self, request: HttpRequest, *args: object, **kwargs: object
     ) -> HttpResponse:

@@ -15,11 +15,11 @@ from health_check.exceptions import ServiceUnavailable
 from kombu import Connection, Queue
 from kombu.exceptions import OperationalError
 
-from .broker import BULK, INTERACTIVE, patient_connection, queue_name
-from .database import connection
-from .models import Worker
-from .selectors.releases import active_release
-from .selectors.workers import deafness, lanes_without_consumer, listening_workers, live_workers, ready_workers
+from ..broker import BULK, INTERACTIVE, patient_connection, queue_name
+from ..database import connection
+from ..models import Worker
+from ..selectors.releases import active_release
+from ..selectors.workers import deafness, lanes_without_consumer, listening_workers, live_workers, ready_workers
 
 
 def unavailable(problem: str) -> ServiceUnavailable:

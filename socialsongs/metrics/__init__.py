@@ -1,0 +1,1 @@
+"""Metrics for Prometheus, which a host mounts by ``socialsongs.metrics.urls``."""
