@@ -56,7 +56,7 @@ def go_round(environment, alice, make_song, photo_bytes, tmp_path):
     worker, beat = tmp_path / "worker.log", tmp_path / "beat.log"
     with (
         process(WORKER, worker, **environment),
-        process([*BEAT, str(tmp_path / "schedule")], beat, **environment),
+        process(BEAT, beat, **environment),
         started_site(tmp_path, **environment) as (port, log, _),
     ):
 
