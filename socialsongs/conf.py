@@ -213,6 +213,7 @@ class PluginSettings:
     REQUEST_RATE: str = _setting("240/hour", "requests for suggestions of one person", kind="rate")
     READ_RATE: str = _setting("1200/hour", "reads of one person", kind="rate")
     FEEDBACK_RATE: str = _setting("1200/hour", "feedback and choices of one person", kind="rate")
+    CATALOGUE_RATE: str = _setting("1200/hour", "calls of one person that write songs in bulk", kind="rate")
 
 
 @cache

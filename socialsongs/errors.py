@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class SocialSongsError(Exception):
     """Base of all errors that a client can act on.
@@ -119,12 +121,18 @@ class CatalogueError(SocialSongsError):
 
 
 class BadLine(CatalogueError):
-    """A line of a catalogue file is not a valid song; ``field`` is empty when the whole line is wrong."""
+    """A line of a catalogue file is not a valid song; ``field`` is empty when the whole line is wrong.
+
+    ``errors`` are those of each field.
+    """
 
     code = "bad_line"
 
-    def __init__(self, line: int, field: str, reason: str, *, title: str = "") -> None:
+    def __init__(
+        self, line: int, field: str, reason: str, *, title: str = "", errors: Mapping[str, list[str]] | None = None
+    ) -> None:
         self.line, self.field, self.reason = line, field, reason
+        self.errors = errors or {field or "non_field_errors": [reason]}
         named = f" ({title!r})" if title else ""
         super().__init__(f"Line {line}{named}{':' if field else ''} {reason}")
 

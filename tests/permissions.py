@@ -65,6 +65,7 @@ LOGGED_IN = "401 200 200 200 200 200 200 200"
 SEES = "401 200 404/200 200 404/200 200 200 200"
 MANAGES = "401 200 404 200 404 200 200 200"
 KEYS_ALONE = "401 401 401 401 401 401 401 401"
+MAY_WRITE = "401 403 403 403 403 403 403 200"
 OPEN = "open open open open open open open open"
 
 
@@ -99,6 +100,8 @@ API = [
     Row("API", "POST", f"{TEXT}/feedback", owns(200), {"events": [{"song": "<song>", "kind": "play"}]}),
     Row("API", "DELETE", f"{TEXT}/hidden/<uuid:song_id>", owns(204)),
     Row("API", "GET", "api/v1/songs", LOGGED_IN),
+    Row("API", "POST", "api/v1/songs/bulk", MAY_WRITE, {"source": "s", "songs": [{"id": "1"}]}),
+    Row("API", "POST", "api/v1/songs/status", MAY_WRITE, {"source": "s", "ids": ["1"], "status": "retired"}),
     Row("API", "GET", SONG, LOGGED_IN),
     Row("API", "GET", SONG, everybody(404), draft=True),
     Row("API", "GET", f"{SONG}/preview", LOGGED_IN),

@@ -15,6 +15,7 @@ from ..codes import LANGUAGE_FORM, MARKET_FORM, language_code, market_code
 from ..conf import config
 from ..models import Feedback, Post, PostPhoto, RecommendationRequest, Rule, Song, State, Suggestion
 from ..selectors import posts as post_selectors
+from ..services.bulk_songs import MOST_SONGS
 
 TAG_KINDS = ["object", "attribute", "action", "scene"]
 
@@ -390,6 +391,88 @@ class SimilarSongsSerializer(serializers.Serializer[Any]):
 class FittingPostsSerializer(serializers.Serializer[Any]):
     results = PostSummarySerializer(many=True)
     notice = NoticeSerializer(allow_null=True, help_text=SONG_NOTICE)
+
+
+class Rows(serializers.Field[Any, Any, Any, Any]):
+    """A list of one to 1,000 values, which are checked one by one where they are written."""
+
+    default_error_messages = {"rows": "A list of at least one and at most {most}."}
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if not isinstance(data, list) or not 1 <= len(data) <= MOST_SONGS:
+            self.fail("rows", most=MOST_SONGS)
+        return data
+
+
+SONG_KEYS = (
+    "A song: an object with `id` (its id in the source, required), `title`, `artist` (required), `album`, `lyrics`, "
+    "`synced_lyrics`, `language`, `genre`, `moods`, `themes`, `explicit`, `year`, `preview_url`, `preview_start_ms`, "
+    "`preview_length_ms`, `artwork_url`, `isrc`, `musicbrainz_id`, `licence`, `markets`, `popularity`. What is left "
+    "out gets its default. A row that is no such song is refused alone."
+)
+
+
+@extend_schema_field({"type": "array", "items": {"description": SONG_KEYS}, "minItems": 1, "maxItems": MOST_SONGS})
+class SongRows(Rows):
+    pass
+
+
+class BulkSongsSerializer(Strict):
+    source = serializers.CharField(  # type: ignore[assignment]  # the metaclass takes it off the class
+        max_length=100, help_text="Name of the source of these songs. Source and id identify a song."
+    )
+    status = serializers.ChoiceField(
+        choices=[Song.Status.DRAFT, Song.Status.PUBLISHED],
+        required=False,
+        default=Song.Status.DRAFT,
+        help_text="Of new songs; known ones keep theirs.",
+    )
+    songs = SongRows(help_text=f"At most {MOST_SONGS}.")
+
+
+class BulkStatusSerializer(Strict):
+    source = serializers.CharField(  # type: ignore[assignment]  # the metaclass takes it off the class
+        max_length=100, help_text="Name of the source of these songs."
+    )
+    ids = serializers.ListField(
+        child=serializers.CharField(max_length=100),
+        min_length=1,
+        max_length=MOST_SONGS,
+        help_text=f"Ids of songs in the source, at most {MOST_SONGS}.",
+    )
+    status = serializers.ChoiceField(choices=Song.Status.choices)
+
+
+class BulkResultSerializer(serializers.Serializer[Any]):
+    id = serializers.CharField(allow_null=True, help_text="As sent; null where the row had none.")
+    result = serializers.ChoiceField(choices=["created", "updated", "unchanged", "refused"])
+    song = serializers.UUIDField(allow_null=True, help_text="Our id of the song; null for a refused row.")
+    errors = serializers.DictField(  # type: ignore[assignment]  # shadows a property that only is_valid() fills
+        child=serializers.ListField(child=serializers.CharField()), help_text="Of a refused row, by field."
+    )
+
+
+class BulkResultsSerializer(serializers.Serializer[Any]):
+    WORDS = ("created", "updated", "unchanged", "refused")
+
+    created = serializers.IntegerField()
+    updated = serializers.IntegerField()
+    unchanged = serializers.IntegerField()
+    refused = serializers.IntegerField()
+    results = BulkResultSerializer(many=True, help_text="One for each row, in order.")
+
+
+class StatusResultSerializer(BulkResultSerializer):
+    result = serializers.ChoiceField(choices=["updated", "unchanged", "unknown"])
+
+
+class StatusResultsSerializer(serializers.Serializer[Any]):
+    WORDS = ("updated", "unchanged", "unknown")
+
+    updated = serializers.IntegerField()
+    unchanged = serializers.IntegerField()
+    unknown = serializers.IntegerField(help_text="Ids that no song of this source has.")
+    results = StatusResultSerializer(many=True, help_text="One for each id, in order.")
 
 
 class TasteSerializer(serializers.Serializer[Any]):

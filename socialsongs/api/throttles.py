@@ -62,6 +62,10 @@ class FeedbackThrottle(PerUser):
     policy = "feedback"
 
 
+class CatalogueThrottle(PerUser):
+    policy = "catalogue"
+
+
 class ClientThrottle(Throttle):
     """A throttle by API client, whichever of its keys it uses."""
 

@@ -2,6 +2,7 @@ from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from .base import UnknownAddress
+from .bulk_songs import BulkSongs, BulkStatus
 from .clients import ExternalUserDetail, KeyDetail
 from .contract import SPECTACULAR
 from .feedback import HiddenSong, PostChoice, PostFeedback
@@ -36,6 +37,8 @@ urlpatterns = [
     path("v1/recommendations/<uuid:request_id>/feedback", TextFeedback.as_view(), name="text-feedback"),
     path("v1/recommendations/<uuid:request_id>/hidden/<uuid:song_id>", HiddenSongOfText.as_view(), name="text-hidden"),
     path("v1/songs", Songs.as_view(), name="songs"),
+    path("v1/songs/bulk", BulkSongs.as_view(), name="songs-bulk"),
+    path("v1/songs/status", BulkStatus.as_view(), name="songs-status"),
     path("v1/songs/<uuid:song_id>", SongDetail.as_view(), name="song"),
     path("v1/songs/<uuid:song_id>/preview", SongPreview.as_view(), name="song-preview"),
     path("v1/songs/<uuid:song_id>/similar", SimilarSongs.as_view(), name="song-similar"),

@@ -50,10 +50,11 @@ WITH written AS (
         {", ".join(f"{name} = excluded.{name}" for name in FIELDS)}, updated_at = excluded.updated_at
     WHERE ({", ".join(f"known.{name}" for name in FIELDS)})
         IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in FIELDS)})
-    RETURNING known.xmax = 0 AS created
+    RETURNING known.source_id, known.xmax = 0 AS created
 )
-SELECT count(*) FILTER (WHERE created), count(*) FILTER (WHERE NOT created) FROM written
 """
+COUNT = f"{WRITE} SELECT count(*) FILTER (WHERE created), count(*) FILTER (WHERE NOT created) FROM written"
+LIST = f"{WRITE} SELECT source_id, created FROM written"
 # A longer pending list makes the GIN indexes of the search a third faster to fill. What remains in the pending lists
 # slows every search down, so they are flushed afterwards, where this role owns the indexes and so may do it.
 LARGE_PENDING = "SET LOCAL gin_pending_list_limit = '64MB'; SET LOCAL work_mem = '64MB'"
@@ -87,12 +88,17 @@ class Imported:
 
 
 def import_songs(
-    *, lines: Iterable[str], source: str, status: str, skip: Callable[[BadLine], None] | None = None
+    *,
+    lines: Iterable[str],
+    source: str,
+    status: str,
+    skip: Callable[[BadLine], None] | None = None,
+    changed: dict[str, bool] | None = None,
 ) -> Imported:
     """Create songs, or update those with the same source and id; new ones get ``status``.
 
     With ``skip``, it is called for each bad line and the others are imported. Without it, a bad line raises BadLine
-    and nothing is imported.
+    and nothing is imported. ``changed`` is filled with the ids of the songs that were written, and whether each is new.
     """
     seen: dict[str, int] = {}
     notes = Notes()
@@ -110,8 +116,13 @@ def import_songs(
                 seen[song.source_id] = number
                 copy.write_row([song.pk, song.source_id, *(getattr(song, name) for name in FIELDS)])
         now = timezone.now()
-        cursor.execute(WRITE, {"source": source, "status": status, "now": now})
-        created, updated = cursor.fetchone()
+        cursor.execute(COUNT if changed is None else LIST, {"source": source, "status": status, "now": now})
+        if changed is None:
+            created, updated = cursor.fetchone()
+        else:
+            changed.update(cursor.fetchall())
+            created = sum(changed.values())
+            updated = len(changed) - created
         cursor.execute(FLUSH_PENDING)
         cursor.execute("DROP TABLE incoming")
         sync_embeddings(songs=Song.objects.filter(source=source, updated_at=now))
@@ -182,7 +193,7 @@ def _song(row: dict[str, Any], number: int, *, source: str, status: str) -> tupl
     except ValidationError as error:
         wrong = error.message_dict
         reason = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in wrong.items())
-        raise BadLine(number, next(iter(wrong)), reason, title=str(row.get("title"))[:60]) from error
+        raise BadLine(number, next(iter(wrong)), reason, title=str(row.get("title"))[:60], errors=wrong) from error
 
 
 def _checked_song(row: dict[str, Any], *, source: str, status: str) -> tuple[Song, list[str]]:

@@ -1,0 +1,91 @@
+"""Writes many songs at once by the ids that their source gives them, with a result for each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from ..database import atomic
+from ..errors import BadLine
+from ..models import Song
+from .catalogue import set_status
+from .import_songs import import_songs
+
+MOST_SONGS = 1000
+
+NO_ID = "Give the song's id in its source: a text without control characters, or a whole number."
+
+
+class Result(NamedTuple):
+    """What became of a row: its ``id`` in the source, our song, and for a refused row the errors of each field."""
+
+    id: str | None
+    result: str
+    song: UUID | None = None
+    errors: Mapping[str, list[str]] = {}
+
+
+def upsert_songs(*, rows: Sequence[Any], source: str, status: str) -> list[Result]:
+    """Create songs, or update those with the same source and id; return a result for each row, in order.
+
+    A row has the keys of a line of a catalogue file (``import_songs``), and must have an ``id``. Its result is
+    "created", "updated", "unchanged" or "refused"; a refused row leaves the others as they are. New songs get
+    ``status``.
+    """
+    refused: dict[int, Mapping[str, list[str]]] = {}
+    changed: dict[str, bool] = {}
+
+    def refuse(bad: BadLine) -> None:
+        refused[bad.line] = {("id" if name == "source_id" else name): texts for name, texts in bad.errors.items()}
+
+    ids = [_external_id(row) for row in rows]
+    lines = []
+    for number, (row, known_as) in enumerate(zip(rows, ids, strict=True), start=1):
+        try:
+            line = json.dumps(row)
+        except RecursionError:
+            refused[number], line = {"non_field_errors": ["is nested too deeply."]}, ""
+        if isinstance(row, dict) and known_as is None:
+            refused[number], line = {"id": [NO_ID]}, ""
+        lines.append(line)  # an empty line is no song
+    with atomic():
+        import_songs(lines=lines, source=source, status=status, skip=refuse, changed=changed)
+        songs = _songs_by_id(source, [known_as for known_as in ids if known_as])
+    return [
+        Result(known_as, "refused", None, refused[number])
+        if number in refused
+        else Result(known_as, _word(changed.get(str(known_as))), songs.get(str(known_as)))
+        for number, known_as in enumerate(ids, start=1)
+    ]
+
+
+def _external_id(row: Any) -> str | None:
+    found = row.get("id") if isinstance(row, dict) else None
+    if isinstance(found, bool) or not isinstance(found, str | int) or not str(found).isprintable():
+        return None
+    return str(found) or None
+
+
+def _word(is_new: bool | None) -> str:
+    return "unchanged" if is_new is None else "created" if is_new else "updated"
+
+
+def _songs_by_id(source: str, ids: Sequence[str]) -> dict[str, UUID]:
+    return dict(Song.objects.filter(source=source, source_id__in=ids).values_list("source_id", "pk"))
+
+
+def set_status_by_id(*, ids: Sequence[str], source: str, status: str) -> list[Result]:
+    """Set the status of songs by their ids in the source; the results are "updated", "unchanged" or "unknown"."""
+    with atomic():
+        songs = _songs_by_id(source, ids)
+        rows = Song.objects.select_for_update().filter(pk__in=songs.values()).exclude(status=status)
+        changed = set(rows.order_by("pk").values_list("pk", flat=True))
+        set_status(songs=list(songs.values()), status=status)
+    return [
+        Result(known_as, "unknown")
+        if (song := songs.get(known_as)) is None
+        else Result(known_as, "updated" if song in changed else "unchanged", song)
+        for known_as in ids
+    ]

@@ -1,0 +1,138 @@
+"""The catalogue in bulk over the API, by the ids of the source."""
+
+import json
+import time
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from socialsongs.models import Song, SongEmbedding
+
+BULK, STATUS = "/api/v1/songs/bulk", "/api/v1/songs/status"
+
+
+@pytest.fixture
+def desk(api_of, staff):
+    return api_of(staff)
+
+
+def row(number, **values):
+    return {"id": f"s{number}", "title": f"Song {number}", "artist": "The Ferry Hands", "lyrics": "Home\nsea", **values}
+
+
+def write(desk, *songs, source="shop", headers=None, **more):
+    body = json.dumps({"source": source, "songs": songs, **more})
+    return desk.post(BULK, body, content_type="application/json", headers=headers)
+
+
+def test_each_row_has_a_result_and_a_bad_one_stops_no_other(desk, release):
+    first = write(desk, row(1), row(2), row(3), status="published").json()
+    assert {name: first[name] for name in ("created", "updated", "unchanged", "refused")} == {
+        "created": 3, "updated": 0, "unchanged": 0, "refused": 0,
+    }  # fmt: skip
+    assert set(Song.objects.values_list("source", "status")) == {("shop", "published")}
+    body = write(
+        desk,
+        row(1),
+        row(2, title="Other title"),
+        row(3, year=3000, isrc="US123"),
+        row(4),
+        {"title": "No id"},
+        "no song",
+        row(4),
+        row(5, language="xx"),
+        row("x" * 100),
+        {"id": True, "title": "x", "artist": "y"},
+        row("\ud800"),
+        row(7, lyrics="a\0b"),
+    ).json()
+    assert [result["result"] for result in body["results"]] == [
+        "unchanged", "updated", "refused", "created", "refused", "refused", "refused", "refused", "refused", "refused",
+        "refused", "refused",
+    ]  # fmt: skip
+    errors = [sorted(result["errors"]) for result in body["results"]]
+    assert errors[2] in (["isrc"], ["isrc", "year"])
+    assert errors[4:] == [
+        ["id"], ["non_field_errors"], ["id"], ["language"], ["id"], ["id"], ["id"], ["non_field_errors"],
+    ]  # fmt: skip
+    ids = {str(pk): source_id for pk, source_id in Song.objects.values_list("pk", "source_id")}
+    assert [ids.get(result["song"]) for result in body["results"][:4]] == ["s1", "s2", None, "s4"]
+    assert Song.objects.get(source_id="s2").title == "Other title"
+    assert (body["created"], body["updated"], body["unchanged"], body["refused"]) == (1, 1, 1, 9)
+    assert SongEmbedding.objects.filter(release=release).count() == 4  # they will be encoded
+
+
+def test_the_same_id_of_another_source_is_another_song(desk):
+    write(desk, row(1))
+    assert write(desk, row(1), source="other").json()["created"] == 1
+    assert Song.objects.count() == 2
+
+
+def test_a_number_may_be_an_id(desk):
+    body = write(desk, row(1, id=9007199254740993)).json()
+    assert body["results"][0]["id"] == "9007199254740993" == Song.objects.get().source_id
+
+
+def test_songs_are_retired_and_published_by_their_ids(desk, release):
+    write(desk, row(1), row(2), status="published")
+    body = {"source": "shop", "ids": ["s1", "s2", "never"], "status": "retired"}
+    Song.objects.filter(source_id="s2").update(status="retired")
+    answer = desk.post(STATUS, body, format="json").json()
+    assert [result["result"] for result in answer["results"]] == ["updated", "unchanged", "unknown"]
+    assert (answer["updated"], answer["unchanged"], answer["unknown"]) == (1, 1, 1)
+    assert set(SongEmbedding.objects.values_list("status", flat=True)) == {"retired"}
+    write(desk, row(1, title="Changed"), status="published")
+    assert Song.objects.get(source_id="s1").status == "retired"  # known songs keep their status
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"songs": [{}]}, "source"),
+        ({"source": "s"}, "songs"),
+        ({"source": "s", "songs": []}, "songs"),
+        ({"source": "s", "songs": [{}] * 1001}, "songs"),
+        ({"source": "s", "songs": {"id": "1"}}, "songs"),
+        ({"source": "s", "songs": [{}], "status": "retired"}, "status"),
+        ({"source": "x" * 101, "songs": [{}]}, "source"),
+        ({"source": "s", "songs": [{}], "publish": True}, "publish"),
+    ],
+)
+def test_what_is_wrong_with_the_whole_is_named(desk, body, field):
+    refused = desk.post(BULK, body, format="json")
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, [field])
+
+
+def test_who_may_write_songs(api_of, bob, django_user_model):
+    assert write(api_of(None), row(1)).status_code == 401
+    assert write(api_of(bob), row(1)).status_code == 403
+    bob.user_permissions.add(Permission.objects.get(codename="change_song"))
+    assert write(api_of(django_user_model.objects.get(pk=bob.pk)), row(1)).status_code == 403
+    bob.user_permissions.add(Permission.objects.get(codename="add_song"))
+    assert write(api_of(django_user_model.objects.get(pk=bob.pk)), row(1)).status_code == 200
+
+
+def test_a_key_repeats_the_results(desk):
+    first = write(desk, row(1), headers={"Idempotency-Key": "k"})
+    assert write(desk, row(1), headers={"Idempotency-Key": "k"}).json() == first.json()
+    assert first.json()["created"] == 1
+    assert write(desk, row(2), headers={"Idempotency-Key": "k"}).status_code == 409
+    assert write(desk, row(1)).json()["unchanged"] == 1
+
+
+def test_a_thousand_songs_take_as_many_queries_as_two(desk, release):
+    def queries(*songs):
+        with CaptureQueriesContext(connection) as captured:
+            began = time.monotonic()
+            assert write(desk, *songs).json()["created"] == len(songs)
+        return len(captured), time.monotonic() - began
+
+    few, _ = queries(row(1), row(2))
+    lyrics = "\n".join(f"The tide comes in and the gulls go home {number}" for number in range(40))
+    songs = [row(number, lyrics=lyrics) for number in range(10, 1010)]
+    assert len(json.dumps(songs)) > 1024 * 1024
+    many, seconds = queries(*songs)
+    assert many == few
+    assert seconds < 20
