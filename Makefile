@@ -88,5 +88,8 @@ soak: setup  ## upload 5,000 posts in ten minutes while processes and servers ar
 bombs: setup  ## post 2,000 hostile photos: none may break anything, or take over 2 s or 300 MB
 	$(BIN)/python -m tests.hostile --files 2000 --seed 1
 
-.PHONY: help setup tools demo test lint schema settings permissions messages lock dist sbom audit digests bench faults soak bombs
+fuzz: setup  ## upload 5,000 broken files and send 10,000 requests made from the schema to a real site
+	$(BIN)/python -m tests.fuzz --files 5000 --cases 10000 --seed 1
+
+.PHONY: help setup tools demo test lint schema settings permissions messages lock dist sbom audit digests bench faults soak bombs fuzz
 .DEFAULT_GOAL := help

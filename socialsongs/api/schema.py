@@ -16,7 +16,9 @@ from drf_spectacular.utils import Direction, OpenApiParameter, OpenApiResponse, 
 from rest_framework.serializers import ListSerializer
 
 from .contract import RATE_HEADERS
+from .links import links_of
 from .problem import ProblemSerializer, problems
+from .serializers import Strict
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -118,7 +120,7 @@ class ContractSchema(AutoSchema):
         return self.method == "GET" and bool(getattr(self.view, "conditional", False))
 
     def _get_response_bodies(self, direction: Direction = "response") -> dict[str, Any]:
-        """Add the shared problems, and 304 for conditional reads, to the answers that the view declares."""
+        """Add to the answers that the view declares: the shared problems, 304 of conditional reads, and links."""
         declared: dict[str, Any] = super()._get_response_bodies(direction)
         if self.is_conditional:
             unchanged = OpenApiResponse(None, "The client has this answer")
@@ -128,6 +130,9 @@ class ContractSchema(AutoSchema):
             if code not in declared:
                 response = self._get_response_for_code(problem, code, media_types, direction)  # type: ignore[no-untyped-call]
                 declared[code] = response
+        for code, response in declared.items():
+            if links := links_of(self.get_operation_id(), code):
+                response["links"] = links
         return dict(sorted(declared.items()))
 
     def _get_response_headers_for_code(self, status_code: str, direction: Direction = "response") -> dict[str, Any]:
@@ -137,11 +142,16 @@ class ContractSchema(AutoSchema):
         return {**headers, **rates, **tagged, **PROBLEM_HEADERS.get(status_code, {})}
 
     def _map_basic_serializer(self, serializer: Any, direction: Direction) -> dict[str, Any]:
-        """Mark the fields of an answer as required: they are always there, perhaps null; those of a problem are not."""
+        """Mark the fields of an answer as required: they are always there, perhaps null; those of a problem are not.
+
+        Say which bodies refuse unknown keys.
+        """
         schema: dict[str, Any] = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]
         for name, field in serializer.fields.items():
             if direction == "request" and isinstance(field, ListSerializer):  # drf-spectacular omits its bounds
                 schema["properties"][name] |= _bounds(field)
+        if direction == "request" and isinstance(serializer, Strict):
+            schema["additionalProperties"] = False
         if direction == "response" and not isinstance(serializer, ProblemSerializer):
             schema["required"] = sorted(schema["properties"])
         return schema

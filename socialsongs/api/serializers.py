@@ -202,13 +202,32 @@ class PostSerializer(PostSummarySerializer):
         return _suggestions(self)
 
 
-# Refuses unknown keys, so that a mistyped key is an error and not ignored.
+# What JSON has for a field, where DRF takes more: 1 for true, "5" for 5, 5 for "5".
+JSON_TYPES: dict[type[serializers.Field[Any, Any, Any, Any]], tuple[type, str]] = {
+    serializers.BooleanField: (bool, "Give true or false."),
+    serializers.IntegerField: (int, "Give a whole number."),
+    serializers.CharField: (str, "Give a text."),
+}
+
+
+# Refuses unknown keys, so that a mistyped key is an error and not ignored; and values of another type than the
+# schema's.
 class Strict(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
             known = ", ".join(self.fields)
             raise serializers.ValidationError({name: [f"There is no such key. Known: {known}."] for name in unknown})
+        if isinstance(data, dict):
+            found = {name: self._problem(name, value) for name, value in data.items()}
+            if wrong := {name: [text] for name, text in found.items() if text}:
+                raise serializers.ValidationError(wrong)
         return super().to_internal_value(data)
+
+    def _problem(self, name: str, value: Any) -> str:
+        for kind, (accepted, problem) in JSON_TYPES.items():
+            if isinstance(self.fields[name], kind) and value is not None and type(value) is not accepted:
+                return problem
+        return ""
 
 
 class IdField(serializers.UUIDField):
@@ -368,7 +387,14 @@ class SongSearchSerializer(serializers.Serializer[Any]):
         max_length=500,
         help_text="Words, or beginnings of words, in title, artist, album or lyrics. Best first.",
     )
-    language = serializers.CharField(default="", allow_blank=True, help_text="Language of the song, BCP 47, e.g. en")
+    language = serializers.RegexField(
+        f"{LANGUAGE_FORM}|^$",
+        default="",
+        allow_blank=True,
+        max_length=35,
+        error_messages={"invalid": "A language tag of BCP 47, e.g. en or pt-BR."},
+        help_text="Language of the song, BCP 47, e.g. en",
+    )
     genre = serializers.CharField(default="", allow_blank=True)
     explicit = serializers.BooleanField(default=True, help_text="Whether explicit songs are listed.")
 
