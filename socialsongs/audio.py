@@ -10,6 +10,8 @@ from django.core.exceptions import ValidationError
 from django.core.files import File
 from django.db import models
 from django.db.models.fields.files import FieldFile
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
 from tinytag import TinyTag, TinyTagException
 
 from .conf import MIB, config
@@ -46,7 +48,8 @@ def check_preview(clip: FieldFile) -> None:
     most = config().MAX_PREVIEW_BYTES
     if clip.size > most:
         raise ValidationError(
-            f"The clip has {clip.size / MIB:.1f} MB; at most {most / MIB:.0f} MB are accepted. Send a shorter one.",
+            _("The clip has %(size)s MB; at most %(most)s MB are accepted. Send a shorter one.")
+            % {"size": number_format(round(clip.size / MIB, 1), 1), "most": number_format(round(most / MIB), 0)},
             code="preview_too_large",
         )
     accepted_ending(cast(BinaryIO, clip.file))
@@ -57,7 +60,10 @@ def accepted_ending(file: BinaryIO) -> str:
     ending = ending_of(file)
     if ending is None:
         raise ValidationError(
-            "This is not an MP3, M4A, Ogg, FLAC or WAV clip, whatever its name says. Save it in one of these formats.",
+            _(
+                "This is not an MP3, M4A, Ogg, FLAC or WAV clip, whatever its name says. Save it in one of these "
+                "formats."
+            ),
             code="not_audio",
         )
     return ending

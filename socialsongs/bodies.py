@@ -7,6 +7,9 @@ import codecs
 from django.core.exceptions import BadRequest, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.http import HttpRequest, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from .conf import MIB, config
 from .errors import (
@@ -42,17 +45,20 @@ def check_body(request: HttpRequest, *, most: int) -> None:
         return
     if not known:
         raise UnknownBodyEncoding(
-            "The charset is not supported. Send the body as UTF-8, with no other charset in Content-Type."
+            _("The charset is not supported. Send the body as UTF-8, with no other charset in Content-Type.")
         )
     if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
         raise UnknownBodyEncoding(
-            "Compressed bodies are not accepted. Send the body uncompressed, without Content-Encoding."
+            _("Compressed bodies are not accepted. Send the body uncompressed, without Content-Encoding.")
         )
     length = request.headers.get("Content-Length") or "0"
     if "Transfer-Encoding" in request.headers or not (length.isascii() and length.isdigit()):
-        raise LengthRequired("Send the length of the body in Content-Length; chunked bodies are not accepted.")
+        raise LengthRequired(_("Send the length of the body in Content-Length; chunked bodies are not accepted."))
     if len(length) > 18 or int(length) > most:
-        raise BodyTooLarge(f"The request is larger than {most / MIB:.1f} MB. Send less at once.")
+        raise BodyTooLarge(
+            _("The request is larger than %(most)s MB. Send less at once.")
+            % {"most": number_format(round(most / MIB, 1), 1)}
+        )
 
 
 def _is_accepted(charset: str) -> bool:
@@ -77,10 +83,17 @@ def body_error(error: Exception) -> SocialSongsError:
     """Return the error of this package for one of READING_ERRORS."""
     match error:
         case RequestDataTooBig():
-            return BodyTooLarge("The text in the request is too long. Send less at once.")
+            return BodyTooLarge(_("The text in the request is too long. Send less at once."))
         case TooManyFieldsSent():
-            return TooManyFields("There are too many fields or parameters in the request. Send fewer.")
+            return TooManyFields(_("There are too many fields or parameters in the request. Send fewer."))
         case TooManyFilesSent():
             most = config().MAX_PHOTOS_PER_POST
-            return TooManyPhotos(f"There are too many files in the request; a post holds at most {most} photos.")
-    return UnreadableBody("The body cannot be read, or is incomplete. Check its format and send it again.")
+            return TooManyPhotos(
+                ngettext(
+                    "There are too many files in the request; a post holds %(most)d photo.",
+                    "There are too many files in the request; a post holds at most %(most)d photos.",
+                    most,
+                )
+                % {"most": most}
+            )
+    return UnreadableBody(_("The body cannot be read, or is incomplete. Check its format and send it again."))

@@ -7,6 +7,7 @@ from functools import cache, lru_cache
 
 import langcodes
 from django.conf.locale import LANG_INFO
+from django.utils.translation import gettext as _
 from langcodes.data_dicts import TERRITORY_REPLACEMENTS
 
 ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}\d{7}")
@@ -42,7 +43,7 @@ def language_code(text: str) -> str:
     except ValueError:
         known = False
     if not known:
-        raise ValueError(f"{text!r} is no language tag of BCP 47, such as en or pt-BR.")
+        raise ValueError(_("%(text)s is no language tag of BCP 47, such as en or pt-BR.") % {"text": repr(text)})
     return code
 
 
@@ -52,7 +53,7 @@ def market_code(text: str) -> str:
     code = text.strip().upper()
     code = TERRITORY_REPLACEMENTS.get(code.lower(), code)
     if not COUNTRY.fullmatch(code) or not langcodes.tag_is_valid(f"und-{code}"):
-        raise ValueError(f"{text!r} is no country code of ISO 3166, such as DE.")
+        raise ValueError(_("%(text)s is no country code of ISO 3166, such as DE.") % {"text": repr(text)})
     return code
 
 
@@ -61,6 +62,7 @@ def isrc_code(text: str) -> str:
     code = re.sub(r"[\s\-\u2010-\u2015]", "", text).upper().removeprefix("ISRC").removeprefix(":")
     if code and not ISRC.fullmatch(code):
         raise ValueError(
-            f"{text!r} is no ISRC: two letters, three letters or digits, seven digits, as in US-S1Z-99-00001."
+            _("%(text)s is no ISRC: two letters, three letters or digits, seven digits, as in US-S1Z-99-00001.")
+            % {"text": repr(text)}
         )
     return code

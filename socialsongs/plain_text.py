@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 
 def plain_text(text: str) -> None:
@@ -14,13 +15,14 @@ def plain_text(text: str) -> None:
     characters, and spaces but U+0020 are refused (``str.isprintable``).
     """
     if not text or text != text.strip():
-        raise ValidationError("It is empty, or begins or ends with a space.", code="plain_text")
+        raise ValidationError(_("It is empty, or begins or ends with a space."), code="plain_text")
     if not text.isprintable():
         bad = next(letter for letter in text if not letter.isprintable())
         raise ValidationError(
-            f"It has the character U+{ord(bad):04X}, which cannot be seen. Leave it out.", code="plain_text"
+            _("It has the character U+%(code)s, which cannot be seen. Leave it out.") % {"code": f"{ord(bad):04X}"},
+            code="plain_text",
         )
     if not unicodedata.is_normalized("NFC", text):
         raise ValidationError(
-            "It is not in Unicode normal form C: the same text could be written in two ways.", code="plain_text"
+            _("It is not in Unicode normal form C: the same text could be written in two ways."), code="plain_text"
         )

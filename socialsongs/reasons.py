@@ -1,30 +1,38 @@
 """Texts for people that say why there are no suggestions, or few: what happened and what to do."""
 
+from django.utils.translation import gettext_lazy as _
+
 FAILURES = {
-    "photo_unreadable": "The photo could not be read. Upload it again, or try another one.",
-    "photo_missing": "The stored photo is gone. Upload it again.",
-    "storage_unavailable": "We could not reach the storage of photos for a long time. Try again in a while.",
-    "decoders_unavailable": "We could not process photos for a long time. Your photo is safe: try again in a while.",
-    "out_of_memory": "Our machines were overloaded for a long time. Your photo is safe: try again in a while.",
-    "attempts_exhausted": "Something on our side failed several times. Your photo is safe: try again in a while.",
-    "text_empty": "Your text has no words that we could use. Say in a few words what the song should be like.",
+    "photo_unreadable": _("The photo could not be read. Upload it again, or try another one."),
+    "photo_missing": _("The stored photo is gone. Upload it again."),
+    "storage_unavailable": _("We could not reach the storage of photos for a long time. Try again in a while."),
+    "decoders_unavailable": _("We could not process photos for a long time. Your photo is safe: try again in a while."),
+    "out_of_memory": _("Our machines were overloaded for a long time. Your photo is safe: try again in a while."),
+    "attempts_exhausted": _("Something on our side failed several times. Your photo is safe: try again in a while."),
+    "text_empty": _("Your text has no words that we could use. Say in a few words what the song should be like."),
 }
 
 NOTICES = {
-    "no_songs": "No song matches what you asked for. Ask for less: leave out the genre, the language or the "
-    "market, exclude fewer songs, or allow explicit ones.",
-    "fewer_songs": "Fewer songs match than you asked for. For more, leave out the genre, the language or the market, "
-    "exclude fewer songs, or allow explicit ones.",
-    "blocked": "Songs match what you asked for, but this site does not offer any of them. Ask for another genre, "
-    "language or market.",
+    "no_songs": _(
+        "No song matches what you asked for. Ask for less: leave out the genre, the language or the "
+        "market, exclude fewer songs, or allow explicit ones."
+    ),
+    "fewer_songs": _(
+        "Fewer songs match than you asked for. For more, leave out the genre, the language or the market, "
+        "exclude fewer songs, or allow explicit ones."
+    ),
+    "blocked": _(
+        "Songs match what you asked for, but this site does not offer any of them. Ask for another genre, "
+        "language or market."
+    ),
 }
 
 
 def failure_text(reason: str) -> str:
     """Return the text for the reason of a failed row."""
-    return FAILURES.get(reason, "Something went wrong. Your photo is safe: try again in a while.")
+    return str(FAILURES.get(reason, _("Something went wrong. Your photo is safe: try again in a while.")))
 
 
 def describe_notice(code: str) -> dict[str, str] | None:
     """Return the notice for a code as code and text; None without a code."""
-    return {"code": code, "detail": NOTICES.get(code, "There are few songs to show here.")} if code else None
+    return {"code": code, "detail": str(NOTICES.get(code, _("There are few songs to show here.")))} if code else None

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils import translation
+from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import NotFound, ParseError, PermissionDenied
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import JSONParser
@@ -21,6 +25,7 @@ from ..errors import KeyNeeded, UserNeeded
 from ..models import ApiKey, Scope
 from .conditional import make_conditional
 from .keys import USER_HEADER, ApiKeyAuthentication, account_for, check_scope, external_id, sent_key
+from .languages import answer_language
 from .problem import handle
 from .schema import ContractSchema
 from .throttles import ClientThrottle, Throttle, rate_limit_fields
@@ -37,7 +42,7 @@ class Json(JSONParser):
         try:
             return super().parse(stream, media_type, parser_context)
         except RecursionError:
-            raise ParseError("JSON parse error - nested too deeply.") from None
+            raise ParseError(_("JSON parse error - nested too deeply.")) from None
 
 
 class JsonAlone(DefaultContentNegotiation):
@@ -133,6 +138,10 @@ class ApiView(APIView):
         if waits := [throttle.wait() for throttle in throttles if not throttle.allow_request(request, self)]:
             self.throttled(request, max(waits))
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with translation.override(answer_language(request)):
+            return super().dispatch(request, *args, **kwargs)
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         check_body(request._request, most=self.most_bytes)  # before anything reads the body
         super().initial(request, *args, **kwargs)
@@ -146,6 +155,9 @@ class ApiView(APIView):
         is_read = request.method in ("GET", "HEAD") and final.status_code == 200
         if self.conditional and is_read and isinstance(final, Response):
             make_conditional(request, final)
+        if isinstance(final, Response):  # which has texts, as a file has not
+            patch_vary_headers(final, ["Accept-Language"])
+            final.headers.setdefault("Content-Language", translation.get_language())
         for header, value in {
             "Cache-Control": "no-store",
             "Content-Security-Policy": DATA_POLICY,
@@ -174,4 +186,4 @@ class UnknownAddress(ApiView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        raise NotFound("There is no such address. Only the address of the schema ends in a slash.")
+        raise NotFound(_("There is no such address. Only the address of the schema ends in a slash."))

@@ -6,6 +6,7 @@ import hashlib
 import json
 from contextlib import AbstractContextManager
 
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
@@ -19,9 +20,9 @@ def key_of(request: Request) -> str:
     """Return the key, or an empty text. Raises ValidationError."""
     key = str(request.headers.get("Idempotency-Key", ""))
     if len(key) > MOST_CHARACTERS:
-        raise ValidationError({"Idempotency-Key": [f"At most {MOST_CHARACTERS} characters."]})
+        raise ValidationError({"Idempotency-Key": [_("At most %(most)s characters.") % {"most": MOST_CHARACTERS}]})
     if not key.isprintable():
-        raise ValidationError({"Idempotency-Key": ["Control characters are not allowed."]})
+        raise ValidationError({"Idempotency-Key": [_("Control characters are not allowed.")]})
     return key
 
 

@@ -9,6 +9,7 @@ from django.http import FileResponse, Http404
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
@@ -209,7 +210,9 @@ class PostPhotoFile(ApiView):
         if asked is None:
             return None
         if asked not in map(str, Thumbnail.Side.values):
-            raise ValidationError({"side": [f"Give one of {', '.join(map(str, Thumbnail.Side.values))}."]})
+            raise ValidationError(
+                {"side": [_("Give one of %(sides)s.") % {"sides": ", ".join(map(str, Thumbnail.Side.values))}]}
+            )
         return int(asked)
 
     def file(self, photo: PostPhoto, side: int | None) -> FileResponse:

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
@@ -47,21 +49,21 @@ STATUS: dict[type[errors.SocialSongsError], int] = {
     errors.SocialSongsError: 422,
 }
 TITLES = {
-    400: "The request is not valid",
-    401: "Log in first",
-    403: "Not allowed",
-    404: "Not found",
-    405: "Method not allowed",
-    406: "Not acceptable",
-    409: "Conflict",
-    411: "Length required",
-    413: "Too large",
-    415: "Unsupported media type",
-    416: "No such range",
-    422: "Refused",
-    429: "Too many requests",
-    500: "Server error",
-    503: "Not available now",
+    400: gettext_noop("The request is not valid"),
+    401: gettext_noop("Log in first"),
+    403: gettext_noop("Not allowed"),
+    404: gettext_noop("Not found"),
+    405: gettext_noop("Method not allowed"),
+    406: gettext_noop("Not acceptable"),
+    409: gettext_noop("Conflict"),
+    411: gettext_noop("Length required"),
+    413: gettext_noop("Too large"),
+    415: gettext_noop("Unsupported media type"),
+    416: gettext_noop("No such range"),
+    422: gettext_noop("Refused"),
+    429: gettext_noop("Too many requests"),
+    500: gettext_noop("Server error"),
+    503: gettext_noop("Not available now"),
 }
 
 
@@ -105,7 +107,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
             headers["Retry-After"] = str(error.retry_after)
     else:
         if isinstance(error, Http404):
-            error = exceptions.NotFound("There is no such object, or you may not see it.")
+            error = exceptions.NotFound(_("There is no such object, or you may not see it."))
         elif isinstance(error, PermissionDenied):
             error = exceptions.PermissionDenied()
         if not isinstance(error, exceptions.APIException):
@@ -121,12 +123,12 @@ def status_of(error: errors.SocialSongsError) -> int:
 
 def unavailable() -> errors.Unavailable:
     return errors.Unavailable(
-        "The site cannot do this at the moment. Nothing that was accepted is lost. Try again soon."
+        _("The site cannot do this at the moment. Nothing that was accepted is lost. Try again soon.")
     )
 
 
 def problem(status: int, **body: Any) -> dict[str, Any]:
-    return {"type": "about:blank", "title": TITLES.get(status, "Error"), "status": status, **body}
+    return {"type": "about:blank", "title": _(TITLES.get(status, gettext_noop("Error"))), "status": status, **body}
 
 
 def _body(error: exceptions.APIException) -> dict[str, Any]:

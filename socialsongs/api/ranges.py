@@ -11,6 +11,7 @@ from typing import IO
 from django.core.files.storage import Storage
 from django.http import FileResponse
 from django.utils.http import http_date, parse_http_date_safe
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
@@ -23,7 +24,7 @@ class RangeNotSatisfiable(APIException):
     default_code = "range_not_satisfiable"
 
     def __init__(self, size: int) -> None:
-        super().__init__(f"The file has {size} bytes, and the requested range begins after them.")
+        super().__init__(_("The file has %(size)s bytes, and the requested range begins after them.") % {"size": size})
         self.size = size
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from django.utils import translation
 from drf_spectacular.generators import EndpointEnumerator, SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
@@ -182,3 +183,8 @@ class OwnEndpoints(EndpointEnumerator):
 
 class ContractGenerator(SchemaGenerator):
     endpoint_inspector_cls = OwnEndpoints
+
+    def get_schema(self, request: Any = None, public: bool = False) -> Any:
+        """Describe the API in English, in whatever language the texts of its answers are."""
+        with translation.override(None):
+            return super().get_schema(request, public)  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from django.db.models import QuerySet
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -221,6 +222,9 @@ class Strict(serializers.Serializer[Any]):
             found = {name: self._problem(name, value) for name, value in data.items()}
             if wrong := {name: [text] for name, text in found.items() if text}:
                 raise serializers.ValidationError(wrong)
+            raise serializers.ValidationError(
+                {name: [_("There is no such key. Known: %(known)s.") % {"known": known}] for name in unknown}
+            )
         return super().to_internal_value(data)
 
     def _problem(self, name: str, value: Any) -> str:
@@ -292,7 +296,7 @@ class RecommendationParametersSerializer(Strict):
 
     def validate_limit(self, limit: int) -> int:
         if limit > (most := config().MAX_SUGGESTIONS):
-            raise serializers.ValidationError(f"At most {most}.")
+            raise serializers.ValidationError(_("At most %(most)s.") % {"most": most})
         return limit
 
     def validate_exclude(self, exclude: list[Any]) -> list[str]:
@@ -306,7 +310,7 @@ class RecommendationParametersSerializer(Strict):
 
     def validate_text(self, text: str) -> str:
         if text and not any(map(str.isalnum, text)):
-            raise serializers.ValidationError("Write words: this text has no letter or digit.")
+            raise serializers.ValidationError(_("Write words: this text has no letter or digit."))
         return text
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.files.base import File
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
 
 from ..conf import MIB, config
 from ..decoding.messages import Task
@@ -65,11 +67,14 @@ def clean_photo(upload: File[Any]) -> CleanPhoto:
     """Check and re-encode one upload. Raises an IntakeError with the reason, or DecodersUnavailable."""
     limits = config()
     if not upload.size:
-        raise EmptyFile("The file is empty. Choose the photo again.")
+        raise EmptyFile(_("The file is empty. Choose the photo again."))
     if upload.size > limits.MAX_UPLOAD_BYTES:
         raise FileTooLarge(
-            f"The file has {upload.size / MIB:.1f} MB; at most {limits.MAX_UPLOAD_BYTES / MIB:.0f} MB are accepted. "
-            "Send a smaller copy of the photo."
+            _("The file has %(size)s MB; at most %(most)s MB are accepted. Send a smaller copy of the photo.")
+            % {
+                "size": number_format(round(upload.size / MIB, 1), 1),
+                "most": number_format(round(limits.MAX_UPLOAD_BYTES / MIB), 0),
+            }
         )
     upload.seek(0)
     return clean_bytes(upload.read())
@@ -95,7 +100,7 @@ def _read_header(data: bytes) -> Header:
     if heif.is_heif(data):
         return heif.read_header(data)
     raise NotAPhoto(
-        "This is not a JPEG, PNG, WebP or HEIC photo, whatever its name says. Save it in one of these formats."
+        _("This is not a JPEG, PNG, WebP or HEIC photo, whatever its name says. Save it in one of these formats.")
     )
 
 
@@ -103,33 +108,38 @@ def _check_size(header: Header) -> None:
     limit = config().MAX_PIXELS
     if header.width * header.height > limit:
         raise TooManyPixels(
-            f"The photo is {header.width} x {header.height}. At most {limit / 1e6:.0f} million pixels are accepted. "
-            "Send a smaller copy of the photo."
+            _(
+                "The photo is %(width)s x %(height)s. At most %(most)s million pixels are accepted. Send a smaller "
+                "copy of the photo."
+            )
+            % {"width": header.width, "height": header.height, "most": number_format(round(limit / 1e6), 0)}
         )
     if min(header.width, header.height) < MIN_SIDE:
         raise TooSmall(
-            f"The photo is {header.width} x {header.height} pixels; each side needs at least {MIN_SIDE}. "
-            "Choose a larger one."
+            _("The photo is %(width)s x %(height)s pixels; each side needs at least %(least)s. Choose a larger one.")
+            % {"width": header.width, "height": header.height, "least": MIN_SIDE}
         )
 
 
 def _check_frames(frames: int) -> None:
     limit = config().MAX_FRAMES
     if frames > limit:
-        raise TooManyFrames(f"The photo has {frames} frames; at most {limit} are accepted. Send a still photo.")
+        raise TooManyFrames(
+            _("The photo has %(frames)s frames; at most %(most)s are accepted. Send a still photo.")
+            % {"frames": frames, "most": limit}
+        )
 
 
 def _check_memory(header: Header) -> None:
     limit = config().DECODE_MEMORY_MIB
     if header.memory > limit * MIB:
-        raise _too_much_memory(f"The photo is {header.width} x {header.height}. As {header.format} of this kind it")
-
-
-def _too_much_memory(what: str) -> TooMuchMemory:
-    return TooMuchMemory(
-        f"{what} needs more than {config().DECODE_MEMORY_MIB} MB of memory to decode. "
-        "Send a smaller copy of the photo, or an ordinary JPEG."
-    )
+        raise TooMuchMemory(
+            _(
+                "The photo is %(width)s x %(height)s. As %(format)s of this kind it needs more than %(most)s MB of "
+                "memory to decode. Send a smaller copy of the photo, or an ordinary JPEG."
+            )
+            % {"width": header.width, "height": header.height, "format": header.format, "most": limit}
+        )
 
 
 def _decode(header: Header) -> CleanPhoto:
@@ -149,7 +159,13 @@ def _decode(header: Header) -> CleanPhoto:
         case None:
             return CleanPhoto(parts[0], answer["width"], answer["height"])
         case "memory":
-            raise _too_much_memory("The photo")
+            raise TooMuchMemory(
+                _(
+                    "The photo needs more than %(most)s MB of memory to decode. Send a smaller copy of the photo, or "
+                    "an ordinary JPEG."
+                )
+                % {"most": config().DECODE_MEMORY_MIB}
+            )
         case "frames":
             _check_frames(answer["frames"])
     raise damaged()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+
 from ..errors import SocialSongsError
 
 NAME_CHARACTERS = 80
@@ -26,7 +28,10 @@ class IntakeError(SocialSongsError):
         text = super().__str__()
         if self.among == 1:
             return text
-        return f"Photo {self.place}{f' ({self.name})' if self.name else ''}: {text}"
+        values = {"number": self.place, "name": self.name, "problem": text}
+        return (
+            _("Photo %(number)s (%(name)s): %(problem)s") if self.name else _("Photo %(number)s: %(problem)s")
+        ) % values
 
     @property
     def extra(self) -> dict[str, object]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from .errors import DamagedPhoto, TooManyParts
 
 # Most segments of a JPEG, chunks of a PNG or WebP, boxes and items of a HEIC. Long metadata has some hundreds.
@@ -11,7 +14,14 @@ MAX_PARTS = 200_000
 # Longer colour profiles and texts are ignored.
 MAX_PROFILE_BYTES = MAX_TEXT_BYTES = 4 * 1024 * 1024
 
-DAMAGED = "The photo is damaged or incomplete. Upload it again, or export a fresh copy."
+PARTS = {
+    "boxes": gettext_lazy("boxes"),
+    "chunks": gettext_lazy("chunks"),
+    "items": gettext_lazy("items"),
+    "scans": gettext_lazy("scans"),
+    "segments": gettext_lazy("segments"),
+    "tiles": gettext_lazy("tiles"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +41,11 @@ class Header:
 
 
 def damaged() -> DamagedPhoto:
-    return DamagedPhoto(DAMAGED)
+    return DamagedPhoto(_("The photo is damaged or incomplete. Upload it again, or export a fresh copy."))
 
 
 def too_many_parts(parts: str) -> TooManyParts:
-    return TooManyParts(f"The file is made of more {parts} than a photo has. Export a fresh copy of the photo.")
+    return TooManyParts(
+        _("The file is made of more %(parts)s than a photo has. Export a fresh copy of the photo.")
+        % {"parts": PARTS[parts]}
+    )

@@ -21,6 +21,8 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from ..conf import MIB, config
 from ..decoding import messages
 from ..decoding.messages import Task
@@ -102,7 +104,7 @@ class _Pool:
         """Return a decoder's answer. Raises TookTooLong, Undecodable or DecodersUnavailable."""
         limits = config()
         if not self._free.acquire(timeout=limits.DECODE_SECONDS):
-            raise DecodersUnavailable("Many photos are being processed at the moment. Try again in a few seconds.")
+            raise DecodersUnavailable(_("Many photos are being processed at the moment. Try again in a few seconds."))
         try:
             decoder = self._take_decoder()
             message = asdict(task) | {"memory": limits.DECODE_MEMORY_MIB * MIB, "seconds": limits.DECODE_CPU_SECONDS}
@@ -115,7 +117,7 @@ class _Pool:
                 if decoder.end() == -signal.SIGPROF:
                     raise _too_long() from error
                 raise Undecodable(
-                    "The photo could not be decoded. Export a fresh copy of it, or choose another one."
+                    _("The photo could not be decoded. Export a fresh copy of it, or choose another one.")
                 ) from error
             except BaseException:  # the thread is interrupted: the next photo would get this one's answer
                 decoder.end()
@@ -134,7 +136,7 @@ class _Pool:
         try:
             return _Decoder()
         except (OSError, EOFError) as error:
-            raise DecodersUnavailable("No photo can be processed now. Try again in a few seconds.") from error
+            raise DecodersUnavailable(_("No photo can be processed now. Try again in a few seconds.")) from error
 
     def _put_back_decoder(self, decoder: _Decoder) -> None:
         if decoder.photos < PHOTOS:
@@ -152,7 +154,7 @@ class _Pool:
 
 
 def _too_long() -> TookTooLong:
-    return TookTooLong("Decoding the photo takes too long. Send a smaller copy of it.")
+    return TookTooLong(_("Decoding the photo takes too long. Send a smaller copy of it."))
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
+from django.utils.translation import gettext as _
 
 from .base import AppModel
 from .song import Song
@@ -52,12 +53,12 @@ class Rule(AppModel):
     def clean(self) -> None:
         """Raises ValidationError."""
         if self.action == self.Action.PIN and self.song is None:
-            raise ValidationError({"song": "Choose the song to pin."})
+            raise ValidationError({"song": _("Choose the song to pin.")})
         if self.action in (self.Action.BOOST, self.Action.BURY) and self.song is None and not self.genre:
             raise ValidationError(
-                {"song": "Choose a song or a genre: a rule for all songs would not change their order."}
+                {"song": _("Choose a song or a genre: a rule for all songs would not change their order.")}
             )
         if self.song is not None and self.genre:
-            raise ValidationError({"genre": "Choose either a song or a genre."})
+            raise ValidationError({"genre": _("Choose either a song or a genre.")})
         if self.starts_at and self.ends_at and self.ends_at <= self.starts_at:
-            raise ValidationError({"ends_at": "The end must be after the start."})
+            raise ValidationError({"ends_at": _("The end must be after the start.")})

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.contrib.contenttypes.models import ContentType
+from django.utils.translation import gettext as _
 from pgvector import HalfVector
 
 from ..conf import config
@@ -120,7 +121,7 @@ def _encoded(song: Song) -> SongVector:
     rows = SongEmbedding.objects.filter(song=song, release=release, stage_one__isnull=False)
     vector = rows.values_list("stage_one", flat=True).first()
     if release is None or vector is None:
-        raise NotEncoded("This song has not been encoded yet, or has no lyrics to compare. Try again in a while.")
+        raise NotEncoded(_("This song has not been encoded yet, or has no lyrics to compare. Try again in a while."))
     return SongVector(release, list(vector))
 
 

@@ -10,6 +10,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.db.models.lookups import IsNull
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from ..database import atomic
 from ..errors import NotSuggested, UnknownRequest, UnknownSong
@@ -29,7 +30,7 @@ def choose_song(*, post: Post, user: Person, song_id: uuid.UUID, request: Recomm
     """
     song = Song.objects.filter(pk=song_id, status=Song.Status.PUBLISHED).first()
     if song is None:
-        raise UnknownSong("There is no published song with this id.")
+        raise UnknownSong(_("There is no published song with this id."))
     with atomic():
         before = lock_post(post=post).chosen_song_id
         Post.objects.filter(pk=post.pk).update(chosen_song=song)
@@ -63,7 +64,9 @@ def record_feedback(
         lock_post(post=post)
         suggestion = _suggestion(post=post, song_id=song_id, request=request)
         if suggestion is None:
-            raise NotSuggested(f"The song {song_id} was not suggested for this post, or not in this list.")
+            raise NotSuggested(
+                _("The song %(song)s was not suggested for this post, or not in this list.") % {"song": song_id}
+            )
         return _record(suggestion=suggestion, user=user, kind=kind)
 
 

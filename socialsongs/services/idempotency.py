@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import Error
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from ..database import atomic
 from ..errors import IdempotencyConflict, StillRunning
@@ -100,7 +101,7 @@ def _claim(*, user: Person, key: str, fingerprint: str, token: uuid.UUID) -> Ide
         row = rows.annotate(now=Now()).get(user=user, key=key)
         if row.fingerprint != fingerprint:
             raise IdempotencyConflict(
-                "This Idempotency-Key was already used for another request. Use a new key for each new request."
+                _("This Idempotency-Key was already used for another request. Use a new key for each new request.")
             )
         if row.finished_at is not None or row.token == token:
             return row
@@ -112,7 +113,7 @@ def _claim(*, user: Person, key: str, fingerprint: str, token: uuid.UUID) -> Ide
 
 
 def _still_running() -> StillRunning:
-    return StillRunning("A request with this Idempotency-Key is still running. Send it again in some seconds.")
+    return StillRunning(_("A request with this Idempotency-Key is still running. Send it again in some seconds."))
 
 
 def forget_old_keys() -> int:

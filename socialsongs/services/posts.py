@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from .. import dispatch
 from ..conf import config
@@ -43,9 +45,11 @@ def create_post(
     """
     limit = config().MAX_PHOTOS_PER_POST
     if not uploads:
-        raise NoPhoto("There is no photo in the request. Send at least one file in the field “photos”.")
+        raise NoPhoto(_("There is no photo in the request. Send at least one file in the field “photos”."))
     if len(uploads) > limit:
-        raise TooManyPhotos(f"There are {len(uploads)} photos; a post holds at most {limit}.")
+        raise TooManyPhotos(
+            _("There are %(photos)s photos; a post holds at most %(most)s.") % {"photos": len(uploads), "most": limit}
+        )
     fingerprint = body_digest(uploads=uploads, caption=caption, visibility=visibility) if idempotency_key else ""
     with once(user=owner, key=idempotency_key, fingerprint=fingerprint, wait=wait) as attempt:
         if attempt.earlier is not None and attempt.earlier.post is not None:
@@ -78,8 +82,14 @@ def _check_waiting(*, owner: Person, more: int) -> None:
     waiting = PostPhoto.objects.filter(post__owner=owner, post__state__in=(State.QUEUED, State.ANALYSING)).count()
     if waiting + more > limit:
         raise TooManyWaiting(
-            f"{waiting} of your photos are still being analysed; at most {limit} can wait at a time. Post again when "
-            "some of them are ready."
+            ngettext(
+                "%(waiting)d of your photos is still being analysed; at most %(most)d can wait at a time. Post again "
+                "when it is ready.",
+                "%(waiting)d of your photos are still being analysed; at most %(most)d can wait at a time. Post again "
+                "when some of them are ready.",
+                waiting,
+            )
+            % {"waiting": waiting, "most": limit}
         )
 
 
@@ -135,14 +145,14 @@ def lock_post(*, post: Post) -> Post:
     """Lock a post until the commit, so that nobody deletes it meanwhile. Raises UnknownPost when it is deleted."""
     locked = Post.objects.select_for_update(no_key=True).filter(pk=post.pk).first()
     if locked is None:
-        raise UnknownPost("This post was deleted.")
+        raise UnknownPost(_("This post was deleted."))
     return locked
 
 
 def retry_post(*, post: Post) -> None:
     """Queue a failed post again. Raises NotRetryable for any other state."""
     if not requeue_posts(posts=Post.objects.filter(pk=post.pk)):
-        raise NotRetryable("Only a post that failed can be tried again.")
+        raise NotRetryable(_("Only a post that failed can be tried again."))
     post.refresh_from_db()
 
 

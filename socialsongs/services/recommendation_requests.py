@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import gettext as _
+
 from .. import dispatch
 from ..database import atomic
 from ..errors import PostFailed, TextRefused
@@ -29,7 +31,7 @@ def request_recommendations(
     """
     with atomic():
         if lock_post(post=post).state == State.FAILED:
-            raise PostFailed("This post failed, so no songs can be suggested for it. Retry the post first.")
+            raise PostFailed(_("This post failed, so no songs can be suggested for it. Retry the post first."))
         request = RecommendationRequest.objects.create(post=post, text=text, parameters=_changed(parameters))
         dispatch.announce_photos()
     return request
@@ -41,11 +43,14 @@ def request_for_text(*, owner: Person, text: str, parameters: Mapping[str, Any] 
     ``parameters``: as for ``request_recommendations``. Raises TextRefused.
     """
     if not any(map(str.isalnum, text)):
-        raise TextRefused("Write words: this text has no letter or digit.")
+        raise TextRefused(_("Write words: this text has no letter or digit."))
     if len(text) > MOST_CHARACTERS:
-        raise TextRefused(f"The text has {len(text)} characters; at most {MOST_CHARACTERS} are allowed.")
+        raise TextRefused(
+            _("The text has %(characters)s characters; at most %(most)s are allowed.")
+            % {"characters": len(text), "most": MOST_CHARACTERS}
+        )
     if "\0" in text:
-        raise TextRefused("The text contains a null character, which is not allowed.")
+        raise TextRefused(_("The text contains a null character, which is not allowed."))
     with atomic():
         request = RecommendationRequest.objects.create(owner=owner, text=text, parameters=_changed(parameters))
         dispatch.announce_photos()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from ..errors import TasteNotOffered
 from ..models import Taste
@@ -23,7 +24,7 @@ def set_enabled(*, user: Person, enabled: bool) -> None:
     """Called for the person: turn taste on or off. Raises TasteNotOffered."""
     if not Taste.objects.filter(user=user).update(enabled=enabled):
         raise TasteNotOffered(
-            "This site does not adapt suggestions to your taste, so there is nothing to turn on or off."
+            _("This site does not adapt suggestions to your taste, so there is nothing to turn on or off.")
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.utils.translation import gettext as _
 from django.views import defaults
 
 from ..api.problem import CONTENT_TYPE, problem, status_of, unavailable
@@ -39,7 +40,9 @@ class BodyLimits:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 400, also for Django's SuspiciousOperation."""
     error = (
-        body_error(exception) if isinstance(exception, READING_ERRORS) else UnreadableBody("The request is not valid.")
+        body_error(exception)
+        if isinstance(exception, READING_ERRORS)
+        else UnreadableBody(_("The request is not valid."))
     )
     return answer(request, error)
 
@@ -49,7 +52,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if is_outage(sys.exc_info()[1]):
         return answer(request, unavailable())
     if _is_api(request):
-        detail = "Something went wrong on the server. Try again. If it happens again, tell whoever runs this site."
+        detail = _("Something went wrong on the server. Try again. If it happens again, tell whoever runs this site.")
         body = problem(500, code="error", detail=detail)
         return JsonResponse(body, status=500, content_type=CONTENT_TYPE)
     return defaults.server_error(request)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.plumbing import build_bearer_security_scheme_object
 from knox.auth import TokenAuthentication as KnoxAuthentication
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 FORM = re.compile(r"[0-9A-Za-z]{16,128}")
 USED_AT_MOST_EVERY = timedelta(minutes=1)
+REFUSED = {
+    Token.Scope.READ: gettext_lazy("This token may not read. Use one with the scope “%(scope)s”."),
+    Token.Scope.WRITE: gettext_lazy("This token may not write. Use one with the scope “%(scope)s”."),
+    Token.Scope.METRICS: gettext_lazy("This token may not read the metrics. Use one with the scope “%(scope)s”."),
+}
 
 
 def issue(*, user: Person, name: str, scopes: Iterable[str], days: int | None) -> tuple[Token, str]:
@@ -40,7 +46,7 @@ def issue(*, user: Person, name: str, scopes: Iterable[str], days: int | None) -
 def revoke(*, user: Person, name: str | None = None) -> int:
     """Delete one token of the person, or all; returns how many there were."""
     tokens = Token.objects.filter(user=user)
-    count, _ = (tokens if name is None else tokens.filter(name=name)).delete()
+    count, _by_model = (tokens if name is None else tokens.filter(name=name)).delete()
     return count
 
 
@@ -53,11 +59,8 @@ class TokenAuthentication(KnoxAuthentication):
     def authenticate(self, request: Request) -> tuple[Person, Token] | None:
         found: tuple[Person, Token] | None = super().authenticate(request)  # type: ignore[no-untyped-call]
         if found is not None and (scope := self.scope_for(request)) not in found[1].scopes:
-            raise PermissionDenied(
-                f"This token may not {scope if scope != Token.Scope.METRICS else 'read the metrics'}. "
-                f"Use one with the scope “{scope}”.",
-                code="insufficient_scope",
-            )
+            text = REFUSED[Token.Scope(scope)] % {"scope": scope}
+            raise PermissionDenied(text, code="insufficient_scope")
         return found
 
     def authenticate_credentials(self, token: bytes) -> tuple[Person, Token]:
@@ -68,10 +71,10 @@ class TokenAuthentication(KnoxAuthentication):
             digest = hash_token(text)
             for row in Token.objects.filter(token_key=text[: CONSTANTS.TOKEN_KEY_LENGTH]).select_related("user"):
                 if compare_digest(digest, row.digest) and (row.expiry is None or row.expiry > now):
-                    user, _ = self.validate_user(row)  # type: ignore[no-untyped-call]
+                    user, _token = self.validate_user(row)  # type: ignore[no-untyped-call]
                     record_use(row)
                     return user, row
-        raise AuthenticationFailed("Invalid token.")
+        raise AuthenticationFailed(_("Invalid token."))
 
 
 class MetricsAuthentication(TokenAuthentication):

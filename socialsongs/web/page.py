@@ -11,6 +11,7 @@ from django.db import Error
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 from django.utils.cache import add_never_cache_headers
+from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from ..api.problem import TITLES, status_of, unavailable
@@ -69,7 +70,7 @@ def refused(request: HttpRequest, error: SocialSongsError) -> HttpResponse:
     """Render an error as a page, or for htmx as a part of one, without a query: the database may be what failed."""
     status = status_of(error)
     template = "_error" if is_htmx(request) else "refused"
-    context = {"title": TITLES[status], "error": str(error)}
+    context = {"title": gettext(TITLES[status]), "error": str(error)}
     response = HttpResponse(render_to_string(f"socialsongs/{template}.html", context), status=status)
     if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)
