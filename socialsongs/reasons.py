@@ -27,6 +27,24 @@ NOTICES = {
     ),
 }
 
+# For lists of the admin: reasons of posts, requests and embeddings.
+SHORT = {
+    "attempts_exhausted": _("attempts exhausted"),
+    "decoders_unavailable": _("decoders unavailable"),
+    "no_lyrics": _("no lyrics"),
+    "out_of_memory": _("out of memory"),
+    "photo_missing": _("photo missing"),
+    "photo_unreadable": _("photo unreadable"),
+    "storage_unavailable": _("storage unavailable"),
+    "text_empty": _("text empty"),
+    "unsupported_language": _("unsupported language"),
+}
+
+
+def short_text(reason: str) -> str:
+    """Return the reason of a row in two or three words; empty without one."""
+    return str(SHORT.get(reason, reason.replace("_", " ")))
+
 
 def failure_text(reason: str) -> str:
     """Return the text for the reason of a failed row."""

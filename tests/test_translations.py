@@ -5,10 +5,13 @@ from html.parser import HTMLParser
 
 import pytest
 from babel.messages.pofile import read_po
+from django.conf import settings
 from django.core.management import call_command
 from django.template.base import Lexer, TokenType
 from django.test import override_settings
 from django.utils import translation
+
+from socialsongs.models import RecommendationRequest
 
 from . import messages
 
@@ -128,3 +131,39 @@ def test_pages_speak_german_and_numbers_for_scripts_do_not(german, ready_post):
 def test_an_unknown_language_gets_english(german):
     page = german.get("/", headers={"Accept-Language": "fr"})
     assert '<html lang="en">' in page.content.decode()
+
+
+@pytest.fixture
+def german_api(api_of, alice):
+    api = api_of(alice)
+    api.defaults["HTTP_ACCEPT_LANGUAGE"] = "de,en;q=0.5"
+    return api
+
+
+def test_the_api_answers_in_the_language_that_is_asked_for(german_api, upload, ready_post):
+    unknown = german_api.get("/api/v1/posts/00000000-0000-4000-8000-000000000000")
+    assert unknown.json()["title"] == "Nicht gefunden"
+    assert unknown.json()["code"] == "not_found"
+    assert unknown.headers["Content-Language"] == "de"
+    assert "Accept-Language" in unknown.headers["Vary"]
+    refused = german_api.post("/api/v1/posts", {"photos": [upload(), upload(b"words")]}, format="multipart")
+    assert refused.json()["detail"].startswith("Foto 2 (photo.jpg): Das ist kein Foto")
+    assert refused.json()["code"] == "not_a_photo"
+    RecommendationRequest.objects.update(notice="fewer_songs")
+    assert german_api.get(f"/api/v1/posts/{ready_post.pk}/recommendations").status_code == 405
+    asked = ready_post.requests.get()
+    notice = german_api.get(f"/api/v1/posts/{ready_post.pk}/recommendations/{asked.pk}").json()["notice"]
+    assert notice["code"] == "fewer_songs"
+    assert notice["detail"].startswith("Weniger Songs")
+    french = german_api.get("/api/v1/nowhere", headers={"Accept-Language": "fr"})
+    assert (french.json()["title"], french.headers["Content-Language"]) == ("Not found", "en")
+
+
+@override_settings(MIDDLEWARE=[name for name in settings.MIDDLEWARE if "Locale" not in name])
+def test_a_host_without_the_middleware_for_languages_gets_the_same(german_api):
+    assert german_api.get("/api/v1/nowhere").json()["title"] == "Nicht gefunden"
+
+
+def test_the_schema_is_in_english(german_api):
+    english = german_api.get("/api/schema/", headers={"Accept-Language": "en"}).content
+    assert german_api.get("/api/schema/").content == english

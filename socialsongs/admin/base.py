@@ -7,16 +7,42 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.template.defaultfilters import floatformat
 from django.urls import reverse
+from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from ..models import Post, PostPhoto, Rule, Song, Suggestion, Thumbnail
 
+# Of rows, releases, rules and workers; "missing" where there should be a row.
+STATES = {
+    "active": pgettext_lazy("state", "active"),
+    "analysing": pgettext_lazy("state", "analysing"),
+    "draft": pgettext_lazy("state", "draft"),
+    "elsewhere": pgettext_lazy("state", "elsewhere"),
+    "failed": pgettext_lazy("state", "failed"),
+    "missing": pgettext_lazy("state", "missing"),
+    "off": pgettext_lazy("state", "off"),
+    "over": pgettext_lazy("state", "over"),
+    "published": pgettext_lazy("state", "published"),
+    "queued": pgettext_lazy("state", "queued"),
+    "ready": pgettext_lazy("state", "ready"),
+    "refusing": pgettext_lazy("state", "refusing"),
+    "retired": pgettext_lazy("state", "retired"),
+    "scheduled": pgettext_lazy("state", "scheduled"),
+    "staged": pgettext_lazy("state", "staged"),
+    "starting": pgettext_lazy("state", "starting"),
+}
 
-def badge(state: str, note: str = "") -> SafeString:
+
+def badge(state: str, note: str | Promise = "") -> SafeString:
     """Render a state; ``socialsongs/admin.css`` gives its colour."""
-    return format_html('<span class="socialsongs-badge socialsongs-{}">{}</span> {}', state, state, note)
+    return format_html(
+        '<span class="socialsongs-badge socialsongs-{}">{}</span> {}', state, STATES.get(state, state), note
+    )
 
 
 def picture(post: Post, photo: PostPhoto, side: int) -> SafeString:
@@ -33,16 +59,20 @@ def song_link(song: Song) -> SafeString:
 
 def suggestion_table(rows: Iterable[Suggestion]) -> SafeString:
     """Render suggestions whose song and release are loaded."""
-    heads = ["#", "song", "line", "reasons", "origin", "rules", "score", "release"]
+    heads = ["#", _("song"), _("line"), _("reasons"), _("origin"), _("rules"), _("score"), _("release")]
     lines = (
         (
             row.rank,
             song_link(row.song),
             row.line,
-            ", ".join(f"{why['tag']} {why['weight']:.2f}" for why in row.reasons if why["kind"] not in Rule.Action),
+            ", ".join(
+                f"{why['tag']} {floatformat(why['weight'], 2)}" for why in row.reasons if why["kind"] not in Rule.Action
+            ),
             row.get_origin_display(),
-            ", ".join(f"{why['kind']}: {why['tag']}" for why in row.reasons if why["kind"] in Rule.Action),
-            f"{row.score:.3f}",
+            ", ".join(
+                f"{Rule.Action(why['kind']).label}: {why['tag']}" for why in row.reasons if why["kind"] in Rule.Action
+            ),
+            floatformat(row.score, 3),
             row.release,
         )
         for row in rows

@@ -7,6 +7,8 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from ..models import Feedback, Taste
 from ..services import taste as services
@@ -38,11 +40,15 @@ class TasteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         else:
             obj.pk = services.offer_taste(user=obj.user).pk
 
-    @admin.action(description="Forget: earlier choices and skips no longer count", permissions=["change"])
+    @admin.action(description=_("Forget: earlier choices and skips no longer count"), permissions=["change"])
     def reset(self, request: HttpRequest, queryset: QuerySet[Taste]) -> None:
         for row in queryset.select_related("user"):
             services.reset(user=row.user)
-        messages.success(request, f"The taste of {queryset.count()} people was forgotten.")
+        people = queryset.count()
+        said = ngettext(
+            "The taste of %(number)d person was forgotten.", "The taste of %(number)d people was forgotten.", people
+        )
+        messages.success(request, said % {"number": people})
 
 
 @admin.register(Feedback)

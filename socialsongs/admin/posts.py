@@ -10,13 +10,16 @@ from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import floatformat
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from ..models import PhotoAnalysis, Post, PostAccess, PostPhoto, RecommendationRequest, Suggestion
-from ..reasons import describe_notice
+from ..reasons import describe_notice, short_text
 from ..selectors.permissions import permitted
 from ..services.access import record_access
 from ..services.posts import delete_posts
@@ -94,18 +97,18 @@ class PostAdmin(OfPosts):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Post]) -> None:
         delete_posts(posts=queryset)
 
-    @admin.display(description="photo")
+    @admin.display(description=_("photo"))
     def thumbnail(self, post: Post) -> SafeString:
         photos = list(post.photos.all())
         if not photos:
             return format_html("{}", "–")
         return picture(post, photos[0], 64)
 
-    @admin.display(description="state", ordering="state")
+    @admin.display(description=_("state"), ordering="state")
     def state_badge(self, post: Post) -> SafeString:
-        return badge(post.state, post.reason.replace("_", " "))
+        return badge(post.state, short_text(post.reason))
 
-    @admin.display(description="photos and tags")
+    @admin.display(description=_("photos and tags"))
     def photos_and_tags(self, post: Post) -> SafeString:
         parts = []
         for photo in post.photos.all():
@@ -113,14 +116,15 @@ class PostAdmin(OfPosts):
             rows = [
                 (
                     analysis.release.name,
-                    ", ".join(f"{tag['name']} {tag['score']:.2f}" for tag in analysis.tags) or "no tags",
+                    ", ".join(f"{tag['name']} {floatformat(tag['score'], 2)}" for tag in analysis.tags)
+                    or gettext("no tags"),
                 )
                 for analysis in analyses
-            ] or [("", "not analysed yet")]
+            ] or [("", gettext("not analysed yet"))]
             parts.append((picture(post, photo, 320), format_html_join("", "<p><b>{}</b> {}</p>", rows)))
         return format_html_join("", "<div>{}{}</div>", parts)
 
-    @admin.display(description="suggestions")
+    @admin.display(description=_("suggestions"))
     def suggested(self, post: Post) -> SafeString:
         """Render the default request first, then the newest further requests."""
         rows = Prefetch("suggestions", Suggestion.objects.select_related("song", "release"))
@@ -130,8 +134,8 @@ class PostAdmin(OfPosts):
             (
                 (
                     reverse("admin:socialsongs_recommendationrequest_change", args=[asked.pk]),
-                    asked.text or ("Default" if asked.is_default else "Further"),
-                    badge(asked.state, asked.reason.replace("_", " ")),
+                    asked.text or (_("Default") if asked.is_default else _("Further")),
+                    badge(asked.state, short_text(asked.reason)),
                     suggestion_table(asked.suggestions.all()),
                 )
                 for asked in post.requests.order_by("-is_default", "-created_at").prefetch_related(rows)[:NEWEST]
@@ -141,9 +145,11 @@ class PostAdmin(OfPosts):
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("socialsongs.change_post")
 
-    @admin.action(description="Try again (failed posts)", permissions=["retry"])
+    @admin.action(description=_("Try again (failed posts)"), permissions=["retry"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Post]) -> None:
-        messages.success(request, f"{requeue_posts(posts=queryset)} posts are queued again.")
+        queued = requeue_posts(posts=queryset)
+        said = ngettext("%(number)d post is queued again.", "%(number)d posts are queued again.", queued)
+        messages.success(request, said % {"number": queued})
 
 
 @admin.register(RecommendationRequest)
@@ -158,20 +164,20 @@ class RecommendationRequestAdmin(OfPosts):
     def posts_of(self, rows: Iterable[RecommendationRequest]) -> Iterable[Post]:
         return (row.post for row in rows if row.post is not None)
 
-    @admin.display(description="state", ordering="state")
+    @admin.display(description=_("state"), ordering="state")
     def state_badge(self, request: RecommendationRequest) -> SafeString:
-        return badge(request.state, request.reason.replace("_", " "))
+        return badge(request.state, short_text(request.reason))
 
-    @admin.display(description="parameters")
+    @admin.display(description=_("parameters"))
     def pretty_parameters(self, request: RecommendationRequest) -> SafeString:
         return format_html("<pre>{}</pre>", json.dumps(request.parameters, indent=2, ensure_ascii=False))
 
-    @admin.display(description="notice")
+    @admin.display(description=_("notice"))
     def notice_text(self, request: RecommendationRequest) -> str:
         notice = describe_notice(request.notice)
         return f"{notice['code']}: {notice['detail']}" if notice else "–"
 
-    @admin.display(description="suggestions")
+    @admin.display(description=_("suggestions"))
     def suggested(self, request: RecommendationRequest) -> SafeString:
         return suggestion_table(request.suggestions.select_related("song", "release"))
 
@@ -182,12 +188,21 @@ class RecommendationRequestAdmin(OfPosts):
             deletable,
             counts,
             permissions,
-            [*protected, *(f"{row}, the default request of a post" for row in objs if row.is_default)],
+            [
+                *protected,
+                *(
+                    gettext("%(request)s, the default request of a post") % {"request": row}
+                    for row in objs
+                    if row.is_default
+                ),
+            ],
         )
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("socialsongs.change_recommendationrequest")
 
-    @admin.action(description="Answer again (failed requests)", permissions=["retry"])
+    @admin.action(description=_("Answer again (failed requests)"), permissions=["retry"])
     def retry(self, request: HttpRequest, queryset: QuerySet[RecommendationRequest]) -> None:
-        messages.success(request, f"{requeue_requests(requests=queryset)} requests are queued again.")
+        queued = requeue_requests(requests=queryset)
+        said = ngettext("%(number)d request is queued again.", "%(number)d requests are queued again.", queued)
+        messages.success(request, said % {"number": queued})

@@ -10,6 +10,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from ..models import ModelRelease, Worker
 from ..selectors.releases import encoding_coverage
@@ -29,16 +31,16 @@ class ModelReleaseAdmin(ReadOnly):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    @admin.display(description="state", ordering="state")
+    @admin.display(description=_("state"), ordering="state")
     def state_badge(self, release: ModelRelease) -> SafeString:
         return badge(release.state)
 
-    @admin.display(description="songs encoded")
+    @admin.display(description=_("songs encoded"))
     def coverage(self, release: ModelRelease) -> str:
         encoded, total = encoding_coverage(release=release)
-        return f"{encoded} of {total}"
+        return gettext("%(encoded)d of %(total)d") % {"encoded": encoded, "total": total}
 
-    @admin.display(description="card")
+    @admin.display(description=_("card"))
     def pretty_card(self, release: ModelRelease) -> SafeString:
         return format_html("<pre>{}</pre>", json.dumps(release.card, indent=2, ensure_ascii=False))
 
@@ -57,15 +59,15 @@ class WorkerAdmin(ReadOnly):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    @admin.display(description="state", ordering="state")
+    @admin.display(description=_("state"), ordering="state")
     def state_badge(self, worker: Worker) -> SafeString:
         live: bool = worker.live  # type: ignore[attr-defined]
         if not live:
-            return badge("missing", "no heartbeat, or its task hangs")
+            return badge("missing", _("no heartbeat, or its task hangs"))
         if problem := deafness(worker):
             return badge("elsewhere", problem)
         return badge(worker.state, worker.problem)
 
-    @admin.display(description="figures since it started")
+    @admin.display(description=_("figures since it started"))
     def pretty_figures(self, worker: Worker) -> SafeString:
         return format_html("<pre>{}</pre>", json.dumps(worker.figures, indent=2))

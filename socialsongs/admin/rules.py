@@ -10,6 +10,8 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from ..codes import market_code
 from ..models import ModelRelease, Rule
@@ -17,7 +19,7 @@ from .base import Styled, badge
 
 
 class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
-    market = forms.CharField(max_length=10, required=False, help_text="Only for requests from this market, e.g. DE.")
+    market = forms.CharField(max_length=10, required=False, help_text=_("Only for requests from this market, e.g. DE."))
 
     def clean_market(self) -> str:
         """Return the code that requests use: GB for UK."""
@@ -42,23 +44,27 @@ class RuleAdmin(Styled):
             None,
             {
                 "fields": ["name", ("action", "strength"), ("enabled", "state_now")],
-                "description": "Pin: the song comes first, whatever its relevance. Boost: songs rise. Bury: they sink. "
-                "Block: songs are never shown. A rule counts for requests that are answered from now on.",
+                "description": _(
+                    "Pin: the song comes first, whatever its relevance. Boost: songs rise. Bury: they sink. "
+                    "Block: songs are never shown. A rule counts for requests that are answered from now on."
+                ),
             },
         ),
         (
-            "Which songs",
+            _("Which songs"),
             {
                 "fields": ["song", "genre"],
-                "description": "One song, or all songs of a genre. A block without either applies to every song.",
+                "description": _("One song, or all songs of a genre. A block without either applies to every song."),
             },
         ),
         (
-            "Where and when",
+            _("Where and when"),
             {
                 "fields": ["tag", "market", ("starts_at", "ends_at"), "created_at"],
-                "description": "Empty fields set no limit: with all of them empty, the rule counts for all photos, "
-                "everywhere, always. The tag is a name as it stands under a photo, such as beach.",
+                "description": _(
+                    "Empty fields set no limit: with all of them empty, the rule counts for all photos, "
+                    "everywhere, always. The tag is a name as it stands under a photo, such as beach."
+                ),
             },
         ),
     ]
@@ -69,19 +75,26 @@ class RuleAdmin(Styled):
         known = {tag["name"].casefold() for tag in active.values_list("card__tags", flat=True).first() or []}
         if obj.tag and obj.tag.casefold() not in known:
             messages.warning(
-                request, f"The active release has no tag “{obj.tag}”: the rule has no effect until a release has it."
+                request,
+                gettext("The active release has no tag “%(tag)s”: the rule has no effect until a release has it.")
+                % {"tag": obj.tag},
             )
 
-    @admin.display(description="applies to")
+    @admin.display(description=_("applies to"))
     def about(self, rule: Rule) -> str:
-        return str(rule.song or (f"genre {rule.genre}" if rule.genre else "every song"))
+        if rule.song:
+            return str(rule.song)
+        return gettext("genre %(genre)s") % {"genre": rule.genre} if rule.genre else gettext("every song")
 
-    @admin.display(description="where")
+    @admin.display(description=_("where"))
     def where(self, rule: Rule) -> str:
-        places = [f"photos with {rule.tag}" if rule.tag else "", f"market {rule.market}" if rule.market else ""]
-        return ", ".join(filter(None, places)) or "everywhere"
+        places = [
+            gettext("photos with %(tag)s") % {"tag": rule.tag} if rule.tag else "",
+            gettext("market %(market)s") % {"market": rule.market} if rule.market else "",
+        ]
+        return ", ".join(filter(None, places)) or gettext("everywhere")
 
-    @admin.display(description="state now")
+    @admin.display(description=_("state now"))
     def state_now(self, rule: Rule) -> SafeString:
         now = timezone.now()
         if not rule.enabled:

@@ -16,21 +16,25 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Func, Prefetch, QuerySet, UUIDField, Value
 from django.http import HttpRequest
+from django.template.defaultfilters import floatformat
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from ..codes import isrc_code
 from ..errors import NotEncoded
 from ..models import ModelRelease, Song, SongEmbedding, State
+from ..reasons import short_text
 from ..selectors.search import search_songs
 from ..selectors.similar import posts_for_song, similar_songs
 from ..services.catalogue import TIDIED, save_song, set_editorial, set_status, tidy
 from ..services.queue import queue_songs
-from .base import Styled, badge, picture, song_link
+from .base import STATES, Styled, badge, picture, song_link
 
 # Reasons for which a song is not encoded and cannot be suggested.
-CANNOT_BE_ENCODED = {"no_lyrics": "No lyrics", "unsupported_language": "Language not supported"}
+CANNOT_BE_ENCODED = {"no_lyrics": _("No lyrics"), "unsupported_language": _("Language not supported")}
 NEIGHBOURS = 8
 
 
@@ -82,11 +86,12 @@ def _isrc(text: str) -> str:
 
 
 class EncodingFilter(admin.SimpleListFilter):
-    title = "encoding (active release)"
+    title = _("encoding (active release)")
     parameter_name = "encoding"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [*State.choices, *CANNOT_BE_ENCODED.items(), ("missing", "Missing")]
+        reasons = [(code, str(text)) for code, text in CANNOT_BE_ENCODED.items()]
+        return [*State.choices, *reasons, ("missing", gettext("Missing"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Song]) -> QuerySet[Song]:
         rows = SongEmbedding.objects.filter(release__state=ModelRelease.State.ACTIVE)
@@ -119,10 +124,10 @@ class SongAdmin(Styled):
     }
     fieldsets = [
         (None, {"fields": [("title", "artist"), ("album", "year"), ("status", "explicit"), "encoding"]}),
-        ("Lyrics", {"fields": ["lyrics", "synced_lyrics", "language"]}),
-        ("Filters and ranking", {"fields": [("genre", "popularity"), ("moods", "themes"), "markets", "editorial"]}),
+        (_("Lyrics"), {"fields": ["lyrics", "synced_lyrics", "language"]}),
+        (_("Filters and ranking"), {"fields": [("genre", "popularity"), ("moods", "themes"), "markets", "editorial"]}),
         (
-            "Preview",
+            _("Preview"),
             {
                 "fields": [
                     "preview_file",
@@ -133,9 +138,9 @@ class SongAdmin(Styled):
                 ]
             },
         ),
-        ("Rights and ids", {"fields": ["licence", ("isrc", "musicbrainz_id"), ("source", "source_id")]}),
-        ("Matches by lyrics", {"fields": ["similar", "fitting_posts"]}),
-        ("Dates", {"fields": [("created_at", "updated_at")]}),
+        (_("Rights and ids"), {"fields": ["licence", ("isrc", "musicbrainz_id"), ("source", "source_id")]}),
+        (_("Matches by lyrics"), {"fields": ["similar", "fitting_posts"]}),
+        (_("Dates"), {"fields": [("created_at", "updated_at")]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Song]:
@@ -166,30 +171,30 @@ class SongAdmin(Styled):
         for note in form.notes:
             messages.warning(request, note)
 
-    @admin.display(description="status", ordering="status")
+    @admin.display(description=_("status"), ordering="status")
     def status_badge(self, song: Song) -> SafeString:
         return badge(song.status)
 
-    @admin.display(description="encoding")
+    @admin.display(description=_("encoding"))
     def encoding(self, song: Song) -> SafeString:
         found = getattr(song, "active_embedding", [])
-        return badge(found[0].state, found[0].reason.replace("_", " ")) if found else badge("missing")
+        return badge(found[0].state, short_text(found[0].reason)) if found else badge("missing")
 
-    @admin.display(description="listen")
+    @admin.display(description=_("listen"))
     def player(self, song: Song) -> str | SafeString:
         url = reverse("socialsongs:song-preview", args=[song.pk]) if song.preview_file else song.preview_url
-        return format_html('<audio controls preload="none" src="{}"></audio>', url) if url else "no preview"
+        return format_html('<audio controls preload="none" src="{}"></audio>', url) if url else gettext("no preview")
 
-    @admin.display(description="similar songs")
+    @admin.display(description=_("similar songs"))
     def similar(self, song: Song) -> str | SafeString:
         try:
             found = similar_songs(song=song, limit=NEIGHBOURS)
         except NotEncoded as error:
             return str(error)
-        rows = ((song_link(other), f"{similarity:.2f}") for other, similarity in found)
-        return format_html_join("", "<div>{} ({})</div>", rows) or "none"
+        rows = ((song_link(other), floatformat(similarity, 2)) for other, similarity in found)
+        return format_html_join("", "<div>{} ({})</div>", rows) or gettext("none")
 
-    @admin.display(description="public posts that fit")
+    @admin.display(description=_("public posts that fit"))
     def fitting_posts(self, song: Song) -> str | SafeString:
         try:
             found = posts_for_song(song=song, limit=NEIGHBOURS)
@@ -199,36 +204,49 @@ class SongAdmin(Styled):
             (reverse("admin:socialsongs_post_change", args=[post.pk]), picture(post, post.photos.all()[0], 96))
             for post in found
         )
-        return format_html_join(" ", '<a href="{}">{}</a>', rows) or "none"
+        return format_html_join(" ", '<a href="{}">{}</a>', rows) or gettext("none")
 
-    @admin.action(description="Publish", permissions=["change"])
+    @admin.action(description=_("Publish"), permissions=["change"])
     def publish(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
         self._set(request, queryset, Song.Status.PUBLISHED)
 
-    @admin.action(description="Retire", permissions=["change"])
+    @admin.action(description=_("Retire"), permissions=["change"])
     def retire(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
         self._set(request, queryset, Song.Status.RETIRED)
 
-    @admin.action(description="Back to draft", permissions=["change"])
+    @admin.action(description=_("Back to draft"), permissions=["change"])
     def to_draft(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
         self._set(request, queryset, Song.Status.DRAFT)
 
-    @admin.action(description="Encode the lyrics again", permissions=["change"])
+    @admin.action(description=_("Encode the lyrics again"), permissions=["change"])
     def encode_again(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
         rows = SongEmbedding.objects.filter(song__in=queryset.values("pk"))
         queue_songs(rows=rows)
-        messages.success(request, f"{queryset.count()} songs are queued.")
+        songs = queryset.count()
+        said = ngettext("%(number)d song is queued.", "%(number)d songs are queued.", songs)
+        messages.success(request, said % {"number": songs})
 
-    @admin.action(description="Offer when no song clearly fits", permissions=["change"])
+    @admin.action(description=_("Offer when no song clearly fits"), permissions=["change"])
     def offer(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
         changed = set_editorial(songs=queryset, editorial=True)
-        messages.success(request, f"{changed} songs are now offered when no song clearly fits.")
+        said = ngettext(
+            "%(number)d song is now offered when no song clearly fits.",
+            "%(number)d songs are now offered when no song clearly fits.",
+            changed,
+        )
+        messages.success(request, said % {"number": changed})
 
-    @admin.action(description="Do not offer when no song clearly fits", permissions=["change"])
+    @admin.action(description=_("Do not offer when no song clearly fits"), permissions=["change"])
     def no_longer_offer(self, request: HttpRequest, queryset: QuerySet[Song]) -> None:
         changed = set_editorial(songs=queryset, editorial=False)
-        messages.success(request, f"{changed} songs are no longer offered when no song clearly fits.")
+        said = ngettext(
+            "%(number)d song is no longer offered when no song clearly fits.",
+            "%(number)d songs are no longer offered when no song clearly fits.",
+            changed,
+        )
+        messages.success(request, said % {"number": changed})
 
     def _set(self, request: HttpRequest, queryset: QuerySet[Song], status: str) -> None:
         changed = set_status(songs=list(queryset.values_list("pk", flat=True)), status=status)
-        messages.success(request, f"{changed} songs are now {status}.")
+        said = ngettext("%(number)d song is now %(status)s.", "%(number)d songs are now %(status)s.", changed)
+        messages.success(request, said % {"number": changed, "status": STATES[status]})

@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from django.db.models import ForeignKey, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
 
 from .models import Token
 from .passwords import SomebodysPasswordForm
@@ -24,14 +25,14 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]
         choices=Token.Scope.choices,
         widget=forms.CheckboxSelectMultiple,
         initial=[Token.Scope.READ, Token.Scope.WRITE],
-        help_text="A scope gives no right that the account lacks.",
+        help_text=_("A scope gives no right that the account lacks."),
     )
     days = forms.IntegerField(
         required=False,
         min_value=1,
         max_value=3650,
         initial=365,
-        help_text="Days until it expires; empty: until revoked.",
+        help_text=_("Days until it expires; empty: until revoked."),
     )
 
 
@@ -63,7 +64,7 @@ class TokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_change_permission(self, request: HttpRequest, obj: Token | None = None) -> bool:
         return False
 
-    @admin.display(description="scopes")
+    @admin.display(description=_("scopes"))
     def may(self, token: Token) -> str:
         return ", ".join(token.scopes)
 
@@ -74,7 +75,12 @@ class TokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         obj.text = text  # type: ignore[attr-defined]  # only for the page that follows
 
     def response_add(self, request: HttpRequest, obj: Token, post_url_continue: str | None = None) -> HttpResponse:
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "Token created", "token": obj}
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _("Token created"),
+            "token": obj,
+        }
         return TemplateResponse(request, "socialsongs_site/token_made.html", context)
 
 

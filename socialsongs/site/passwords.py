@@ -6,12 +6,13 @@ from django import forms
 from django.contrib.auth.forms import AdminPasswordChangeForm, PasswordChangeForm
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.utils.translation import gettext_lazy as _
 
 from .tokens import revoke
 
 
 class RevokesTokens(forms.Form):
-    revoke_tokens = forms.BooleanField(required=False, label="Also revoke the account’s API tokens")
+    revoke_tokens = forms.BooleanField(required=False, label=_("Also revoke the account’s API tokens"))
 
     user: User
 
