@@ -111,20 +111,24 @@ class ApiView(APIView):
             self._ask_throttles(request, [ClientThrottle()])
             self.authenticate_user_of(request, request.auth)
         elif USER_HEADER in request.headers:
-            raise KeyNeeded(f"{USER_HEADER} goes with an API key. With a login of your own, leave it out.")
+            raise KeyNeeded(
+                _("%(header)s goes with an API key. With a login of your own, leave it out.") % {"header": USER_HEADER}
+            )
 
     def authenticate_user_of(self, request: Request, key: ApiKey) -> None:
         method = "GET" if request.method == "HEAD" else str(request.method)
         if not hasattr(self, method.lower()):
             return  # answered 405
         if method not in self.scopes:
-            raise PermissionDenied("This is not for API keys.")
+            raise PermissionDenied(_("This is not for API keys."))
         if (scope := self.scopes[method]) is not None:
             check_scope(key, scope)
         if (named := external_id(request)) is not None:
             request.user = account_for(key, named)
         elif self.needs_user:
-            raise UserNeeded(f"This is about one person: send their id in the header {USER_HEADER}.")
+            raise UserNeeded(
+                _("This is about one person: send their id in the header %(header)s.") % {"header": USER_HEADER}
+            )
 
     def get_permissions(self) -> Sequence[Any]:
         """Return none for API keys, whose scopes were checked; the others are about accounts that log in."""

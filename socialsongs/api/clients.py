@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -69,6 +70,6 @@ class ExternalUserDetail(KeyView):
         """
         key, named = sent_by(request), external_id(request)
         if named is None:
-            raise UserNeeded(f"Send the id of the person in the header {USER_HEADER}.")
+            raise UserNeeded(_("Send the id of the person in the header %(header)s.") % {"header": USER_HEADER})
         delete_external_user(person=find_external_user(client=key.client, external_id=named))
         return Response(status=204)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from django.contrib.auth.models import AnonymousUser
+from django.utils.translation import gettext as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.plumbing import build_bearer_security_scheme_object
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
@@ -52,7 +53,7 @@ def sent_key(request: Request) -> str | None:
 def check_scope(key: ApiKey, scope: Scope) -> None:
     if not may(key=key, scope=scope):
         raise PermissionDenied(
-            f"This API key may not do this: it has no scope “{scope}”, or its client has none.",
+            _("This API key may not do this: it has no scope “%(scope)s”, or its client has none.") % {"scope": scope},
             code="insufficient_scope",
         )
 
@@ -69,7 +70,9 @@ def external_id(request: Request) -> str | None:
     try:
         text = unquote_to_bytes(sent.encode("latin-1")).decode()  # WSGI gives each byte of a header as one character
     except UnicodeError:
-        raise InvalidExternalId(f"{USER_HEADER} is not UTF-8, percent-encoded as in an address.") from None
+        raise InvalidExternalId(
+            _("%(header)s is not UTF-8, percent-encoded as in an address.") % {"header": USER_HEADER}
+        ) from None
     return checked_id(text)
 
 
@@ -77,7 +80,7 @@ def account_for(key: ApiKey, external_id: str) -> Person:
     """Return the account of a person of the key's client; their first use makes it. Raises UserInactive."""
     user = get_external_user(client=key.client, external_id=external_id).user
     if not user.is_active:
-        raise UserInactive("The account of this person is turned off on this site.")
+        raise UserInactive(_("The account of this person is turned off on this site."))
     user.acts_by_key = True  # type: ignore[attr-defined]  # read by selectors.permissions
     return user
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from django.db import DatabaseError
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from ..database import atomic
 from ..errors import ClientInactive, InvalidKey, KeyExpired, KeyRevoked
@@ -64,14 +65,17 @@ def check_key(text: str) -> ApiKey:
     form = FORM.fullmatch(text)
     key = ApiKey.objects.select_related("client").filter(prefix=form[1]).first() if form else None
     if key is None or not compare_digest(_digest(text), key.digest):
-        raise InvalidKey("There is no such API key. Send the whole key, as it was shown when it was made.")
+        raise InvalidKey(_("There is no such API key. Send the whole key, as it was shown when it was made."))
     now = timezone.now()
     if key.revoked_at is not None:
-        raise KeyRevoked(f"The API key {key.prefix} was revoked. Use another one.")
+        raise KeyRevoked(_("The API key %(key)s was revoked. Use another one.") % {"key": key.prefix})
     if key.expires_at is not None and key.expires_at <= now:
-        raise KeyExpired(f"The API key {key.prefix} expired on {key.expires_at:%Y-%m-%d}. Use another one.")
+        raise KeyExpired(
+            _("The API key %(key)s expired on %(date)s. Use another one.")
+            % {"key": key.prefix, "date": f"{key.expires_at:%Y-%m-%d}"}
+        )
     if not key.client.active:
-        raise ClientInactive("This API client is turned off. Ask the site's staff.")
+        raise ClientInactive(_("This API client is turned off. Ask the site's staff."))
     _record_use(key, now)
     return key
 

@@ -10,6 +10,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import IntegrityError, models
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
 
 from ..conf import config
 from ..database import atomic
@@ -28,11 +29,14 @@ BATCH = 200
 def checked_id(external_id: str) -> str:
     """Return the id as it was given. Raises InvalidExternalId."""
     if len(external_id) > LONGEST_ID:
-        raise InvalidExternalId(f"The id of a person has at most {LONGEST_ID} characters; this has {len(external_id)}.")
+        raise InvalidExternalId(
+            _("The id of a person has at most %(most)s characters; this has %(characters)s.")
+            % {"most": LONGEST_ID, "characters": len(external_id)}
+        )
     try:
         plain_text(external_id)
     except ValidationError as error:
-        raise InvalidExternalId(f"This id of a person is refused. {error.message}") from None
+        raise InvalidExternalId(_("This id of a person is refused. %(problem)s") % {"problem": error.message}) from None
     return external_id
 
 
@@ -40,7 +44,7 @@ def find_external_user(*, client: ApiClient, external_id: str) -> ExternalUser:
     """Raises UnknownUser."""
     found = _find(client, external_id)
     if found is None:
-        raise UnknownUser("There is nobody with this id, or all data of them is deleted already.")
+        raise UnknownUser(_("There is nobody with this id, or all data of them is deleted already."))
     return found
 
 
