@@ -37,6 +37,14 @@ STATES = {
     "starting": pgettext_lazy("state", "starting"),
 }
 
+# Of reasons that are rules.
+KINDS = {
+    Rule.Action.PIN: pgettext_lazy("kind of a rule", "pin"),
+    Rule.Action.BOOST: pgettext_lazy("kind of a rule", "boost"),
+    Rule.Action.BURY: pgettext_lazy("kind of a rule", "bury"),
+    Rule.Action.BLOCK: pgettext_lazy("kind of a rule", "block"),
+}
+
 
 def badge(state: str, note: str | Promise = "") -> SafeString:
     """Render a state; ``socialsongs/admin.css`` gives its colour."""
@@ -69,9 +77,7 @@ def suggestion_table(rows: Iterable[Suggestion]) -> SafeString:
                 f"{why['tag']} {floatformat(why['weight'], 2)}" for why in row.reasons if why["kind"] not in Rule.Action
             ),
             row.get_origin_display(),
-            ", ".join(
-                f"{Rule.Action(why['kind']).label}: {why['tag']}" for why in row.reasons if why["kind"] in Rule.Action
-            ),
+            ", ".join(f"{KINDS[why['kind']]}: {why['tag']}" for why in row.reasons if why["kind"] in Rule.Action),
             floatformat(row.score, 3),
             row.release,
         )

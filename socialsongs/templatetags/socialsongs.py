@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import Http404
 from django.template import Context, Library
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString, mark_safe
 
+from ..models import Post
+from ..web.post_context import post_context
 from ..web.texts import SCRIPT_TEXTS
 
 register = Library()
@@ -18,3 +23,14 @@ def socialsongs_assets(context: Context, htmx: bool = True) -> dict[str, Any]:
     ``htmx``: False where the page loads htmx 2 itself.
     """
     return {"htmx": htmx, "texts": SCRIPT_TEXTS, "csp_nonce": context.get("csp_nonce")}
+
+
+@register.simple_tag(takes_context=True)
+def song_suggestions(context: Context, post: Post) -> SafeString:
+    """Render the songs for a post as this visitor may see them; nothing for a post that they may not see."""
+    request = context["request"]
+    try:
+        shown = post_context(request, post.pk, within=request.get_full_path())
+    except Http404:
+        return SafeString("")
+    return mark_safe(render_to_string("socialsongs/suggestions.html", shown, request=request))
