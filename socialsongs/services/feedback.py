@@ -94,7 +94,7 @@ def record_text_feedback(*, request: RecommendationRequest, user: Person, song_i
         _lock_request(request)
         suggestion = request.suggestions.filter(song=song_id).first()
         if suggestion is None:
-            raise NotSuggested(f"The song {song_id} was not suggested for this text.")
+            raise NotSuggested(_("The song %(song)s was not suggested for this text.") % {"song": song_id})
         return _record(suggestion=suggestion, user=user, kind=kind)
 
 
@@ -108,7 +108,7 @@ def undo_text_hide(*, request: RecommendationRequest, user: Person, song_id: uui
 def _lock_request(request: RecommendationRequest) -> None:
     """Lock a request until the commit, so that nobody deletes it meanwhile."""
     if not RecommendationRequest.objects.select_for_update(no_key=True).filter(pk=request.pk).exists():
-        raise UnknownRequest("This request was deleted.")
+        raise UnknownRequest(_("This request was deleted."))
 
 
 def record_impressions(*, request: RecommendationRequest, shown: Sequence[Suggestion], user: Person) -> int:

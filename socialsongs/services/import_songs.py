@@ -13,6 +13,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from ..database import atomic, connection
 from ..errors import BadLine
@@ -205,7 +206,7 @@ def _checked_song(row: dict[str, Any], *, source: str, status: str) -> tuple[Son
         try:
             setattr(song, kept_as, _checked(name, value, FIELD[kept_as].to_python))
         except (ValidationError, OverflowError) as error:
-            raise ValidationError({name: getattr(error, "messages", ["This number is too large."])}) from error
+            raise ValidationError({name: getattr(error, "messages", [_("This number is too large.")])}) from error
     changes = tidy(song=song)
     if "id" not in given:
         song.source_id = hashlib.sha256(f"{song.title}\0{song.artist}".casefold().encode()).hexdigest()[:32]
@@ -219,13 +220,13 @@ def _checked(name: str, value: Any, to_python: Callable[[Any], Any]) -> Any:
     """Return the value of a field from JSON. Raises ValidationError or OverflowError."""
     if name in LISTS:
         if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
-            raise ValidationError("This must be a list of texts.")
+            raise ValidationError(_("This must be a list of texts."))
         return value
     if isinstance(value, list | dict):
-        raise ValidationError("This must be a single value, not a list or an object.")
+        raise ValidationError(_("This must be a single value, not a list or an object."))
     if isinstance(value, bool) and name != "explicit":
-        raise ValidationError("This must not be true or false.")
+        raise ValidationError(_("This must not be true or false."))
     found = to_python(value)
     if not all(isfinite(number) for number in (value, found) if isinstance(number, float)):
-        raise ValidationError("This must be a finite number.")
+        raise ValidationError(_("This must be a finite number."))
     return found

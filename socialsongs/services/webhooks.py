@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from .. import dispatch
 from ..database import atomic
@@ -144,7 +145,7 @@ def replay(*, endpoint: WebhookEndpoint, since: datetime | None = None, event: U
     Those that the endpoint has not got yet are sent, too, if it wants their kind. Raises EndpointDisabled.
     """
     if not endpoint.active:
-        raise EndpointDisabled("The endpoint is disabled. Enable it first.")
+        raise EndpointDisabled(_("The endpoint is disabled. Enable it first."))
     events = Event.objects.exclude(kind=Event.Kind.PING).filter(fanned_out=True).order_by("created_at")
     events = events.filter(pk=event) if event else events.filter(created_at__gte=since)
     keys = list(events.values_list("pk", flat=True))

@@ -14,6 +14,8 @@ from functools import cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from django.utils.translation import gettext as _
+
 from ..conf import config
 from ..errors import BadWebhookUrl
 from .addresses import PORTS, connect, is_allowed
@@ -46,26 +48,30 @@ def target_of(url: str) -> Target:
     """Return where a webhook goes. Raises BadWebhookUrl."""
     allow_http = config().WEBHOOK_ALLOW_HTTP
     if len(url) > LONGEST_URL or not url.isascii() or not url.isprintable() or " " in url:
-        raise BadWebhookUrl(f"Give an address of up to {LONGEST_URL} printable ASCII characters.")
+        raise BadWebhookUrl(_("Give an address of up to %(most)s printable ASCII characters.") % {"most": LONGEST_URL})
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise BadWebhookUrl(f"This is no address: {error}.") from error
+        raise BadWebhookUrl(_("This is no address: %(problem)s.") % {"problem": error}) from error
     if parts.scheme != "https" and not (parts.scheme == "http" and allow_http):
         raise BadWebhookUrl("Give an address that begins with https://." if not allow_http else "Use http or https.")
     if not parts.hostname:
-        raise BadWebhookUrl("The address names no host.")
+        raise BadWebhookUrl(_("The address names no host."))
     if "@" in parts.netloc:
-        raise BadWebhookUrl("Leave user and password out of the address: webhooks are signed.")
+        raise BadWebhookUrl(_("Leave user and password out of the address: webhooks are signed."))
     if parts.fragment:
-        raise BadWebhookUrl("Leave out what follows #: it is never sent.")
+        raise BadWebhookUrl(_("Leave out what follows #: it is never sent."))
     port = port if port is not None else (443 if parts.scheme == "https" else 80)
     if port < 1024 and port not in PORTS:
-        raise BadWebhookUrl(f"Webhooks are not sent to port {port}: use 443, 80, or one from 1024.")
+        raise BadWebhookUrl(
+            _("Webhooks are not sent to port %(port)s: use 443, 80, or one from 1024.") % {"port": port}
+        )
     with suppress(ValueError):
         if not is_allowed(ip_address(parts.hostname)):
-            raise BadWebhookUrl(f"Webhooks may not be sent to {parts.hostname} (WEBHOOK_ALLOWED_NETWORKS).")
+            raise BadWebhookUrl(
+                _("Webhooks may not be sent to %(host)s (WEBHOOK_ALLOWED_NETWORKS).") % {"host": parts.hostname}
+            )
     path = parts.path or "/"
     return Target(parts.scheme, parts.hostname, port, f"{path}?{parts.query}" if parts.query else path)
 
