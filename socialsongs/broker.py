@@ -94,6 +94,7 @@ def patient_connection(*, patience: float) -> Connection:
     return celery_app().connection_for_write(connect_timeout=patience, transport_options=options)
 
 
+@cache
 def broker_digest() -> str:
     """Return a digest of the addresses, virtual hosts and key prefix of the broker that wake-ups are sent to.
 
@@ -118,6 +119,7 @@ def _address(used: Connection) -> str:
 def _forget(*, setting: str, **_: object) -> None:
     if setting == "SOCIALSONGS":
         celery_app.cache_clear()
+        broker_digest.cache_clear()
 
 
 setting_changed.connect(_forget)

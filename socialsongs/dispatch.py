@@ -14,6 +14,7 @@ from kombu.pools import producers
 from .broker import BULK, INTERACTIVE, MAINTENANCE, celery_app, patient_connection, straight_to
 from .database import on_commit
 from .outages import CircuitBreaker
+from .services.wake_ups import record_sender
 
 DRAIN_INTERACTIVE = "socialsongs.drain_interactive"
 DRAIN_BULK = "socialsongs.drain_bulk"
@@ -67,4 +68,5 @@ def send(task: str) -> bool:
     except OperationalError as error:  # Celery wraps all errors of brokers and connections in it
         BROKER.record_failure(error, began)
         return False
+    record_sender()
     return True

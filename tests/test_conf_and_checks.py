@@ -239,6 +239,7 @@ def test_the_checks_of_workers_pass_before_the_migration_that_adds_their_broker(
     """`migrate` runs them first: an error there would make it impossible."""
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE socialsongs_worker DROP COLUMN broker")
+        cursor.execute("DROP TABLE socialsongs_wakeupsender")
     call_command("check", databases=["default"])
 
 

@@ -1,12 +1,14 @@
 """Health: may the web process take uploads, and is this worker live?"""
 
 import os
+import re
 import socket
 import threading
 from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.core.management.base import SystemCheckError
 from django.db import connection
 from django.db.models.functions import Now
 from django.urls import include, path
@@ -17,7 +19,8 @@ from socialsongs import dispatch, outages
 from socialsongs.broker import broker_digest
 from socialsongs.conf import config
 from socialsongs.health import Broker, Consumers, Workers
-from socialsongs.models import Worker
+from socialsongs.models import WakeUpSender, Worker
+from socialsongs.services import wake_ups
 
 from .test_import_direction import run
 
@@ -194,6 +197,45 @@ def test_workers_and_a_site_with_different_queues_are_named(settings, release):
     text = problem(Consumers())
     assert "inference@one consumes socialsongs.bulk, socialsongs.interactive; wake-ups are sent to photos.int" in text
     assert "QUEUE_PREFIX" in text
+
+
+@pytest.mark.parametrize(
+    ("broker", "prefix", "said"),
+    [
+        ("another", "socialsongs", "web1 sends wake-ups to a broker on which no worker listens"),
+        (None, "photos", "web1 sends wake-ups to the queues photos.*, which no worker consumes"),
+    ],
+)
+def test_a_site_that_sends_wake_ups_elsewhere_makes_site_and_workers_unready(db, broker, prefix, said):
+    """The probe of a worker has the worker's own settings: it knows those of the site from what the site recorded."""
+    worker()
+    worker("maintenance@one", queues=MAINTENANCE)
+    goal = {"broker": broker or broker_digest(), "queue_prefix": prefix, "host": "web1"}
+    sender = WakeUpSender.objects.create(**goal, sent_at=Now() - timedelta(seconds=30))
+    assert said in problem(Consumers())
+    with pytest.raises(CommandError, match=re.escape(said)):
+        call_command("socialsongs_worker_health", "--ready")
+    with pytest.raises(SystemCheckError, match="W024"):
+        call_command("check", databases=["default"], fail_level="WARNING")
+    sender.sent_at = Now() - timedelta(minutes=2)  # the site has other settings since
+    sender.save()
+    Consumers().run()
+    call_command("socialsongs_worker_health", "--ready")
+
+
+def test_a_sent_wake_up_records_where_once_in_a_while(db, monkeypatch, django_assert_num_queries):
+    monkeypatch.setattr(wake_ups, "_recorded", {})
+    assert dispatch.send(dispatch.DRAIN_BULK)
+    assert WakeUpSender.objects.values_list("broker", "queue_prefix", "host").get() == (
+        broker_digest(),
+        "socialsongs",
+        socket.gethostname(),
+    )
+    with django_assert_num_queries(0):
+        assert dispatch.send(dispatch.DRAIN_BULK)
+    monkeypatch.setattr(wake_ups, "EVERY_SECONDS", 0)
+    with django_assert_num_queries(1):
+        assert dispatch.send(dispatch.DRAIN_BULK)
 
 
 def test_a_worker_that_refuses_consumes_nothing(db):

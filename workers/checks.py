@@ -7,12 +7,13 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.db.models import Model
 
 from socialsongs.broker import celery_app
 from socialsongs.conf import config
 from socialsongs.database import connection, writer
-from socialsongs.models import Worker
-from socialsongs.selectors.workers import deafness, live_workers
+from socialsongs.models import WakeUpSender, Worker
+from socialsongs.selectors.workers import deafness, live_workers, unheard_senders
 
 
 @register()
@@ -84,10 +85,10 @@ def pool_errors(pool: str, concurrency: int | None) -> list[CheckMessage]:
 
 @register(Tags.database)
 def workers_hear_wake_ups(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
-    if writer() not in (databases or ()) or "broker" not in _worker_columns():
+    if writer() not in (databases or ()) or not _has_table(WakeUpSender):
         return []
     try:
-        problems = [deafness(worker) for worker in live_workers()]
+        problems = [*(deafness(worker) for worker in live_workers()), *unheard_senders()]
     except ImproperlyConfigured:
         return []  # settings that are wrong have a check of their own
     return [
@@ -99,7 +100,7 @@ def workers_hear_wake_ups(*, databases: Sequence[str] | None = None, **_: Any) -
 
 @register(Tags.database)
 def one_process_per_gpu(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
-    if writer() not in (databases or ()) or not _worker_columns():
+    if writer() not in (databases or ()) or not _has_table(Worker):
         return []
     by_device: dict[tuple[str, str], list[Worker]] = {}
     for worker in live_workers().filter(device__startswith="cuda").only("name", "host", "device"):
@@ -115,11 +116,6 @@ def one_process_per_gpu(*, databases: Sequence[str] | None = None, **_: Any) -> 
     ]
 
 
-def _worker_columns() -> set[str]:
-    """Return the columns of the workers' table: `migrate` runs these checks before it makes or changes the table."""
-    with connection().cursor() as cursor:
-        if Worker._meta.db_table not in connection().introspection.table_names(cursor):
-            return set()
-        return {
-            column.name for column in connection().introspection.get_table_description(cursor, Worker._meta.db_table)
-        }
+def _has_table(model: type[Model]) -> bool:
+    """Whether the table exists yet: `migrate` runs these checks before it makes or changes tables."""
+    return model._meta.db_table in connection().introspection.table_names()

@@ -19,7 +19,14 @@ from ..broker import BULK, INTERACTIVE, patient_connection, queue_name
 from ..database import connection
 from ..models import Worker
 from ..selectors.releases import active_release
-from ..selectors.workers import deafness, lanes_without_consumer, listening_workers, live_workers, ready_workers
+from ..selectors.workers import (
+    deafness,
+    lanes_without_consumer,
+    listening_workers,
+    live_workers,
+    ready_workers,
+    unheard_senders,
+)
 
 
 def unavailable(problem: str) -> ServiceUnavailable:
@@ -95,7 +102,7 @@ class Workers(_DatabaseCheck):
 
 @dataclass
 class Consumers(_DatabaseCheck):
-    """Every queue has a ready worker."""
+    """Every queue has a ready worker, and so has every broker that wake-ups are sent to."""
 
     def check(self) -> None:
         if lanes := lanes_without_consumer():
@@ -104,6 +111,8 @@ class Consumers(_DatabaseCheck):
                 f"No ready worker consumes {', '.join(map(queue_name, lanes))}: "
                 f"start `manage.py socialsongs_worker {' '.join(lanes)}`."
             )
+        if problems := unheard_senders():
+            raise unavailable(" ".join(problems))
 
 
 def _say_who_is_deaf() -> None:

@@ -13,7 +13,7 @@ from .song import Song, SongEmbedding
 from .suggestion import Feedback, RecommendationRequest, Suggestion
 from .taste import Taste
 from .webhook import WebhookDelivery, WebhookEndpoint
-from .worker import Worker
+from .worker import WakeUpSender, Worker
 
 __all__ = [
     "EMBEDDING_DIM",
@@ -40,6 +40,7 @@ __all__ = [
     "Suggestion",
     "Taste",
     "Thumbnail",
+    "WakeUpSender",
     "WebhookDelivery",
     "WebhookEndpoint",
     "Worker",

@@ -37,3 +37,18 @@ class Worker(AppModel):
 
     def __str__(self) -> str:
         return self.name
+
+
+class WakeUpSender(AppModel):
+    """Where processes send wake-ups to: one row for each broker and queue prefix."""
+
+    broker = models.CharField(max_length=16, help_text="Digest of the broker.")
+    queue_prefix = models.CharField(max_length=28)
+    host = models.CharField(max_length=200, help_text="Host of the last process that sent one.")
+    sent_at = models.DateTimeField(help_text="The last one, to some seconds, by the database's clock.")
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["broker", "queue_prefix"], name="socialsongs_one_row_for_each_goal"),
+        ]

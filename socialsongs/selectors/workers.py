@@ -10,9 +10,10 @@ from django.db.models.functions import Now
 
 from ..broker import LANES, broker_digest, queue_name
 from ..conf import config
-from ..models import Worker
+from ..models import WakeUpSender, Worker
 
 MISSED_BEATS = 4
+RECENTLY = timedelta(minutes=1)  # for senders of wake-ups, which write at most every 20 s
 
 
 def live_workers() -> QuerySet[Worker]:
@@ -63,3 +64,22 @@ def deafness(worker: Worker) -> str:
             "workers the same QUEUE_PREFIX in SOCIALSONGS, and restart both."
         )
     return ""
+
+
+def unheard_senders() -> list[str]:
+    """Return, for each place that wake-ups are sent to without a live worker that listens there, what to do."""
+    listening = list(live_workers())
+    problems = []
+    for sender in WakeUpSender.objects.filter(sent_at__gt=Now() - RECENTLY).order_by("host"):
+        there = [worker for worker in listening if worker.broker == sender.broker]
+        if not there:
+            problems.append(
+                f"{sender.host} sends wake-ups to a broker on which no worker listens: give web and workers the same "
+                "BROKER_URL (or CELERY_APP) in SOCIALSONGS, and restart both."
+            )
+        elif not any(queue.startswith(f"{sender.queue_prefix}.") for worker in there for queue in worker.queues):
+            problems.append(
+                f"{sender.host} sends wake-ups to the queues {sender.queue_prefix}.*, which no worker consumes: give "
+                "web and workers the same QUEUE_PREFIX in SOCIALSONGS, and restart both."
+            )
+    return problems

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from socialsongs import dispatch
 from socialsongs.conf import config
-from socialsongs.models import Post, RecommendationRequest, SongEmbedding, State, Worker
+from socialsongs.models import Post, RecommendationRequest, SongEmbedding, State, WakeUpSender, Worker
 from socialsongs.selectors.events import due_endpoints, due_events
 from socialsongs.selectors.posts import answerable_requests
 from socialsongs.selectors.releases import live_releases
@@ -23,7 +23,8 @@ from .claim import claimable, fail_exhausted
 
 logger = logging.getLogger(__name__)
 
-GONE_AFTER = timedelta(days=1)  # a worker's row is deleted this long after its last heartbeat
+# Rows of workers and of senders of wake-ups are deleted this long after they were last written.
+GONE_AFTER = timedelta(days=1)
 
 
 class Walk:
@@ -48,6 +49,7 @@ def reconcile() -> None:
         dispatch.send(dispatch.DELIVER_EVENTS)
     delete_old_events(older_than=timedelta(days=config().EVENT_RETENTION_DAYS))
     Worker.objects.filter(seen_at__lt=Now() - GONE_AFTER).delete()
+    WakeUpSender.objects.filter(sent_at__lt=Now() - GONE_AFTER).delete()
     forget_old_keys()
 
 

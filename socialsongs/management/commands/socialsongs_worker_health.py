@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from socialsongs.conf import config
 from socialsongs.models import Worker
-from socialsongs.selectors.workers import all_workers, deafness
+from socialsongs.selectors.workers import all_workers, deafness, unheard_senders
 
 
 class Command(BaseCommand):
@@ -36,6 +36,8 @@ class Command(BaseCommand):
             whom = f"called {name}" if name else f"on {host}"
             raise CommandError(f"There is no worker {whom}, or it has not written its first heartbeat yet.")
         problems = [_problem(*worker, ready=ready) for worker in workers]
+        if ready:
+            problems += unheard_senders()
         if any(problems):
             raise CommandError("\n".join(filter(None, problems)))
         self.stdout.write(", ".join(f"{row.name} is {row.state}" for row, _, _ in workers))
