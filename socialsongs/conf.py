@@ -8,11 +8,12 @@ is refused at once with a message that names the key. The table in docs/operatio
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import Field, dataclass, field, fields
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from math import inf
-from typing import Any, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -208,6 +209,18 @@ class PluginSettings:
         "36000/hour", "requests of one API client, with all its keys, that has no rate of its own", kind="rate"
     )
 
+    # Who may do what
+    POLICY: str = _setting(
+        "socialsongs.policy.Policy",
+        "dotted path to the class that decides who may see and manage which post; see [security.md](security.md)",
+        kind="path",
+    )
+    PERMISSION_CLASSES: Sequence[str] = _setting(
+        ("rest_framework.permissions.IsAuthenticated",),
+        "dotted paths to the permission classes of the API, instead of those of `REST_FRAMEWORK`",
+        default_text="`IsAuthenticated` of Django REST framework",
+    )
+
     # Requests of one person, in any stretch of that length
     UPLOAD_RATE: str = _setting("60/hour", "uploads of one person", kind="rate")
     REQUEST_RATE: str = _setting("240/hour", "requests for suggestions of one person", kind="rate")
@@ -252,6 +265,9 @@ def _problem(setting: Field[Any], hint: Any, value: object) -> str:
     """What the value must be but is not; empty when it is all right."""
     if setting.name == "CELERY":
         return celery_settings.problem(value) if isinstance(value, dict) else "must be a dict"
+    if get_origin(hint) is Sequence:
+        is_list = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+        return "" if is_list else "must be a list of texts"
     if isinstance(value, bool) is not (hint is bool) or not isinstance(value, int | float if hint is float else hint):
         return f"must be {getattr(hint, '__name__', hint)}"
     if isinstance(value, str):

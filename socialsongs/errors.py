@@ -48,6 +48,12 @@ class StillRunning(SocialSongsError):
     retry_after = 2
 
 
+class AttachedPost(SocialSongsError):
+    """The post belongs to a photo of the host, and is deleted only with it."""
+
+    code = "attached_post"
+
+
 class NotRetryable(SocialSongsError):
     """The post has not failed; only a failed post can be tried again."""
 

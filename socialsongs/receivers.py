@@ -1,21 +1,38 @@
-"""Cleans up after every deletion: by the API, the admin, a queryset, or the deletion of an account."""
+"""Cleans up after every deletion, by the API, the admin, a queryset or the deletion of an account; follows the rows of
+attached photos."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.db.models.signals import post_delete, pre_delete
+from django.db.models import Model
+from django.db.models.signals import post_delete, post_save, pre_delete
 from django.dispatch import receiver
 
-from .models import Feedback, Post, PostPhoto, RecommendationRequest, Song, Thumbnail
+from .attached.sync import follow_row
+from .models import Feedback, PhotoSubject, Post, PostPhoto, RecommendationRequest, Song, Thumbnail
 from .services import events
 from .services.files import delete_file
 
 
 @receiver(post_delete, sender=PostPhoto)
 def delete_photo(instance: PostPhoto, using: str, **_: Any) -> None:
-    """Delete the stored photo of a deleted row."""
-    delete_file(file=instance.image, using=using)
+    """Delete the stored photo of a deleted row; the file of an attached photo is the host's."""
+    if instance.image:
+        delete_file(file=instance.image, using=using)
+
+
+@receiver(post_delete, sender=Post)
+def delete_subject(instance: Post, using: str, **_: Any) -> None:
+    """Delete the subject, with its analyses, of an attached photo's post; other subjects go with their photos."""
+    if instance.subject_id is not None:
+        PhotoSubject.objects.using(using).filter(pk=instance.subject_id).delete()
+
+
+@receiver([post_save, post_delete])
+def follow_attached_photo(instance: Model, using: str, **_: Any) -> None:
+    """Bring the post of an attached photo in line after any write to its row (``attached/sync.py``)."""
+    follow_row(instance, using)
 
 
 @receiver(post_delete, sender=Thumbnail)

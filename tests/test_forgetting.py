@@ -44,7 +44,6 @@ def lived(ready_post, alice, release):
         request=steered, song=asked.suggestions.get(rank=1).song, release=release, rank=1, score=1.0
     )
     record_impressions(request=steered, shown=steered.suggestions.all(), user=alice)
-    RecommendationRequest.objects.create(subject=PhotoSubject.objects.get(), release=release)
     thumbnail(photo=ready_post.photos.get(), side=192)
     return ready_post
 
@@ -53,9 +52,7 @@ def keys_of(post):
     """Return the keys of every row about a post, as texts."""
     photos = PostPhoto.objects.filter(post=post)
     subjects = PhotoSubject.objects.filter(object_id__in=[str(photo.pk) for photo in photos])
-    requests = RecommendationRequest.objects.filter(post=post) | RecommendationRequest.objects.filter(
-        subject__in=subjects
-    )
+    requests = RecommendationRequest.objects.filter(post=post)
     return {str(row.pk) for row in [post, *photos, *subjects, *requests]}
 
 
@@ -216,7 +213,9 @@ def test_texts_that_belong_to_no_post_are_forgotten_with_the_old_posts(alice):
     RecommendationRequest.objects.create(text="the sea")
     new = RecommendationRequest.objects.create(text="the sea")
     photo = PhotoSubject.objects.create(content_type=ContentType.objects.get_for_model(alice), object_id=str(alice.pk))
-    of_a_host = RecommendationRequest.objects.create(subject=photo)
+    post = Post.objects.create(subject=photo)
+    of_a_host = RecommendationRequest.objects.create(post=post, is_default=True)
+    Post.objects.update(created_at=timezone.now() - timedelta(days=10))
     RecommendationRequest.objects.exclude(pk=new.pk).update(created_at=timezone.now() - timedelta(days=10))
     assert run("--days", "9", "--dry-run") == "0 posts with 0 photos and 1 texts would be deleted\n"
     assert run("--days", "9") == "0 posts with 0 photos and 1 texts are deleted\n"

@@ -215,7 +215,7 @@ def test_posts_are_found_by_the_index_of_photos(release, seen):
     call_command("releases", "index", release.name, stdout=StringIO())
     values = {
         "photos": 1, "release": release.pk, "public": "public", "ready": "ready", "limit": 3, "candidates": 30,
-        "client": None, "song": str([0.1] * SEARCH_DIM),
+        "client": None, "models": None, "song": str([0.1] * SEARCH_DIM),
     }  # fmt: skip
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")

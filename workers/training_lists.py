@@ -78,9 +78,9 @@ def _example(shown: ShownSuggestions, photos: Sequence[int | None], songs: dict[
 def _subjects_by_post(posts: Iterable[UUID]) -> dict[UUID, list[PhotoSubject]]:
     """Return the photos of each post, in order."""
     subjects: dict[UUID, list[PhotoSubject]] = {}
-    photos = PostPhoto.objects.filter(post__in=posts).order_by("post", "position")
+    photos = PostPhoto.objects.filter(post__in=posts).order_by("post", "position").select_related("post__subject")
     for photo in photos.prefetch_related("subjects__photo"):
-        subjects.setdefault(photo.post_id, []).extend(photo.subjects.all())
+        subjects.setdefault(photo.post_id, []).extend(photo.photo_subjects)
     return subjects
 
 

@@ -9,17 +9,19 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import NotFound, ParseError, PermissionDenied
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import JSONParser
-from rest_framework.permissions import IsAuthenticated
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ..bodies import TEXT_BYTES, check_body
+from ..conf import config
 from ..database import without_host_transaction
 from ..errors import KeyNeeded, UserNeeded
 from ..models import ApiKey, Scope
@@ -68,7 +70,9 @@ def media(response: Answer) -> Answer:
 
 
 class ApiView(APIView):
-    permission_classes = [IsAuthenticated]
+    permission_classes: Any = None  # None: those that the setting names
+    more_permissions: Sequence[type[BasePermission]] = ()
+    open_to_visitors = False  # whether people who are not logged in may read, where the permission classes allow it
     parser_classes = [Json]
     renderer_classes = [JSONRenderer]
     content_negotiation_class: type[DefaultContentNegotiation] = JsonAlone
@@ -130,10 +134,6 @@ class ApiView(APIView):
                 _("This is about one person: send their id in the header %(header)s.") % {"header": USER_HEADER}
             )
 
-    def get_permissions(self) -> Sequence[Any]:
-        """Return none for API keys, whose scopes were checked; the others are about accounts that log in."""
-        return [] if isinstance(getattr(self.request, "auth", None), ApiKey) else super().get_permissions()
-
     def check_throttles(self, request: Request) -> None:
         self._ask_throttles(request, self.get_throttles())
 
@@ -149,6 +149,25 @@ class ApiView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         check_body(request._request, most=self.most_bytes)  # before anything reads the body
         super().initial(request, *args, **kwargs)
+
+    def get_permissions(self) -> list[Any]:
+        """Return the view's own permissions, or those that the setting names; never those of the host's own API.
+
+        None for API keys, whose scopes were checked: the others are about accounts that log in.
+        """
+        if isinstance(getattr(self.request, "auth", None), ApiKey):
+            return []
+        own = self.permission_classes
+        classes = map(import_string, config().PERMISSION_CLASSES) if own is None else own
+        return [cls() for cls in (*classes, *self.more_permissions)]
+
+    def check_permissions(self, request: Request) -> None:
+        super().check_permissions(request)
+        if self.permission_classes is not None or isinstance(request.auth, ApiKey):
+            return
+        is_open = self.open_to_visitors and request.method in SAFE_METHODS
+        if not (is_open or request.user.is_authenticated):
+            self.permission_denied(request)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Let only the client itself keep an answer, and ask before it uses it, unless the view says otherwise; forbid
@@ -175,7 +194,7 @@ class ApiView(APIView):
 
 
 def person(request: Request) -> Person:
-    """Return who sent the request; IsAuthenticated refuses everybody else before."""
+    """Return who sent the request; ``ApiView.initial`` refuses visitors before, but for reading."""
     return cast("Person", request.user)
 
 

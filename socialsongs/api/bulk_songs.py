@@ -38,7 +38,7 @@ class MayWriteSongs(BasePermission):
 class BulkView(ApiView):
     scopes = {"POST": Scope.SONGS_WRITE}
     needs_user = False
-    permission_classes = [*ApiView.permission_classes, MayWriteSongs]
+    more_permissions = [MayWriteSongs]
     throttle_classes = [CatalogueThrottle]
 
 

@@ -91,5 +91,5 @@ class HiddenSong(ApiView):
     @operation(operation_id="showHiddenSong", responses={204: None})
     def delete(self, request: Request, post_id: uuid.UUID, song_id: uuid.UUID) -> Response:
         """Show a song again that you hid in the post's lists; no effect on other songs."""
-        undo_hide(post=find_own(request, post_id), user=person(request), song_ids=[song_id])
+        undo_hide(post=find_own(request, post_id), song_ids=[song_id])
         return Response(status=204)

@@ -19,17 +19,19 @@ from rest_framework.response import Response
 
 from ..bodies import photo_bytes
 from ..database import atomic
+from ..intake import IntakeError
 from ..models import Post, PostAccess, PostPhoto, RecommendationRequest, Scope, State, Suggestion, Thumbnail
+from ..policy import policy
 from ..selectors.posts import (
     default_request,
+    find_managed_post,
     find_post,
-    manages_post,
     own_posts,
-    owner_of,
     suggestions_of,
 )
 from ..services.access import record_access
 from ..services.feedback import record_impressions
+from ..services.photo_files import open_photo, photo_version
 from ..services.posts import create_post, delete_post, retry_post, wait_for_analysis
 from ..services.thumbnails import thumbnail
 from .base import ApiView, media, person
@@ -50,7 +52,7 @@ POLL_SECONDS = 1
 
 def answer(request: Request, post: Post, status: int = 200) -> Response:
     """Answer with the parts of a post that the person may see; Retry-After while work goes on."""
-    manages = manages_post(user=request.user, post=post)
+    manages = policy().may_view_suggestions(user=request.user, post=post)
     asked = default_request(post=post) if manages and post.state == State.READY else None
     shown = None if asked is None else list(suggestions_of(request=asked))
     context = {"request": request, "manages": manages, "asked": asked, "shown": shown}
@@ -62,10 +64,12 @@ def answer(request: Request, post: Post, status: int = 200) -> Response:
 
 
 def record_shown(request: Request, asked: RecommendationRequest | None, shown: list[Suggestion] | None) -> None:
-    """Record impressions when the owner gets a list; HEAD gets none."""
+    """Record impressions when the list is the person's own; HEAD gets none."""
     if asked is None or shown is None or request.method == "HEAD":
         return
-    if owner_of(request=asked) == request.user.pk:
+    user = person(request)
+    own = asked.owner_id == user.pk if asked.post is None else policy().is_poster(user=user, post=asked.post)
+    if own:
         record_impressions(request=asked, shown=shown, user=person(request))
 
 
@@ -79,8 +83,11 @@ def find(request: Request, post_id: uuid.UUID, door: PostAccess.Door = PostAcces
 
 
 def find_own(request: Request, post_id: uuid.UUID) -> Post:
-    """Return the person's own post, or raise 404, also for posts of others."""
-    return get_object_or_404(own_posts(user=request.user), pk=post_id)
+    """Return a post that the person may manage, or raise 404, also for other posts that they see."""
+    post = find_managed_post(user=request.user, post_id=post_id)
+    if post is None:
+        raise Http404
+    return post
 
 
 class Posts(ApiView):
@@ -135,6 +142,7 @@ class Posts(ApiView):
 
 class PostDetail(ApiView):
     scopes = {"GET": Scope.POSTS_READ, "DELETE": Scope.POSTS_WRITE}
+    open_to_visitors = True
     throttle_classes = [ReadThrottle]
 
     @operation(
@@ -151,9 +159,12 @@ class PostDetail(ApiView):
         prefer.say_applied(response, waited=waited)
         return response
 
-    @operation(operation_id="deletePost", responses={204: None})
+    @operation(operation_id="deletePost", responses={204: None, **problems(409)})
     def delete(self, request: Request, post_id: uuid.UUID) -> Response:
-        """Delete your post with its photos and suggestions. Feedback stays, without your name."""
+        """Delete your post with its photos and suggestions. Feedback stays, without your name.
+
+        The post of a photo of the site's own is deleted with that photo: `attached_post`.
+        """
         delete_post(post=find_own(request, post_id))
         return Response(status=204)
 
@@ -182,6 +193,7 @@ class PostRetry(ApiView):
 class PostPhotoFile(ApiView):
     scopes = {"GET": Scope.POSTS_READ}
     conditional = False
+    open_to_visitors = True
     throttle_classes = [ReadThrottle]
 
     @operation(
@@ -198,9 +210,10 @@ class PostPhotoFile(ApiView):
     )
     def get(self, request: Request, post_id: uuid.UUID, position: int) -> HttpResponseBase:
         """A photo of a post, as JPEG; with `side`, a thumbnail, as WebP."""
-        photo = get_object_or_404(PostPhoto, post=find(request, post_id, PostAccess.Door.PHOTO), position=position)
+        post = find(request, post_id, PostAccess.Door.PHOTO)
+        photo = get_object_or_404(post.photos.select_related("post__subject"), position=position)
         side = self.side(request)
-        etag = f'"{photo.pk}-{side or "photo"}"'  # a stored photo never changes
+        etag = f'"{photo_version(photo=photo)}-{side or "photo"}"'
         response = get_conditional_response(request, etag=etag) or self.file(photo, side)
         response["ETag"] = etag
         return media(response)
@@ -219,6 +232,6 @@ class PostPhotoFile(ApiView):
         try:
             if side:
                 return FileResponse(thumbnail(photo=photo, side=side), content_type="image/webp")
-            return FileResponse(photo.image.storage.open(str(photo.image.name)), content_type="image/jpeg")
-        except FileNotFoundError:
+            return FileResponse(open_photo(photo=photo), content_type="image/jpeg")
+        except (FileNotFoundError, IntakeError):  # the second: an attached file that is no photo
             raise Http404 from None

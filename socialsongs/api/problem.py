@@ -26,6 +26,7 @@ CONTENT_TYPE = "application/problem+json"
 STATUS: dict[type[errors.SocialSongsError], int] = {
     intake.FileTooLarge: 413,
     errors.BodyTooLarge: 413,
+    errors.AttachedPost: 409,
     errors.IdempotencyConflict: 409,
     errors.InvalidExternalId: 400,
     errors.KeyNeeded: 403,

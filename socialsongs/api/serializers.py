@@ -114,6 +114,10 @@ class PhotoSerializer(serializers.ModelSerializer[PostPhoto]):
     class Meta:
         model = PostPhoto
         fields = ["url", "width", "height", "tags"]
+        extra_kwargs = {
+            name: {"help_text": "In pixels. Null for a photo of the site's own, which is measured nowhere."}
+            for name in ("width", "height")
+        }
 
     @extend_schema_field(serializers.URLField())
     def get_url(self, photo: PostPhoto) -> str:
@@ -137,16 +141,30 @@ class NoticeSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField(help_text="What happened and what to do.")
 
 
+class AttachedPhotoSerializer(serializers.Serializer[Any]):
+    model = serializers.CharField(help_text="Name of the site's model, e.g. photos.photo.")
+    id = serializers.CharField(help_text="Key of its row, as text.")
+
+
 class PostSummarySerializer(serializers.ModelSerializer[Post]):
     url = serializers.SerializerMethodField()
     state = serializers.ChoiceField(choices=State.choices)
     failure = serializers.SerializerMethodField(help_text="Why the work failed, or null.")
     chosen_song = SongSerializer(allow_null=True)
     visibility = serializers.ChoiceField(choices=Post.Visibility.choices)
+    attached_photo = serializers.SerializerMethodField(
+        help_text="The photo of the site's own to which the post belongs; null for a post with photos of its own."
+    )
 
     class Meta:
         model = Post
-        fields = ["id", "url", "state", "failure", "caption", "visibility", "created_at", "chosen_song"]
+        fields = [
+            "id", "url", "state", "failure", "caption", "visibility", "created_at", "chosen_song", "attached_photo",
+        ]  # fmt: skip
+
+    @extend_schema_field(AttachedPhotoSerializer(allow_null=True))
+    def get_attached_photo(self, post: Post) -> dict[str, str] | None:
+        return None if post.subject is None else {"model": post.subject.label, "id": post.subject.object_id}
 
     @extend_schema_field(serializers.URLField())
     def get_url(self, post: Post) -> str:

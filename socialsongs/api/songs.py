@@ -41,6 +41,7 @@ from .throttles import ReadThrottle
 class Songs(ApiView):
     scopes = {"GET": Scope.SONGS_READ}
     needs_user = False
+    open_to_visitors = True
     throttle_classes = [ReadThrottle]
     pagination_class = ByTitle
 
@@ -78,6 +79,7 @@ class Songs(ApiView):
 class SongDetail(ApiView):
     scopes = {"GET": Scope.SONGS_READ}
     needs_user = False
+    open_to_visitors = True
     throttle_classes = [ReadThrottle]
 
     @operation(operation_id="readSong", responses={200: SongDetailSerializer})
@@ -98,6 +100,7 @@ def find_with_limit(request: Request, song_id: uuid.UUID) -> tuple[Song, int]:
 class SimilarSongs(ApiView):
     scopes = {"GET": Scope.SONGS_READ}
     needs_user = False
+    open_to_visitors = True
     throttle_classes = [ReadThrottle]
 
     @operation(
@@ -119,6 +122,7 @@ class SimilarSongs(ApiView):
 
 class FittingPosts(ApiView):
     scopes = {"GET": Scope.POSTS_READ}
+    open_to_visitors = True
     throttle_classes = [ReadThrottle]
 
     @operation(
@@ -145,6 +149,7 @@ class SongPreview(ApiView):
     scopes = {"GET": Scope.SONGS_READ}
     needs_user = False
     conditional = False
+    open_to_visitors = True
     throttle_classes = [ReadThrottle]
 
     @operation(

@@ -22,14 +22,23 @@ class PhotoSubject(AppModel):
     object_id = models.CharField(max_length=64)
     field = models.CharField(max_length=64, default="image", help_text="Name of the model's field that holds the file.")
     photo = GenericForeignKey("content_type", "object_id")
+    # Of an attached photo: the name of its file when it was last compared, so that another file is noticed.
+    file_name = models.CharField(max_length=500, blank=True, default="", db_default="", editable=False)
 
     class Meta:
         constraints = [
+            # Also the walk along attached photos: WHERE content_type = .. AND object_id IN (..)
             models.UniqueConstraint(fields=["content_type", "object_id", "field"], name="socialsongs_subject_once"),
         ]
 
     def __str__(self) -> str:
         return f"{self.content_type_id}/{self.object_id}.{self.field}"
+
+    @property
+    def label(self) -> str:
+        """The name of the photo's model, "photos.photo"; by the cache of content types, without a query."""
+        of_model = ContentType.objects.get_for_id(self.content_type_id)
+        return f"{of_model.app_label}.{of_model.model}"
 
     def open(self) -> IO[bytes]:
         """Open the stored photo, from the storage of its own field.

@@ -20,9 +20,22 @@ class Post(Claimable):
         PUBLIC = "public"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="socialsongs_posts")
+    # Null for an attached photo that belongs to nobody, or to whoever manages it (``attached/registry.py``).
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="socialsongs_posts"
+    )
+    # The photo of a host's model that this post is for; null for a post with photos of its own.
+    subject = models.OneToOneField(
+        PhotoSubject, on_delete=models.CASCADE, null=True, blank=True, editable=False, related_name="post"
+    )
     caption = models.CharField(max_length=2200, blank=True, default="")
     visibility = models.CharField(max_length=8, choices=Visibility.choices, default=Visibility.PRIVATE)
+    bulk = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Nobody waits for it: it is analysed in the bulk lane.",
+    )
     chosen_song = models.ForeignKey(Song, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     # Written by the version before ``IdempotencyKey``, and by nothing else. They go with the next version.
     idempotency_key = models.CharField(max_length=255, blank=True, default="", editable=False)
@@ -41,11 +54,11 @@ class Post(Claimable):
         indexes = [
             # An owner's posts, newest first, cursor paged: WHERE owner = .. ORDER BY created_at DESC, id DESC
             models.Index(fields=["owner", "-created_at", "-id"], name="socialsongs_post_own"),
-            # Interactive claim: WHERE state IN ('queued', 'analysing') ORDER BY queued_at, skipping live leases
+            # Claim of a lane: WHERE state IN ('queued', 'analysing') AND bulk = .. ORDER BY queued_at
             models.Index(
-                fields=["queued_at"],
+                fields=["bulk", "queued_at"],
                 condition=models.Q(state__in=[State.QUEUED, State.ANALYSING]),
-                name="socialsongs_post_claim",
+                name="socialsongs_post_lane",
             ),
             # Metrics: WHERE finished_at > .. (how long the posts of the last hour took)
             models.Index(fields=["finished_at"], name="socialsongs_post_finished"),
@@ -56,14 +69,22 @@ class Post(Claimable):
     def __str__(self) -> str:
         return str(self.id)
 
+    @property
+    def photo_subjects(self) -> list[PhotoSubject]:
+        """The subjects of its photos, in order."""
+        return [subject for photo in self.photos.all() for subject in photo.photo_subjects]
+
 
 class PostPhoto(AppModel):
+    """A photo of a post: a file of its own, or the attached photo of a host (``Post.subject``), which has none here."""
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="photos")
     position = models.PositiveSmallIntegerField(default=0)
-    image = models.FileField(upload_to="posts/", max_length=200)
-    width = models.PositiveIntegerField()
-    height = models.PositiveIntegerField()
+    image = models.FileField(upload_to="posts/", max_length=200, blank=True)
+    # In pixels, upright. Null for an attached photo, whose file is not read before its analysis.
+    width = models.PositiveIntegerField(null=True, blank=True)
+    height = models.PositiveIntegerField(null=True, blank=True)
     subjects = GenericRelation(PhotoSubject, object_id_field="object_id", related_query_name="post_photo")
 
     class Meta:
@@ -74,6 +95,11 @@ class PostPhoto(AppModel):
 
     def __str__(self) -> str:
         return f"{self.post_id} #{self.position}"
+
+    @property
+    def photo_subjects(self) -> list[PhotoSubject]:
+        """Its subject, as a list of one; empty for a photo whose subject was never stored."""
+        return list(self.subjects.all()) if self.post.subject is None else [self.post.subject]
 
 
 class Thumbnail(AppModel):

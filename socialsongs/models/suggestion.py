@@ -27,7 +27,7 @@ class RecommendationRequest(Claimable):
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="socialsongs_requests"
     )
-    # For photos of a host's model, which have no post.
+    # Unused: a photo of a host has a post of its own. Dropped by the version after the next one.
     subject = models.ForeignKey(PhotoSubject, on_delete=models.CASCADE, null=True, blank=True, related_name="requests")
     text = models.CharField(max_length=500, blank=True, default="")
     parameters = models.JSONField(default=dict, blank=True)

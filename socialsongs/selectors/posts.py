@@ -9,23 +9,17 @@ from django.db.models import Prefetch, Q, QuerySet
 
 from ..conf import config
 from ..models import Feedback, PhotoAnalysis, Post, PostPhoto, RecommendationRequest, State, Suggestion
+from ..policy import policy
 from ..sung import comparison_key, sung_part
-from .external_users import in_circle, share_a_circle
-from .permissions import permitted
+from .external_users import in_circle
 
 if TYPE_CHECKING:
     from ..user_types import Visitor
 
 
-def manages_post(*, user: Visitor, post: Post) -> bool:
-    """Whether the person sees requests, tags and suggestions: the owner, and people with the right to view posts."""
-    return post.owner_id == user.pk or permitted(user=user, permission="view_post")
-
-
 def _posts() -> QuerySet[Post]:
-    return Post.objects.select_related("chosen_song").prefetch_related(
-        Prefetch("photos", PostPhoto.objects.order_by("position"))
-    )
+    photos = PostPhoto.objects.order_by("position")
+    return Post.objects.select_related("chosen_song", "subject").prefetch_related(Prefetch("photos", photos))
 
 
 def public_posts(*, client: UUID | None) -> QuerySet[Post]:
@@ -35,28 +29,32 @@ def public_posts(*, client: UUID | None) -> QuerySet[Post]:
 
 def own_posts(*, user: Visitor) -> QuerySet[Post]:
     """Return the person's own posts, newest first."""
-    return _posts().filter(owner_id=user.pk).order_by("-created_at", "-id")
+    return _posts().filter(policy().own(user=user)).order_by("-created_at", "-id")
 
 
 def find_post(*, user: Visitor, post_id: UUID) -> Post | None:
-    """Return a post that this person may see: a public one of their circle, their own, or any with the right to view
-    posts."""
+    """Return a post that this person may see, by the policy; None otherwise."""
     post = _posts().filter(pk=post_id).first()
-    if post is None or manages_post(user=user, post=post):
-        return post
-    public = post.visibility == Post.Visibility.PUBLIC
-    return post if public and share_a_circle(user=user, other=post.owner_id) else None
+    return post if post is not None and policy().may_view(user=user, post=post) else None
+
+
+def find_managed_post(*, user: Visitor, post_id: UUID) -> Post | None:
+    """Return a post that this person may manage, by the policy; None otherwise."""
+    post = _posts().filter(pk=post_id).first()
+    return post if post is not None and policy().may_manage(user=user, post=post) else None
 
 
 def find_request(*, user: Visitor, post_id: UUID, request_id: UUID) -> RecommendationRequest | None:
-    """Return a request for a post that this person manages (``manages_post``); None otherwise."""
-    request = RecommendationRequest.objects.filter(pk=request_id, post=post_id).select_related("post").first()
-    return request if request and request.post and manages_post(user=user, post=request.post) else None
+    """Return a request for a post whose suggestions this person may see, by the policy; None otherwise."""
+    request = RecommendationRequest.objects.filter(pk=request_id, post=post_id).select_related("post__subject").first()
+    if request is None or request.post is None:
+        return None
+    return request if policy().may_view_suggestions(user=user, post=request.post) else None
 
 
 def find_text_request(*, user: Visitor, request_id: UUID) -> RecommendationRequest | None:
     """Return a request by a text alone that this person sent; None otherwise, also for people with rights."""
-    return RecommendationRequest.objects.filter(pk=request_id, owner=user.pk, post=None, subject=None).first()
+    return RecommendationRequest.objects.filter(pk=request_id, owner=user.pk, post=None).first()
 
 
 def default_request(*, post: Post) -> RecommendationRequest | None:
@@ -90,9 +88,9 @@ def owner_of(*, request: RecommendationRequest) -> Any:
 
 
 def hidden_songs(*, request: RecommendationRequest) -> QuerySet[Feedback, UUID]:
-    """Return the ids of the songs that the owner hid in any list of the post; of a text, in the request's own list."""
+    """Return the ids of the songs that whoever manages the post hid in any of its lists; of a text, in its own list."""
     lists = {"request": request} if request.post is None else {"request__post": request.post}
-    hidden = Feedback.objects.filter(**lists, user=owner_of(request=request), kind=Feedback.Kind.HIDE)
+    hidden = Feedback.objects.filter(**lists, kind=Feedback.Kind.HIDE)
     return hidden.values_list("song", flat=True)
 
 
@@ -118,7 +116,7 @@ def answerable_requests(*, bulk: bool) -> QuerySet[RecommendationRequest]:
 
 def newest_analysis(*, photo: PostPhoto) -> PhotoAnalysis | None:
     """Return the newest analysis of a photo; None when there is none yet."""
-    return PhotoAnalysis.objects.filter(subject__post_photo=photo).order_by("-created_at", "-pk").first()
+    return PhotoAnalysis.objects.filter(subject__in=photo.photo_subjects).order_by("-created_at", "-pk").first()
 
 
 LONGEST_LINE = 500  # characters of a line that a suggestion stores

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.contrib.contenttypes.models import ContentType
+from django.db.models import Model
 from django.utils.translation import gettext as _
 from pgvector import HalfVector
 
@@ -16,6 +17,7 @@ from ..conf import config
 from ..database import atomic, connection
 from ..errors import NotEncoded
 from ..models import ModelRelease, Post, PostPhoto, Song, SongEmbedding, State
+from ..policy import public_among
 from .nearest import nearest_songs, search_further, song_filters
 from .posts import public_posts
 from .releases import active_release
@@ -25,17 +27,19 @@ CANDIDATES_PER_SONG = 10
 FEWEST_CANDIDATES = 100
 
 NEAREST = "analysis.direction <#> %(song)s::halfvec"
-# Joins the photos that the index finds to their posts. A subject stores the photo's key as text, since photos of
-# hosts have keys of any type.
+# Joins the photos that the index finds to their posts: attached ones by their subject, uploaded ones by the photo. A
+# subject stores the photo's key as text, since photos of hosts have keys of any type.
 BEST_PHOTOS = f"""
 WITH near AS MATERIALIZED (
     SELECT post.id, {NEAREST} AS distance
     FROM socialsongs_photoanalysis AS analysis
     JOIN socialsongs_photosubject AS subject ON subject.id = analysis.subject_id
-    JOIN socialsongs_postphoto AS photo
+    LEFT JOIN socialsongs_post AS attached ON attached.subject_id = subject.id
+    LEFT JOIN socialsongs_postphoto AS photo
         ON photo.id = CASE WHEN subject.content_type_id = %(photos)s THEN subject.object_id::uuid END
-    JOIN socialsongs_post AS post ON post.id = photo.post_id
-    WHERE analysis.release_id = %(release)s AND analysis.direction IS NOT NULL
+    JOIN socialsongs_post AS post ON post.id = COALESCE(attached.id, photo.post_id)
+    WHERE (%(models)s::int[] IS NULL OR subject.content_type_id = ANY(%(models)s))
+        AND analysis.release_id = %(release)s AND analysis.direction IS NOT NULL
         AND post.visibility = %(public)s AND post.state = %(ready)s
         AND CASE WHEN %(client)s::uuid IS NULL THEN NOT EXISTS (
             SELECT FROM socialsongs_externaluser AS person
@@ -88,12 +92,14 @@ def similar_songs(*, song: Song, limit: int) -> list[tuple[Song, float]]:
     return [(songs[key], similarity) for key, similarity in chosen if key in songs]
 
 
-def posts_for_song(*, song: Song, limit: int, client: UUID | None = None) -> list[Post]:
+def posts_for_song(
+    *, song: Song, limit: int, client: UUID | None = None, models: Sequence[type[Model]] | None = None
+) -> list[Post]:
     """Return public posts that the song fits, best first; the best photo of a post counts.
 
-    ``client``: posts of its circle; None: of the site's (``selectors.external_users``).
-    Searches only photos that the active release analysed: not those of people whom a staged one serves. Raises
-    NotEncoded.
+    ``client``: posts of its circle; None: of the site's (``selectors.external_users``). ``models``: only posts of
+    attached photos of these models. Searches only photos that the active release analysed: not those of people whom a
+    staged one serves. Raises NotEncoded.
     """
     release, own = _encoded(song)
     values: dict[str, Any] = {
@@ -102,6 +108,7 @@ def posts_for_song(*, song: Song, limit: int, client: UUID | None = None) -> lis
         "public": Post.Visibility.PUBLIC,
         "ready": State.READY,
         "song": HalfVector(own).to_text(),
+        "models": models and [ContentType.objects.get_for_model(model).pk for model in models],
         "limit": limit,
         "client": client,
         "candidates": limit * config().MAX_PHOTOS_PER_POST,
@@ -112,8 +119,8 @@ def posts_for_song(*, song: Song, limit: int, client: UUID | None = None) -> lis
         if cursor.rowcount < limit:  # the index scan gave up, or there are no more
             cursor.execute(EXACTLY, values)
         keys = [key for (key,) in cursor.fetchall()]
-    posts = public_posts(client=client).in_bulk(keys)
-    return [posts[key] for key in keys if key in posts]
+    posts = public_posts(client=client).prefetch_related("subject__photo").in_bulk(keys)
+    return public_among([posts[key] for key in keys if key in posts])
 
 
 def _encoded(song: Song) -> SongVector:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 
 from ..models import Post, PostAccess
+from ..policy import is_public, policy
 
 if TYPE_CHECKING:
     from ..user_types import Person
@@ -18,6 +19,7 @@ def record_access(*, reader: Person, posts: Iterable[Post], door: PostAccess.Doo
 
     When a row cannot be written, the error ends the request, so that the post is not shown.
     """
+    rules = policy()
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     rows = [
         PostAccess(
@@ -29,6 +31,6 @@ def record_access(*, reader: Person, posts: Iterable[Post], door: PostAccess.Doo
             hour=hour,
         )
         for post in posts
-        if post.visibility == Post.Visibility.PRIVATE and post.owner_id != reader.pk
+        if not is_public(post) and not rules.is_poster(user=reader, post=post)
     ]
     PostAccess.objects.bulk_create(rows, ignore_conflicts=True)

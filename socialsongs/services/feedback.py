@@ -70,14 +70,14 @@ def record_feedback(
         return _record(suggestion=suggestion, user=user, kind=kind)
 
 
-def undo_hide(*, post: Post, user: Person, song_ids: Collection[uuid.UUID] | None = None) -> int:
-    """Show songs again that this person hid in any list of the post; None: all. Return how many songs.
+def undo_hide(*, post: Post, song_ids: Collection[uuid.UUID] | None = None) -> int:
+    """Show songs again that were hidden in any list of the post; None: all. Return how many songs.
 
     Deletes the feedback, so that it no longer counts. Raises UnknownPost.
     """
     with atomic():
         lock_post(post=post)
-        hidden = Feedback.objects.filter(request__post=post, user=user, kind=Feedback.Kind.HIDE)
+        hidden = Feedback.objects.filter(request__post=post, kind=Feedback.Kind.HIDE)
         if song_ids is not None:
             hidden = hidden.filter(song__in=song_ids)
         songs = hidden.values("song").distinct().count()
@@ -112,7 +112,7 @@ def _lock_request(request: RecommendationRequest) -> None:
 
 
 def record_impressions(*, request: RecommendationRequest, shown: Sequence[Suggestion], user: Person) -> int:
-    """Record, once for each answer, that the owner was shown its songs; return how many songs.
+    """Record, once for each answer, that whoever it is for was shown its songs; return how many songs.
 
     A worker that answers the request again clears ``shown_at``, so that the new songs count as well.
     """

@@ -15,12 +15,13 @@ BATCH = 200
 
 
 def old_posts(*, older_than: timedelta) -> QuerySet[Post]:
-    return Post.objects.filter(created_at__lt=Now() - older_than)
+    """Return old posts, without those of attached photos, which are deleted with the photos."""
+    return Post.objects.filter(subject=None, created_at__lt=Now() - older_than)
 
 
 def old_texts(*, older_than: timedelta) -> QuerySet[RecommendationRequest]:
-    """Return requests by a text alone. Requests for photos of a host are deleted with these photos."""
-    return RecommendationRequest.objects.filter(post=None, subject=None, created_at__lt=Now() - older_than)
+    """Return requests by a text alone."""
+    return RecommendationRequest.objects.filter(post=None, created_at__lt=Now() - older_than)
 
 
 class Forgotten(NamedTuple):

@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 from .. import dispatch
 from ..conf import config
 from ..database import atomic, connection
-from ..errors import NoPhoto, NotRetryable, TooManyPhotos, TooManyWaiting, UnknownPost
+from ..errors import AttachedPost, NoPhoto, NotRetryable, TooManyPhotos, TooManyWaiting, UnknownPost
 from ..intake import CleanPhoto, IntakeError, clean_photo
 from ..models import PhotoSubject, Post, PostPhoto, RecommendationRequest, State
 from .idempotency import Once, once
@@ -168,7 +168,9 @@ class Deleted(NamedTuple):
 
 
 def delete_post(*, post: Post) -> None:
-    """Delete one post, as ``delete_posts`` does."""
+    """Delete one post, as ``delete_posts`` does. Raises AttachedPost for one that follows a photo of the host."""
+    if post.subject_id is not None:
+        raise AttachedPost("This post belongs to a photo of the site. It is deleted with the photo.")
     delete_posts(posts=Post.objects.filter(pk=post.pk))
 
 

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from ..database import atomic
 from ..models import PostPhoto, Thumbnail
+from .photo_files import open_photo
 
 QUALITY = 72
 
@@ -21,13 +22,13 @@ logger = logging.getLogger(__name__)
 
 
 def thumbnail(*, photo: PostPhoto, side: int) -> IO[bytes]:
-    """Return a WebP of a square from the middle of the photo. Raises FileNotFoundError when its file is missing."""
+    """Return a WebP of a square from the middle of the photo. Raises as ``open_photo``."""
     if kept := Thumbnail.objects.filter(photo=photo, side=side).first():
         try:
             return kept.image.storage.open(str(kept.image.name))
         except FileNotFoundError:
             kept.delete()  # the storage lost the file: make it again
-    with photo.image.storage.open(str(photo.image.name)) as file:
+    with open_photo(photo=photo) as file:
         webp = shrunk(file, side)
     try:
         _keep(photo=photo, side=side, webp=webp)

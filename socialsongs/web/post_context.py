@@ -18,12 +18,12 @@ from django.utils.translation import gettext_lazy
 
 from .. import reasons
 from ..models import Post, PostAccess, RecommendationRequest, Rule, Song, State, Suggestion
+from ..policy import policy
 from ..selectors.posts import (
     default_request,
     excerpt,
     find_post,
     hidden_suggestions,
-    manages_post,
     newest_analysis,
     suggestions_of,
 )
@@ -72,7 +72,9 @@ def post_context(
     if post is None:
         raise Http404(_("There is no such post, or you may not see it."))
     record_access(reader=request.user, posts=[post], door=PostAccess.Door.PAGE)  # type: ignore[arg-type]  # login_needed
-    manages, own = manages_post(user=request.user, post=post), post.owner_id == request.user.pk
+    rules = policy()
+    manages = rules.may_view_suggestions(user=request.user, post=post)
+    own = rules.may_manage(user=request.user, post=post)
     asked = None
     if manages:  # the query of a host's page is the host's own
         asked = default_request(post=post) if within else requested(request, post)
@@ -92,7 +94,7 @@ def post_context(
         if asked.state != State.READY:
             return context
     context |= _list_context(post, asked, done)
-    if own and context["cards"]:
+    if context["cards"] and rules.is_poster(user=request.user, post=post):
         shown = [card["suggestion"] for card in context["cards"]]
         record_impressions(request=asked, shown=shown, user=request.user)  # type: ignore[arg-type]  # login_needed
     return context

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -20,7 +20,7 @@ from ..api.throttles import PerUser, RequestThrottle, UploadThrottle
 from ..conf import MIB, config
 from ..errors import NotRetryable, NotSuggested, PostFailed, SocialSongsError, UnknownPost, UnknownSong
 from ..models import Feedback, Post, Song
-from ..selectors.posts import own_posts
+from ..selectors.posts import find_managed_post, own_posts
 from ..services.feedback import choose_song, clear_choice, record_feedback, undo_hide
 from ..services.posts import body_digest, create_post, delete_post, retry_post
 from ..services.recommendation_requests import request_recommendations
@@ -127,7 +127,10 @@ def progress(request: HttpRequest, post_id: uuid.UUID) -> HttpResponse:
 
 
 def _own_post(request: HttpRequest, post_id: uuid.UUID) -> Post:
-    return get_object_or_404(own_posts(user=request.user), pk=post_id)
+    post = find_managed_post(user=request.user, post_id=post_id)
+    if post is None:
+        raise Http404("There is no such post, or it is not yours.")
+    return post
 
 
 def _result_response(request: HttpRequest, post: Post, done: Done | None = None) -> HttpResponse:
@@ -207,7 +210,7 @@ def show_again(request: HttpRequest, post_id: uuid.UUID, song_id: uuid.UUID | No
     """Show a hidden song again; without ``song_id``, all hidden songs of the post."""
     post = _own_post(request, post_id)
     try:
-        undo_hide(post=post, user=request.user, song_ids=None if song_id is None else [song_id])  # type: ignore[arg-type]
+        undo_hide(post=post, song_ids=None if song_id is None else [song_id])
     except UnknownPost as error:
         raise Http404(str(error)) from error
     song = Song.objects.filter(pk=song_id).first() if song_id else None

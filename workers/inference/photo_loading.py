@@ -11,8 +11,9 @@ from torch import Tensor
 from recommender.images import PhotoError, load_photo
 from recommender.model import Image2Song
 from socialsongs.errors import DecodersUnavailable
-from socialsongs.intake import IntakeError, clean_bytes
+from socialsongs.intake import IntakeError
 from socialsongs.models import PhotoSubject, PostPhoto
+from socialsongs.services.photo_files import clean_attached
 
 from ..failures import Outage, PermanentFailure
 
@@ -32,19 +33,19 @@ def decode(model: Image2Song, subject: PhotoSubject) -> Future[Tensor]:
 
 def _decode(model: Image2Song, subject: PhotoSubject) -> Tensor:
     try:
-        with subject.open() as file:
-            content = file.read()
+        if isinstance(subject.photo, PostPhoto):
+            with subject.open() as file:
+                content = file.read()
+        else:
+            content = clean_attached(subject=subject)
     except FileNotFoundError:
         raise
+    except IntakeError as error:
+        raise PhotoError(str(error)) from error
+    except DecodersUnavailable as error:
+        raise Outage(error.code, error) from error
     except Exception as error:  # storage libraries have exceptions of their own
         raise Outage("storage_unavailable", error) from error
-    if not isinstance(subject.photo, PostPhoto):  # a photo of the host did not pass our intake
-        try:
-            content = clean_bytes(content).jpeg
-        except IntakeError as error:
-            raise PhotoError(str(error)) from error
-        except DecodersUnavailable as error:
-            raise Outage(error.code, error) from error
     return model.preprocessing(load_photo(BytesIO(content)))
 
 

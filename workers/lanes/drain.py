@@ -27,7 +27,7 @@ from ..figures import FIGURES
 from ..inference.loading import load_registered
 from ..inference.serving import ServingReleases, load_serving
 from .claim import claimable
-from .posts import PostBatch, analyse_batch, answer_batch, claim_posts, hand_back_batch
+from .posts import PostBatch, analyse_batch, answer_batch, answer_bulk_posts, claim_posts, hand_back_batch
 from .requests import answer_requests
 from .songs import encode_songs
 
@@ -53,7 +53,7 @@ class Pace:
 
 
 # Small at first: in an empty catalogue, waiting posts can be answered as soon as the first songs are encoded.
-SONGS, REQUESTS = Pace(16), Pace(1)
+SONGS, REQUESTS, POSTS = Pace(16), Pace(1), Pace(1)
 
 
 def drain(*, bulk: bool) -> bool:
@@ -172,12 +172,18 @@ class Loop:
             behind.result()
 
     def _bulk(self) -> bool:
-        """Work on one batch: songs of the active release, else requests of the bulk lane, else songs of staged ones."""
+        """Work on one batch: songs of the active release, else requests or posts, else songs of staged releases."""
         releases = load_serving()
         active = releases.active.release if releases else None
         if active and self._songs(active):
             return True
         if releases and REQUESTS.timed(partial(answer_requests, releases, bulk=True)):
+            return True
+        if (
+            releases
+            and searchable(release=releases.active.release)
+            and POSTS.timed(partial(answer_bulk_posts, releases))
+        ):
             return True
         return any(self._songs(release) for release in live_releases() if release != active)
 

@@ -19,7 +19,7 @@ from django.db.models import Prefetch
 from torch import Tensor
 
 from recommender.results import PhotoView
-from socialsongs.broker import INTERACTIVE
+from socialsongs.broker import BULK, INTERACTIVE
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease, PhotoAnalysis, PhotoSubject, Post, PostPhoto, RecommendationRequest, State
 from socialsongs.selectors.releases import lock_serving_releases
@@ -71,24 +71,44 @@ class PostBatch:
     items: list[BatchItem]
 
 
-def claim_posts(releases: ServingReleases, *, fresh: bool = False) -> PostBatch | None:
-    """Claim a batch of posts and start to decode their photos on threads; ``fresh``: only posts without an attempt."""
+def claim_posts(
+    releases: ServingReleases, *, fresh: bool = False, bulk: bool = False, limit: int | None = None
+) -> PostBatch | None:
+    """Claim a batch of a lane's posts and start to decode their photos on threads.
+
+    ``fresh``: only posts without an attempt. ``limit``: None for that of the interactive lane.
+    """
     with FIGURES.stage("claim"):
         photos = Prefetch("photos", PostPhoto.objects.order_by("position").prefetch_related("subjects__photo"))
-        claimed = claim(Post.objects.prefetch_related(photos), limit=config().INTERACTIVE_BATCH, fresh=fresh)
+        posts = Post.objects.filter(bulk=bulk).select_related("subject").prefetch_related(photos, "subject__photo")
+        claimed = claim(posts, limit=limit or config().INTERACTIVE_BATCH, fresh=fresh)
     if not claimed.rows:
         return None
     items = []
     for post in claimed.rows:
-        subjects = [subject for photo in post.photos.all() for subject in photo.subjects.all()]
+        subjects = post.photo_subjects
         serving = releases.for_person(post.owner_id)
         items.append(BatchItem(post, serving, subjects, [decode(serving.model, subject) for subject in subjects]))
     return PostBatch(releases, claimed, items)
 
 
-def analyse_batch(batch: PostBatch) -> None:
+def answer_bulk_posts(releases: ServingReleases, *, limit: int) -> int:
+    """Claim posts of the bulk lane, analyse them and suggest songs; return how many were claimed."""
+    batch = claim_posts(releases, bulk=True, limit=limit)
+    if batch is None:
+        return 0
+    try:
+        analyse_batch(batch, lane=BULK)
+    except (OperationalError, InterfaceError):
+        hand_back_batch(batch)
+        raise
+    answer_batch(batch)
+    return len(batch.items)
+
+
+def analyse_batch(batch: PostBatch, *, lane: str = INTERACTIVE) -> None:
     """Wait for the decoded photos and analyse them: the step that runs the tagger."""
-    FIGURES.batch(INTERACTIVE, len(batch.items))
+    FIGURES.batch(lane, len(batch.items))
     renew(batch.claim)  # the batch may have waited for the one before
     with FIGURES.stage("decode"):
         for item in batch.items:

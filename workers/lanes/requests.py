@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 def answer_requests(releases: ServingReleases, *, limit: int, bulk: bool = False) -> int:
     """Claim requests and answer each in a transaction of its own; return how many were claimed."""
     with FIGURES.stage("claim"):
-        claimed = claim(answerable_requests(bulk=bulk).select_related("post"), limit=limit)
+        claimed = claim(answerable_requests(bulk=bulk).select_related("post__subject"), limit=limit)
     if claimed.rows:
         FIGURES.batch(BULK if bulk else INTERACTIVE, len(claimed.rows))
     for index, request in enumerate(claimed.rows):
@@ -82,15 +82,10 @@ def request_views(serving: LoadedRelease, request: RecommendationRequest) -> lis
 
 
 def _photo_views(serving: LoadedRelease, request: RecommendationRequest) -> list[PhotoView]:
-    if not (request.post or request.subject_id):
+    if request.post is None:
         return []
-    subjects = (
-        PhotoSubject.objects.filter(pk=request.subject_id)
-        if request.subject_id
-        else [subject for photo in request.post.photos.prefetch_related("subjects") for subject in photo.subjects.all()]  # type: ignore[union-attr]
-    )
     views = []
-    for subject in subjects:
+    for subject in request.post.photo_subjects:
         analysis = subject.analyses.filter(release=serving.release).first()
         if analysis is None:
             views.append(_analyse_now(serving, subject))

@@ -1,0 +1,44 @@
+from django.db import migrations
+
+
+def give_subjects_posts(apps, schema_editor):
+    """Give each photo of a host that has requests a post, which these requests then belong to."""
+    Post, PostPhoto, Request = (
+        apps.get_model('socialsongs', name) for name in ('Post', 'PostPhoto', 'RecommendationRequest')
+    )
+    alias = schema_editor.connection.alias
+    requests = Request.objects.using(alias).filter(post=None, subject__isnull=False).order_by('subject', 'created_at')
+    of_subjects = {}
+    for request in requests.iterator():
+        if request.subject_id not in of_subjects:
+            failed = {'state': request.state, 'reason': request.reason}
+            post = Post.objects.using(alias).create(
+                subject_id=request.subject_id, attempts=request.attempts, finished_at=request.finished_at,
+                **(failed if request.state in ('ready', 'failed') else {}),
+            )
+            PostPhoto.objects.using(alias).create(post=post)
+            of_subjects[request.subject_id] = post
+            request.is_default = True
+        request.post = of_subjects[request.subject_id]
+        request.save(using=alias, update_fields=['post', 'is_default'])
+
+
+def take_posts_of_subjects(apps, schema_editor):
+    """Bring back requests without a post. Attached photos lose their posts: the version before has none of them."""
+    Post, Request = (apps.get_model('socialsongs', name) for name in ('Post', 'RecommendationRequest'))
+    alias = schema_editor.connection.alias
+    for post in Post.objects.using(alias).exclude(subject=None).iterator():
+        Request.objects.using(alias).filter(post=post).update(post=None, is_default=False, subject=post.subject_id)
+        post.delete()
+    Post.objects.using(alias).filter(owner=None).delete()
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('socialsongs', '0020_attached_photos'),
+    ]
+
+    operations = [
+        migrations.RunPython(give_subjects_posts, take_posts_of_subjects),
+    ]

@@ -1,0 +1,1 @@
+"""An app of a host, with photos of its own (tests/test_attached.py)."""
