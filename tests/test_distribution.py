@@ -7,14 +7,19 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
+import urllib.request
 from email.parser import Parser
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from packaging.requirements import Requirement
 
-from .processes import ROOT
+from .blank_project import call, form_with_a_photo, host_project, listens, manage, running, token_of_a_member
+from .processes import ROOT, free_port
 
 TOOLS = Path(sys.prefix) / "tools"
 PACKAGES = ("socialsongs", "recommender", "workers")
@@ -108,6 +113,56 @@ def test_the_bill_of_materials_names_each_line_of_the_lock():
         re.findall(r"^([a-z0-9-]+)==([^ ;]+)", (ROOT / "requirements.lock").read_text(), re.M)
     )
     assert all(one["externalReferences"][0]["hashes"] for one in bill["components"])
+
+
+def lowest(wheel, *extras):
+    """Return the lowest version of each requirement that the wheel allows, as pins."""
+    needed = [Requirement(line) for line in metadata(wheel).get_all("Requires-Dist")]
+    wanted = [one for one in needed if one.marker is None or any(one.marker.evaluate({"extra": e}) for e in extras)]
+    return [str(one).partition(";")[0].replace(">=", "==") for one in wanted]
+
+
+def uv(*arguments):
+    done = subprocess.run([TOOLS / "bin" / "uv", *arguments], capture_output=True, text=True, check=False)
+    if "error sending request" in done.stderr or "Could not connect" in done.stderr:
+        pytest.skip("the package index cannot be reached")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.worker
+def test_the_web_side_takes_photos_with_the_lowest_versions_and_without_torch(wheel, tmp_path):
+    """In a new environment, by the wheel: no code of this checkout, no PyTorch, nothing of the stand-alone site."""
+    python = tmp_path / "environment" / "bin" / "python"
+    uv("venv", "--quiet", "--python", sys.executable, tmp_path / "environment")
+    of_the_host = ["psycopg[binary]", "django-environ"]
+    uv("pip", "install", "--quiet", "--python", python, wheel, *lowest(wheel), *of_the_host)
+    (tmp_path / "project").mkdir()
+    with host_project(tmp_path / "project") as (folder, environment):
+        environment["PYTHONPATH"] = str(folder)
+        run = partial(manage, python, folder, environment)
+        run("makemigrations", "members", "--verbosity", "0")
+        run("migrate", "--verbosity", "0")
+        run("check", "--database", "default", "--fail-level", "WARNING")
+        run("socialsongs_import_songs", "--sample")
+        assert run("socialsongs_releases", "register") == "starter: active\n"
+        assert "starter" in run("socialsongs_releases", "list")
+        token = token_of_a_member(python, folder, environment)
+        without = "import sys, importlib.util as util; sys.exit(util.find_spec('torch') is not None)"
+        subprocess.run([python, "-c", without], check=True)
+
+        port = free_port()
+        site, log = f"http://127.0.0.1:{port}", folder / "web.log"
+        command = [python, "-m", "django", "runserver", "--noreload", f"127.0.0.1:{port}"]
+        with running(command, folder, environment, log):
+            deadline = time.monotonic() + 60
+            while not listens(port):
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.2)
+            body, content_type = form_with_a_photo()
+            status, post, headers = call("POST", f"{site}/music/api/v1/posts", token, body, content_type)
+            assert (status, post["state"]) == (202, "queued")
+            assert call("GET", headers["Location"], token)[1]["id"] == post["id"]
+            assert urllib.request.urlopen(f"{site}/admin/", timeout=20).status == 200
 
 
 class Advisories(BaseHTTPRequestHandler):

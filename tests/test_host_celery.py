@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from .blank_project import SETTINGS, host_project, running
 from .processes import wait_until
-from .test_plugin import SETTINGS, host_project, running
 
 pytestmark = pytest.mark.worker
 
