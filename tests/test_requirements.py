@@ -64,7 +64,7 @@ def applies(requirement, extras=()):
     return marker is None or any(marker.evaluate({**default_environment(), "extra": extra}) for extra in ("", *extras))
 
 
-HEALTH = ["socialsongs/health.py"]
+HEALTH = ["socialsongs/health", "socialsongs/metrics"]
 
 
 def test_the_package_requires_what_a_web_process_imports_and_nothing_else():
