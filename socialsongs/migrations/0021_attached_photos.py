@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('socialsongs', '0019_worker_broker'),
+        ('socialsongs', '0020_wake_up_senders'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -36,7 +36,7 @@ def take_posts_of_subjects(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('socialsongs', '0020_attached_photos'),
+        ('socialsongs', '0021_attached_photos'),
     ]
 
     operations = [
