@@ -217,6 +217,9 @@ ADMIN = [
     *model("socialsongs/feedback", **READ_ONLY),
     *model("socialsongs/taste", save=saves(302), actions={"reset": ACTS}),
     *model("socialsongs/postaccess", **FOR_EVER),
+    *model("socialsongs/apiclient"),
+    *model("socialsongs/apikey", save=saves(302), actions={"revoke": ACTS}),
+    *model("socialsongs/externaluser", **READ_ONLY),
     *model("socialsongs/modelrelease", **FOR_EVER),
     *model("socialsongs/worker", **FOR_EVER),
 ]

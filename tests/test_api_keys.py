@@ -4,11 +4,13 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from hashlib import sha256
+from io import StringIO
 from urllib.parse import quote
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models import ProtectedError
 from django.test import override_settings
@@ -421,3 +423,123 @@ def test_a_client_may_have_a_rate_of_its_own(make_client, api_of, alice):
     cache.clear()
     assert limits(api_of(alice).get(POSTS)) == [("read", 1200, 3600, 1199)]
     assert "RateLimit" not in api_of(None).get(POSTS)
+
+
+# The admin
+
+
+ADD_KEY, KEYS = "/admin/socialsongs/apikey/add/", "/admin/socialsongs/apikey/"
+
+
+def test_the_admin_shows_a_new_key_once(client, staff, platform):
+    client.force_login(staff)
+    form = {"client": platform.pk, "name": "backend", "scopes": ["posts:read", "posts:write"], "days": "30"}
+    page = client.post(ADD_KEY, form)
+    (text,) = re.findall(r"ss_\w{77}", page.content.decode())
+    assert page.status_code == 200
+    assert "no-store" in page["Cache-Control"]
+    assert text[16:] not in str(page.cookies)
+    assert with_text(text).get(KEY).json()["scopes"] == ["posts:read", "posts:write"]
+    key = ApiKey.objects.get()
+    assert key.created_by == staff
+    assert 29 <= (key.expires_at - timezone.now()).days <= 30
+    for address in (KEYS, f"{KEYS}{key.pk}/change/", f"{KEYS}{key.pk}/history/", "/admin/"):
+        page = client.get(address).content.decode()
+        assert text[16:] not in page
+        assert key.digest not in page
+    listed = client.get(KEYS).content.decode()
+    assert key.prefix in listed
+    assert f"{key.last_used_at:%-I}" in listed
+    client.post(f"{KEYS}{key.pk}/change/", {"name": "other", "scopes": ["songs:write"]})
+    assert ApiKey.objects.filter(name="backend", digest=key.digest, scopes=key.scopes).exists()
+
+
+def test_the_admin_revokes_keys_and_gives_none_more_than_its_client_may(client, staff, platform, make_client):
+    client.force_login(staff)
+    key, text = key_of(platform)
+    client.post(KEYS, {"action": "revoke", "_selected_action": [key.pk]})
+    refused(with_text(text).get(KEY), 401, "key_revoked")
+    assert "revoked" in client.get(KEYS).content.decode()
+    small = make_client("Small", scopes=["songs:read"])
+    page = client.post(ADD_KEY, {"client": small.pk, "name": "x", "scopes": ["songs:read", "posts:read"], "days": ""})
+    assert "Small may not have posts:read" in page.content.decode()
+    assert not small.keys.exists()
+
+
+def test_the_admin_deletes_clients_and_people_with_their_data(client, ready_post, two, staff):
+    one, other, _ = two
+    on_behalf(one, "18").get(POSTS)
+    client.force_login(staff)
+    person = ExternalUser.objects.get(client=one, external_id="17")
+    address = f"/admin/socialsongs/externaluser/{person.pk}/delete/"
+    assert "eople with all their data" in client.get(address).content.decode()
+    client.post(address, {"post": "yes"})
+    assert Post.objects.get() == ready_post
+    client.post(
+        "/admin/socialsongs/apiclient/", {"action": "delete_selected", "_selected_action": [one.pk], "post": "yes"}
+    )
+    assert list(ApiClient.objects.all()) == [other]
+    assert get_user_model().objects.count() == 2  # alice and staff
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("rate", "often"), ("rate", "0/hour"), ("name", "a\u202eb"), ("name", "a\0b"), ("name", "x" * 101)],
+)
+def test_the_admin_refuses_odd_clients(client, staff, field, value):
+    client.force_login(staff)
+    form = {"name": "New", "scopes": ["posts:read"], "active": "on", field: value}
+    page = client.post("/admin/socialsongs/apiclient/add/", form)
+    assert list(page.context["adminform"].form.errors) == [field]
+    assert not ApiClient.objects.exists()
+
+
+# The command
+
+
+def run(*arguments):
+    out, err = StringIO(), StringIO()
+    call_command("socialsongs_api_key", *arguments, stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+def test_the_command_makes_lists_and_revokes():
+    text, said = run("create", "Pictogram", "--name", "backend", "--days", "0")
+    assert "new API client" in said
+    assert with_text(text.strip(), "17").get(POSTS).status_code == 200
+    key = ApiKey.objects.get()
+    assert text[16:].strip() not in run("list")[0]
+    line = run("list", "Pictogram")[0].split("\t")
+    assert line[:3] == ["Pictogram", "backend", key.prefix]
+    assert line[3:5] == ["+".join(sorted(set(Scope.values) - {"songs:write"})), "until it is revoked"]
+    assert line[5].startswith("used 20")
+    reader, said = run("create", "Pictogram", "--name", "reader", "--scopes", "songs:read")
+    assert "new API client" not in said
+    refused(with_text(reader.strip(), "17").get(POSTS), 403, "insufficient_scope")
+    assert run("revoke", key.prefix)[0] == "1 revoked.\n"
+    refused(with_text(text.strip()).get(KEY), 401, "key_revoked")
+    assert run("revoke", "--client", "Pictogram")[0] == "1 revoked.\n"
+    refused(with_text(reader.strip()).get(KEY), 401, "key_revoked")
+    assert "revoked 20" in run("list")[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["create", "Pictogram", "--name", "x", "--days", "-1"], "--days must be"),
+        (["create", "Pictogram", "--name", "x", "--scopes", "songs:write"], "may not have songs:write"),
+        (["create", "Pictogram", "--name", ""], "name:"),
+        (["create", "Pictogram", "--name", "x" * 101], "name:"),
+        (["create", "a\udc80", "--name", "x"], "U\\+DC80"),
+        (["create", "a\u200b", "--name", "x"], "U\\+200B"),
+        (["list", "Nobody"], "no API client"),
+        (["revoke", "abc"], "no valid key"),
+        (["revoke", "--client", "Nobody"], "no API client"),
+    ],
+)
+def test_the_command_says_what_is_wrong(make_client, arguments, said):
+    make_client(scopes=["songs:read"])
+    with pytest.raises(CommandError, match=said):
+        run(*arguments)
+    assert not ApiKey.objects.exists()
+    assert ApiClient.objects.count() == 1

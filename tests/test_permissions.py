@@ -16,6 +16,8 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver
 
 from socialsongs.models import (
+    ApiClient,
+    ExternalUser,
     Feedback,
     ModelRelease,
     Post,
@@ -26,6 +28,7 @@ from socialsongs.models import (
     Suggestion,
     Worker,
 )
+from socialsongs.services.api_keys import make_key
 from socialsongs.services.taste import offer_taste
 from socialsongs.site.tokens import issue
 
@@ -107,6 +110,8 @@ def rows(cast, ready_post, make_song, alice, django_user_model):
     Suggestion.objects.create(request=text, song=song, release=asked.release, rank=1, score=1.0)
     common = {"username": "alice", "ip_address": "192.0.2.1", "user_agent": "x"}
     token, _ = issue(user=alice, name="backup", scopes=["read"], days=1)
+    platform = ApiClient.objects.create(name="Pictogram", scopes=["posts:read"])
+    key, _ = make_key(client=platform, name="backup", scopes=["posts:read"], expires_at=None)
     return {
         "post": ready_post,
         "recommendationrequest": further,
@@ -120,6 +125,9 @@ def rows(cast, ready_post, make_song, alice, django_user_model):
                                              release=asked.release),
         "postaccess": PostAccess.objects.create(reader="1", reader_name="x", post="1", owner="1", door="page",
                                                 hour="2026-01-01T00:00Z"),
+        "apiclient": platform,
+        "apikey": key,
+        "externaluser": ExternalUser.objects.create(client=platform, external_id="17", user=alice, made=False),
         "modelrelease": ModelRelease.objects.get(),
         "worker": Worker.objects.create(name="inference@here", host="here", pid=1, started_at="2026-01-01T00:00Z",
                                          seen_at="2026-01-01T00:00Z"),
