@@ -235,14 +235,13 @@ class Strict(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
             known = ", ".join(self.fields)
-            raise serializers.ValidationError({name: [f"There is no such key. Known: {known}."] for name in unknown})
+            raise serializers.ValidationError(
+                {name: [_("There is no such key. Known: %(known)s.") % {"known": known}] for name in unknown}
+            )
         if isinstance(data, dict):
             found = {name: self._problem(name, value) for name, value in data.items()}
             if wrong := {name: [text] for name, text in found.items() if text}:
                 raise serializers.ValidationError(wrong)
-            raise serializers.ValidationError(
-                {name: [_("There is no such key. Known: %(known)s.") % {"known": known}] for name in unknown}
-            )
         return super().to_internal_value(data)
 
     def _problem(self, name: str, value: Any) -> str:
