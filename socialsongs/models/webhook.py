@@ -59,6 +59,14 @@ class WebhookEndpoint(AppModel):
     def __str__(self) -> str:
         return self.url
 
+    def describe_state(self) -> str:
+        """Return what staff read: verified, not verified, failing since when, or disabled and why."""
+        if not self.active:
+            return f"disabled: {self.disabled_reason}"
+        if self.failing_since:
+            return f"failing since {self.failing_since:%Y-%m-%d %H:%M}"
+        return "verified" if self.verified_at else "not verified yet"
+
 
 class WebhookDelivery(AppModel):
     class State(models.TextChoices):
