@@ -6,21 +6,27 @@ import hmac
 import time
 from datetime import timedelta
 from io import StringIO
+from textwrap import dedent
 
 import pytest
+import yaml
 from django.core.management import CommandError, call_command
 from django.db.models.functions import Now
+from openapi_schema_validator import OAS31Validator
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from socialsongs.models import ApiClient, Event, ExternalUser, WebhookDelivery, WebhookEndpoint
 from socialsongs.selectors.events import due_endpoints
 from socialsongs.services import webhooks
 from socialsongs.services.feedback import choose_song, clear_choice
+from socialsongs.signals import BY_KIND
 from socialsongs.webhooks.signing import signatures
 from workers.lanes import reconcile
 from workers.lanes.webhooks import DISABLE_AFTER, PAUSES, RETRY_FOR, deliver_to_one
 
+from .contract import SNAPSHOT
 from .endpoints import HERE, answer, receiving, status
+from .processes import ROOT
 
 pytestmark = pytest.mark.django_db
 
@@ -445,3 +451,90 @@ def test_the_command_says_when_the_ping_fails_or_nobody_sends_it(receiver, at_on
     monkeypatch.setattr("socialsongs.management.commands.socialsongs_webhooks.WAIT_SECONDS", 0)
     with pytest.raises(CommandError, match="No maintenance worker is ready"):
         command("test", WebhookEndpoint.objects.get().pk)
+
+
+# The contract
+
+
+def test_every_kind_is_in_the_schema_and_each_body_is_as_it_says(ready_post, make_song, receiver, endpoint):
+    document = yaml.load(SNAPSHOT.read_text(), yaml.CSafeLoader)
+    assert set(document["webhooks"]) == set(Event.Kind.values)
+    events = [Event(kind=kind, post=ready_post) for kind in BY_KIND]
+    events[0].request = ready_post.requests.get()
+    events[1].song = make_song("First").pk
+    events[3].reason = "photo_missing"
+    Event.objects.bulk_create(events)
+    webhooks.ping(endpoint=endpoint)
+    deliver()
+    assert set(receiver.kinds()) == set(document["webhooks"])
+    for payload in receiver.payloads():
+        operation = document["webhooks"][payload["type"]]["post"]
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        assert not list(OAS31Validator({**document, **schema}).iter_errors(payload))
+        named = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]["properties"]
+        assert (payload.keys(), payload["data"].keys()) == (named.keys(), named["data"]["properties"].keys())
+        broken = {**payload, "version": 2}
+        assert list(OAS31Validator({**document, **schema}).iter_errors(broken))
+    assert {header["name"] for header in operation["parameters"]} <= receiver.got[0][0].keys()
+
+
+# The receiver of the docs
+
+
+@pytest.fixture
+def documented(monkeypatch):
+    """The receiver of docs/api.md, and the payloads that it has handled."""
+    text = (ROOT / "docs" / "api.md").read_text()
+    indented = text[text.index("    import base64, hashlib, hmac") : text.index("- **Verification.**")]
+    handled = []
+    namespace = {"handle": handled.append}
+    exec(dedent(indented), namespace)
+    return namespace, handled
+
+
+def test_the_receiver_of_the_docs_takes_what_the_site_sends_and_nothing_else(
+    ready_post, make_song, receiver, documented
+):
+    namespace, handled = documented
+    answers = []
+
+    def behave(handler):
+        code, body = namespace["receive"](*receiver.got[-1])
+        answers.append(code)
+        handler.send_response(code)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    receiver.behave = behave
+    made, secret = webhooks.add_endpoint(url=receiver.url)
+    namespace["SECRETS"] = [secret]
+    deliver()
+    made.refresh_from_db()
+    assert made.verified_at
+    event = choose(ready_post, make_song("First"))
+    deliver()
+    webhooks.replay(endpoint=made, event=event.pk)
+    deliver()
+    assert answers == [200, 204, 204]
+    assert [payload["data"]["post"] for payload in handled] == [str(ready_post.pk)]
+    namespace["SECRETS"] = [webhooks.rotate_secret(endpoint=made)]
+    choose(ready_post, make_song("Second"))
+    deliver()
+    assert (answers[-1], len(handled)) == (204, 2)
+
+    headers, body = receiver.got[-1]
+    receive = namespace["receive"]
+    namespace["SEEN"].clear()
+    for skew in (-301, 301):  # a webhook that somebody recorded, or a clock that is wrong
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(time, "time", lambda skew=skew: int(headers["webhook-timestamp"]) + skew)
+            assert receive(headers, body)[0] == 400
+    for name, value in {
+        "webhook-id": "another", "webhook-timestamp": str(int(headers["webhook-timestamp"]) + 1),
+        "webhook-signature": "v1,AAAA",
+    }.items():  # fmt: skip
+        assert receive({**headers, name: value}, body)[0] == 401
+    assert receive({**headers, "webhook-timestamp": "now"}, body)[0] == 400
+    assert receive(headers, body + b" ")[0] == 401
+    assert len(handled) == 2
+    assert receive(headers, body)[0] == 204

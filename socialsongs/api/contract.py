@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import __version__
+from .webhook_contract import ABOUT, KINDS, WEBHOOK_SCHEMAS
 
 # Of all answers to which a rate applies.
 RATE_HEADERS = {
@@ -26,6 +27,8 @@ SPECTACULAR: dict[str, Any] = {
     "OAS_VERSION": "3.1.0",  # in 3.0 a reference cannot be null
     "SCHEMA_PATH_PREFIX": ".*/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
-    "APPEND_COMPONENTS": {"headers": RATE_HEADERS},
+    "APPEND_COMPONENTS": {"headers": RATE_HEADERS, "schemas": WEBHOOK_SCHEMAS},
+    "ENUM_NAME_OVERRIDES": {"EventKind": KINDS},
+    "WEBHOOKS": [f"socialsongs.api.webhook_contract.{kind}" for kind in ABOUT],
     "COMPONENT_SPLIT_PATCH": False,  # a PATCH may have required fields
 }
