@@ -213,8 +213,18 @@ def test_an_id_in_plain_utf_8_is_the_same_person(platform):
     assert ExternalUser.objects.get().external_id == "Jürgen"
 
 
+def test_answers_are_kept_for_one_person_alone(platform, upload):
+    api = on_behalf(platform, "17")
+    photo = post_of(api, upload)["photos"][0]["url"]
+    for address in (POSTS, photo):
+        response = api.get(address)
+        assert b"".join(response)
+        assert {"Authorization", "SocialSongs-User"} <= set(response["Vary"].split(", "))
+
+
 ODD = {
     "empty": "",
+    "sent twice": "17, 18",
     "a space": "%20",
     "a space at the end": "17%20",
     "a space of another kind": "1%C2%A07",

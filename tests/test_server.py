@@ -6,14 +6,16 @@ import re
 import signal
 import socket
 from contextlib import contextmanager
+from io import StringIO
 
 import psutil
 import pytest
+from django.core.management import call_command
 from gunicorn.config import Config
 
 from socialsongs.bodies import TEXT_BYTES
 from socialsongs.conf import config
-from socialsongs.models import Post
+from socialsongs.models import ExternalUser, Post
 from socialsongs.site import request_parser, server
 from socialsongs.site.demo import answers
 from socialsongs.site.processes import WEB
@@ -219,7 +221,10 @@ def test_bodies_above_the_limit_are_refused(site, alice):
     assert "Traceback" not in log.read_text()
 
 
-@pytest.mark.parametrize("login", ["Authorization: Token made-up", "Cookie: sessionid=made-up"])
+@pytest.mark.parametrize(
+    "login",
+    ["Authorization: Token made-up", f"Authorization: Bearer ss_{'0' * 12}_{'0' * 64}", "Cookie: sessionid=made-up"],
+)
 def test_a_made_up_session_or_token_uploads_nothing(site, login):
     port, log = site
     head = f"POST /api/v1/posts HTTP/1.1\r\nHost: localhost\r\n{login}\r\nExpect: 100-continue\r\nConnection: close\r\n"
@@ -263,6 +268,41 @@ def test_a_valid_session_or_token_may_upload(site, alice, client):
     cookie = f"sessionid={client.cookies['sessionid'].value}"
     response, text = ask(port, "POST", "/accounts/login/", body, Cookie=cookie, Content_Type="text/plain")
     assert response.status == 403, text  # the check against forgery
+
+
+def test_an_api_key_acts_for_people_whose_ids_arrive_as_bytes(site):
+    """The key comes from the command; the body of its upload passes, as with a login."""
+    port, log = site
+    out = StringIO()
+    call_command("socialsongs_api_key", "create", "Pictogram", "--name", "backend", stdout=out, stderr=StringIO())
+    login = f"Bearer {out.getvalue().strip()}"
+    person = "J%C3%BCrgen"
+    mine = {"Authorization": login, "SocialSongs_User": person}
+    response, text = ask(port, "GET", "/api/v1/posts", **mine)
+    assert (response.status, json.loads(text)["results"]) == (200, []), text
+    assert '"client";q=36000;w=3600' in response.headers["RateLimit-Policy"]
+    response, text = ask(port, "POST", "/api/v1/posts", b"x" * 3_000_000, **mine, Content_Type="text/plain")
+    assert response.status == 415, text
+    heads = {
+        b"J\xc3\xbcrgen": (200, b"results"),
+        b"J\xfcrgen": (400, b"invalid_external_id"),
+        b"a\r\nSocialSongs-User: b": (400, b"invalid_external_id"),
+        b"x" * 10_000: (400, b"invalid_external_id"),
+        b"a\0b": (400, b""),
+    }
+    for sent, expected in heads.items():
+        head = f"GET /api/v1/posts HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: {login}\r\n"
+        connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+        connection.sendall(head.encode() + b"SocialSongs-User: " + sent + b"\r\n\r\n")
+        status, text = answer(connection)
+        connection.close()
+        assert (status, expected[1] in text) == (expected[0], True), (sent[:20], text)
+    assert [row.external_id for row in ExternalUser.objects.all()] == ["Jürgen"]
+    assert ask(port, "DELETE", "/api/v1/user", **mine)[0].status == 204
+    call_command("socialsongs_api_key", "revoke", "--client", "Pictogram", stdout=StringIO())
+    response, text = ask(port, "GET", "/api/v1/key", Authorization=login)
+    assert (response.status, json.loads(text)["code"]) == (401, "key_revoked")
+    assert out.getvalue()[16:].strip() not in log.read_text()
 
 
 @pytest.mark.parametrize(

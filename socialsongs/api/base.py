@@ -187,6 +187,8 @@ class ApiView(APIView):
             "X-Content-Type-Options": "nosniff",
         }.items():
             final.headers.setdefault(header, value)
+        # A platform asks for many people: its HTTP cache must not show one of them what it keeps for another.
+        patch_vary_headers(final, ["Authorization", USER_HEADER])
         return final
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:

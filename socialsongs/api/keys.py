@@ -61,12 +61,14 @@ def check_scope(key: ApiKey, scope: Scope) -> None:
 def external_id(request: Request) -> str | None:
     """Return the id of the person for whom the request is; None where it names nobody.
 
-    The header holds the id in UTF-8, percent-encoded as in an address, so that any id fits into it. Raises
-    InvalidExternalId.
+    The header holds the id in UTF-8, percent-encoded as in an address, so that any id fits into it. A comma must be
+    encoded, too: servers join a header that was sent twice with one. Raises InvalidExternalId.
     """
     sent = request.headers.get(USER_HEADER)
     if sent is None:
         return None
+    if "," in sent:
+        raise InvalidExternalId(f"Send {USER_HEADER} once. A comma in an id is written %2C.")
     try:
         text = unquote_to_bytes(sent.encode("latin-1")).decode()  # WSGI gives each byte of a header as one character
     except UnicodeError:
