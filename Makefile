@@ -44,6 +44,9 @@ schema: setup  ## write the OpenAPI snapshot, docs/openapi.yaml
 settings: setup  ## write the table of settings in docs/operations.md
 	$(BIN)/python -m tests.settings_table docs/operations.md
 
+adoption: setup  ## write what a site edits to adopt the plugin into docs/getting-started.md
+	$(BIN)/python -m tests.adoption docs/getting-started.md
+
 permissions: setup  ## write the table of permissions in docs/security.md
 	$(BIN)/python -m tests.permissions docs/security.md
 

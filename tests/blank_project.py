@@ -141,23 +141,30 @@ def host_project(folder, **files):
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(textwrap.dedent(text))
+    with empty_database() as (database, broker):
+        environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "host.settings",
+            "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
+            "HOST_DATABASE_URL": database,
+            "HOST_BROKER_URL": broker,
+            "HOST_VAULT": str(folder / "vault"),
+        }
+        yield folder, environment
+
+
+@contextmanager
+def empty_database():
+    """Make a database beside that of the tests; yields its address, and that of a part of Redis, until both end."""
     url, _, base = os.environ["DATABASE_URL"].rpartition("/")
     database = f"host_{uuid.uuid4().hex[:8]}"
     server = environ.Env.db_url_config(os.environ["DATABASE_URL"])
     keys = {"host": "HOST", "user": "USER", "password": "PASSWORD", "port": "PORT"}
     options = {name: server[key] for name, key in keys.items() if server[key]}
+    broker = os.environ["REDIS_URL"].replace("unix://", "redis+socket://", 1)
     with psycopg.connect(dbname=base, autocommit=True, **options) as connection:
         connection.execute(f"CREATE DATABASE {database}")
-        broker = os.environ["REDIS_URL"].replace("unix://", "redis+socket://", 1)
-        environment = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "host.settings",
-            "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
-            "HOST_DATABASE_URL": f"{url}/{database}",
-            "HOST_BROKER_URL": f"{broker}?virtual_host=5",
-            "HOST_VAULT": str(folder / "vault"),
-        }
-        yield folder, environment
+        yield f"{url}/{database}", f"{broker}?virtual_host=5"
         connection.execute(f"DROP DATABASE {database} WITH (FORCE)")
 
 
@@ -203,12 +210,16 @@ def token_of_a_member(python, folder, environment):
     return manage(python, folder, environment, "shell", "--no-imports", "-c", MAKE_TOKEN).strip().splitlines()[-1]
 
 
-def form_with_a_photo():
-    """Return the body of a form with a photo, and its content type."""
+def form_with_a_photo(field="photos", **texts):
+    """Return the body of a form with a photo and texts, and its content type."""
     photo = io.BytesIO()
     Image.linear_gradient("L").resize((200, 150)).convert("RGB").save(photo, "PNG")
     boundary = uuid.uuid4().hex
-    head = f'--{boundary}\r\nContent-Disposition: form-data; name="photos"; filename="a.png"\r\n\r\n'
+    head = "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n'
+        for name, text in texts.items()
+    )
+    head += f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"; filename="a.png"\r\n\r\n'
     body = head.encode() + photo.getvalue() + f"\r\n--{boundary}--\r\n".encode()
     return body, f"multipart/form-data; boundary={boundary}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -95,6 +96,25 @@ def model(releases: Path) -> object:
     from recommender.release import load_release
 
     return load_release("small", folder=releases)
+
+
+@pytest.fixture(scope="session")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return the folder that ``make dist`` fills, in a copy of the checkout, and what it prints."""
+    from .tools import ROOT, make
+
+    folder = tmp_path_factory.mktemp("checkout") / "socialsongs"
+    kept = shutil.ignore_patterns(".*", "var", "__pycache__", "*.egg-info", "build", "dist")
+    shutil.copytree(ROOT, folder, ignore=kept)
+    done = make("dist", folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "dist", done.stdout
+
+
+@pytest.fixture(scope="session")
+def wheel(dist: tuple[Path, str]) -> Path:
+    (found,) = dist[0].glob("*.whl")
+    return found
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,7 +11,6 @@ import urllib.request
 from email.parser import Parser
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
@@ -20,39 +18,14 @@ from packaging.requirements import Requirement
 
 from .blank_project import call, form_with_a_photo, host_project, listens, manage, running, token_of_a_member
 from .processes import ROOT, free_port
+from .tools import NEEDS_TOOLS, TOOLS, make
 
-TOOLS = Path(sys.prefix) / "tools"
 PACKAGES = ("socialsongs", "recommender", "workers")
 LOCK = """django==5.2.19 \\
     --hash=sha256:5965d974a5218a2b68a11dd1276434707f23886525c23f0598eccedaf4f4ca00
 """
 
-pytestmark = pytest.mark.skipif(not (TOOLS / ".ready").exists(), reason="the tools are not installed (make tools)")
-
-
-def make(target, folder=ROOT, **variables):
-    given = [f"{name}={value}" for name, value in ({"TOOLS": TOOLS} | variables).items()]
-    (TOOLS / ".ready").touch()  # a checkout that is younger than the tools is no reason to install them again
-    return subprocess.run(
-        ["make", "--no-print-directory", target, *given], cwd=folder, capture_output=True, text=True, check=False
-    )
-
-
-@pytest.fixture(scope="module")
-def dist(tmp_path_factory):
-    """Return the folder that ``make dist`` fills, in a copy of the checkout, and what it prints."""
-    folder = tmp_path_factory.mktemp("checkout") / "socialsongs"
-    kept = shutil.ignore_patterns(".*", "var", "__pycache__", "*.egg-info", "build", "dist")
-    shutil.copytree(ROOT, folder, ignore=kept)
-    done = make("dist", folder)
-    assert done.returncode == 0, done.stderr
-    return folder / "dist", done.stdout
-
-
-@pytest.fixture(scope="module")
-def wheel(dist):
-    (found,) = dist[0].glob("*.whl")
-    return found
+pytestmark = NEEDS_TOOLS
 
 
 def wanted():

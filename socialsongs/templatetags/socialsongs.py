@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Model
 from django.http import Http404
 from django.template import Context, Library
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 
+from ..attached.interface import post_of
 from ..models import Post
 from ..web.post_context import post_context
 from ..web.texts import SCRIPT_TEXTS
@@ -26,8 +28,14 @@ def socialsongs_assets(context: Context, htmx: bool = True) -> dict[str, Any]:
 
 
 @register.simple_tag(takes_context=True)
-def song_suggestions(context: Context, post: Post) -> SafeString:
-    """Render the songs for a post as this visitor may see them; nothing for a post that they may not see."""
+def song_suggestions(context: Context, photo: Model) -> SafeString:
+    """Render the songs for a post, or for a photo of an attached model, as this visitor may see them.
+
+    Renders nothing for a post that they may not see, and for a photo that has no post yet.
+    """
+    post = photo if isinstance(photo, Post) else post_of(photo)
+    if post is None:
+        return SafeString("")
     request = context["request"]
     try:
         shown = post_context(request, post.pk, within=request.get_full_path())
