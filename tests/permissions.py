@@ -190,6 +190,7 @@ def model(
 OWN_TOKENS = f"{OUTSIDE} 403 302 302 200"  # only superusers see tokens of others
 READ_ONLY = {"add": NOBODY, "save": NOBODY}
 FOR_EVER = {**READ_ONLY, "delete": NOBODY, "deleted": NEVER}
+ENDPOINT_ACTIONS = ["ping", "replay_what_failed", "rotate", "disable", "enable"]
 SONG_ACTIONS = ["publish", "retire", "to_draft", "encode_again", "offer", "no_longer_offer"]
 
 ADMIN = [
@@ -220,6 +221,9 @@ ADMIN = [
     *model("socialsongs/apiclient"),
     *model("socialsongs/apikey", save=saves(302), actions={"revoke": ACTS}),
     *model("socialsongs/externaluser", **READ_ONLY),
+    *model("socialsongs/event", **READ_ONLY, actions={"send_again": ACTS}),
+    *model("socialsongs/webhookendpoint", save=saves(302), actions=dict.fromkeys(ENDPOINT_ACTIONS, ACTS)),
+    *model("socialsongs/webhookdelivery", **READ_ONLY, actions={"send_again": ACTS}),
     *model("socialsongs/modelrelease", **FOR_EVER),
     *model("socialsongs/worker", **FOR_EVER),
 ]

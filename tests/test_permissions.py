@@ -17,6 +17,7 @@ from django.urls import URLResolver, get_resolver
 
 from socialsongs.models import (
     ApiClient,
+    Event,
     ExternalUser,
     Feedback,
     ModelRelease,
@@ -26,10 +27,12 @@ from socialsongs.models import (
     Rule,
     State,
     Suggestion,
+    WebhookDelivery,
     Worker,
 )
 from socialsongs.services.api_keys import make_key
 from socialsongs.services.taste import offer_taste
+from socialsongs.services.webhooks import add_endpoint
 from socialsongs.site.tokens import issue
 
 from . import permissions
@@ -108,6 +111,7 @@ def rows(cast, ready_post, make_song, alice, django_user_model):
     further = RecommendationRequest.objects.create(post=ready_post, state=State.FAILED, text="rain")
     text = RecommendationRequest.objects.create(owner=alice, state=State.READY, text="rain")
     Suggestion.objects.create(request=text, song=song, release=asked.release, rank=1, score=1.0)
+    endpoint, _ = add_endpoint(url="https://example.org/hooks")
     common = {"username": "alice", "ip_address": "192.0.2.1", "user_agent": "x"}
     token, _ = issue(user=alice, name="backup", scopes=["read"], days=1)
     platform = ApiClient.objects.create(name="Pictogram", scopes=["posts:read"])
@@ -128,6 +132,9 @@ def rows(cast, ready_post, make_song, alice, django_user_model):
         "apiclient": platform,
         "apikey": key,
         "externaluser": ExternalUser.objects.create(client=platform, external_id="17", user=alice, made=False),
+        "webhookendpoint": endpoint,
+        "webhookdelivery": WebhookDelivery.objects.get(),
+        "event": Event.objects.get(kind="ping"),
         "modelrelease": ModelRelease.objects.get(),
         "worker": Worker.objects.create(name="inference@here", host="here", pid=1, started_at="2026-01-01T00:00Z",
                                          seen_at="2026-01-01T00:00Z"),

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import re
 import time
 from datetime import timedelta
 from io import StringIO
@@ -538,3 +539,55 @@ def test_the_receiver_of_the_docs_takes_what_the_site_sends_and_nothing_else(
     assert receive(headers, body + b" ")[0] == 401
     assert len(handled) == 2
     assert receive(headers, body)[0] == 204
+
+
+# The admin
+
+
+ADMIN = "/admin/socialsongs/webhookendpoint/"
+
+
+def test_staff_add_rotate_and_enable_endpoints_in_the_admin(client, staff, receiver, ready_post, make_song):
+    client.force_login(staff)
+    refused = client.post(f"{ADMIN}add/", {"url": "https://10.0.0.1/"})
+    assert "may not be sent to 10.0.0.1" in refused.content.decode()
+    page = client.post(f"{ADMIN}add/", {"url": receiver.url, "kinds": ["song_chosen"]})
+    secret = re.search(r"whsec_[\w+/=]+", page.content.decode())[0]
+    assert "no-store" in page.headers["Cache-Control"]
+    deliver()
+    assert verified(secret, receiver.got[0])["type"] == "ping"
+    row = WebhookEndpoint.objects.get()
+    assert row.verified_at
+
+    def act(action, path=ADMIN, **extra):
+        chosen = row.pk if path == ADMIN else WebhookDelivery.objects.exclude(event__kind="ping").get().pk
+        return client.post(path, {"action": action, "_selected_action": chosen, **extra}, follow=True).content.decode()
+
+    new = re.search(r"whsec_[\w+/=]+", act("rotate"))[0]
+    assert new != secret
+    assert "whsec_" not in client.get(f"{ADMIN}{row.pk}/change/").content.decode()
+    act("ping")
+    deliver()
+    for text in (secret, new):
+        assert verified(text, receiver.got[1])["type"] == "ping"
+    receiver.behave = status(410)
+    choose(ready_post, make_song("First"))
+    deliver()
+    assert "disabled: It answered 410 Gone." in client.get(ADMIN).content.decode()
+    receiver.behave = None
+    act("enable")
+    deliver()
+    assert "1 deliveries are queued" in act("send_again", "/admin/socialsongs/webhookdelivery/")
+    deliver()
+    assert receiver.kinds() == ["ping", "ping", "song_chosen", "ping", "song_chosen"]
+
+
+def test_staff_send_signals_again(client, staff, ready_post, make_song):
+    event = choose(ready_post, make_song("First"))
+    Event.objects.update(state="failed", attempts=8, failing=["host.receiver"], error="ValueError()", fanned_out=True)
+    client.force_login(staff)
+    page = client.get("/admin/socialsongs/event/").content.decode()
+    assert "host.receiver" in page
+    client.post("/admin/socialsongs/event/", {"action": "send_again", "_selected_action": event.pk})
+    event.refresh_from_db()
+    assert (event.state, event.attempts, event.failing) == ("waiting", 0, ["host.receiver"])
