@@ -178,6 +178,14 @@ def everything(ready_post, alice, staff, upload, release):
     RecommendationRequest.objects.create(text="rain", release=release, parameters={"genre": "pop"}, notice="no_songs")
 
 
+def test_a_live_worker_that_hears_no_wake_ups_is_shown_with_the_reason(desk, db):
+    now = timezone.now()
+    Worker.objects.create(name="inference@here", broker="another", host="here", pid=1, started_at=now, seen_at=now)
+    page = desk.get(reverse("admin:socialsongs_worker_changelist")).content.decode()
+    assert "socialsongs-elsewhere" in page
+    assert "inference@here listens on another broker" in page
+
+
 SHOWN = ["feedback", "modelrelease", "post", "postaccess", "recommendationrequest", "rule", "song", "taste", "worker"]
 
 

@@ -294,13 +294,16 @@ def site(tmp_path, **environment):
 
 def test_the_environment_fills_the_settings_dict(tmp_path):
     given = {"MAX_ATTEMPTS": "5", "READ_RATE": "9/minute", "DIVERSITY": "0.5", "RETENTION_DAYS": "30"}
+    given["CELERY"] = '{"timezone": "UTC"}'
     done = site(tmp_path, **{f"SOCIALSONGS_{key}": value for key, value in given.items()})
     assert done.stdout.startswith("True socialsongs "), done.stderr
     assert "'MAX_ATTEMPTS': 5" in done.stdout
     assert "'READ_RATE': '9/minute'" in done.stdout
     assert "'DIVERSITY': 0.5" in done.stdout
     assert "'RETENTION_DAYS': 30" in done.stdout
+    assert "'CELERY': {'timezone': 'UTC'}" in done.stdout
     assert "SOCIALSONGS_MAX_ATTEMPTS" in site(tmp_path, SOCIALSONGS_MAX_ATTEMPTS="many").stderr
+    assert "SOCIALSONGS_CELERY must be JSON" in site(tmp_path, SOCIALSONGS_CELERY="timezone=UTC").stderr
 
 
 def test_every_value_can_come_from_a_file(tmp_path):

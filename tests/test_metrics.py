@@ -194,6 +194,13 @@ def test_a_worker_is_up_or_not(scrape):
     assert (value(found, worker="inference@one"), value(found, worker="inference@two")) == (1, 0)
 
 
+def test_a_worker_hears_wake_ups_or_not(scrape):
+    worker("inference@one")
+    worker("inference@two", broker="another")
+    found = scrape()["socialsongs_worker_hears"]
+    assert (value(found, worker="inference@one"), value(found, worker="inference@two")) == (1, 0)
+
+
 def test_a_workers_info_gives_its_device_and_release(scrape):
     worker(device="cuda:0 Some GPU")
     labels = {"worker": "inference@one", "state": "ready", "device": "cuda:0 Some GPU", "release": "written-down"}

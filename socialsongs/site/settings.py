@@ -5,9 +5,9 @@ Without DATABASE_URL and REDIS_URL the embedded servers under var/ are used.
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields
 from datetime import timedelta
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
@@ -166,16 +166,14 @@ def _socialsongs() -> dict[str, Any]:
     """SOCIALSONGS_<KEY> of the environment for every key of the settings dict."""
     # Celery calls a Redis on a unix socket redis+socket.
     found: dict[str, Any] = {"BROKER_URL": REDIS_URL.replace("unix://", "redis+socket://", 1)}
-    readers = {"int": env.int, "int | None": env.int, "float": env.float, "bool": env.bool}
+    readers: dict[str, Any] = {"int": env.int, "int | None": env.int, "float": env.float, "bool": env.bool}
+    readers["dict[str, Any]"] = env.json
     for field in fields(PluginSettings):
         name = f"SOCIALSONGS_{field.name}"
         if name in env.ENVIRON:
             try:
-                if field.name == "CELERY":
-                    found[field.name] = json.loads(env.str(name))
-                    continue
                 found[field.name] = readers.get(str(field.type), env.str)(name)
-            except json.JSONDecodeError as error:
+            except JSONDecodeError as error:
                 raise ImproperlyConfigured(f"{name} must be JSON.") from error
             except ValueError as error:
                 raise ImproperlyConfigured(f"{name} must be a number, got {env.str(name)!r}.") from error
