@@ -14,7 +14,8 @@ import socialsongs
 from socialsongs.attached import registry, sync
 from socialsongs.attached.registry import NotAttached
 from socialsongs.errors import NotSuggested, UnknownPost
-from socialsongs.models import Feedback, PhotoAnalysis, PhotoSubject, Post, State, Suggestion, Thumbnail
+from socialsongs.models import Feedback, PhotoAnalysis, PhotoSubject, Post, PostAccess, State, Suggestion, Thumbnail
+from socialsongs.policy import Policy, policy
 from socialsongs.services.releases import register
 from socialsongs.services.thumbnails import thumbnail
 from workers.inference.loading import LoadedRelease
@@ -414,3 +415,66 @@ def test_old_attached_posts_are_not_forgotten(picture):
     Post.objects.update(created_at=timezone.now() - timedelta(days=90))
     call_command("socialsongs_forget", "--days", "30", stdout=io.StringIO())
     assert Post.objects.exists()
+
+
+# The policy and the permission classes of a host
+
+
+class Editors(Policy):
+    """Whoever is called bob sees the suggestions of all posts and manages them."""
+
+    def may_view_suggestions(self, *, user, post):
+        return user.get_username() == "bob" or super().may_view_suggestions(user=user, post=post)
+
+    def may_manage(self, *, user, post):
+        return user.get_username() == "bob" or super().may_manage(user=user, post=post)
+
+
+def test_a_host_says_who_may_see_and_manage_posts(ready_post, bob, api_of, settings, client):
+    url = f"/api/v1/posts/{ready_post.pk}"
+    assert api_of(bob).get(url).status_code == 404
+    settings.SOCIALSONGS = {**settings.SOCIALSONGS, "POLICY": "tests.test_attached.Editors"}
+    shown = api_of(bob).get(url).json()
+    assert len(shown["suggestions"]) == 3
+    assert not Feedback.objects.exists()  # no impression: the list is not his own
+    assert PostAccess.objects.get().reader_name == "bob"
+    choice = {"song": shown["suggestions"][0]["song"]["id"]}
+    assert api_of(bob).post(f"{url}/choice", choice, format="json").status_code == 200
+    client.force_login(bob)
+    assert b"Song 2" in client.get(f"/posts/{ready_post.pk}").content
+
+
+def status_of(response):
+    response.close()
+    return response.status_code
+
+
+def test_a_host_may_open_reading_to_visitors(ready_post, api_of, settings, make_song):
+    visitor = api_of(None)
+    url = f"/api/v1/posts/{ready_post.pk}"
+    reads = [url, f"{url}/photos/0", "/api/v1/songs"]
+    assert [status_of(visitor.get(read)) for read in reads] == [401, 401, 401]
+    opened = {"PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"]}
+    settings.SOCIALSONGS = {**settings.SOCIALSONGS, **opened}
+    assert [status_of(visitor.get(read)) for read in reads] == [404, 404, 200]
+    Post.objects.update(visibility="public")
+    assert [status_of(visitor.get(read)) for read in reads] == [200, 200, 200]
+    assert visitor.get(url).json()["suggestions"] is None
+    Post.objects.update(owner=None)  # nobody's post is not that of a visitor
+    assert visitor.get(url).json()["suggestions"] is None
+    assert visitor.get("/api/v1/posts").status_code == 401
+    assert visitor.get("/api/v1/taste").status_code == 401
+    assert visitor.delete(url).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["tests.test_attached.Nothing", "tests.test_attached.Picture"])
+def test_a_policy_that_is_none_is_named(ready_post, alice, settings, path):
+    settings.SOCIALSONGS = {**settings.SOCIALSONGS, "POLICY": path}
+    with pytest.raises(ImproperlyConfigured, match="POLICY"):
+        policy()
+
+
+def test_songs_for_a_text(alice):
+    asked = socialsongs.songs_for_text("a walk by the sea", user=alice, parameters={"limit": 3})
+    assert (asked.owner, asked.post, asked.parameters) == (alice, None, {"limit": 3})
+    assert socialsongs.suggestions(asked).state == "queued"

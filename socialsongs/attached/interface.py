@@ -19,7 +19,7 @@ from ..selectors.posts import default_request, newest_analysis, state_of, sugges
 from ..selectors.similar import posts_for_song
 from ..services.feedback import choose_song, clear_choice, record_feedback, undo_hide
 from ..services.posts import retry_post
-from ..services.recommendation_requests import request_recommendations
+from ..services.recommendation_requests import request_for_text, request_recommendations
 from .registry import Attachment, NotAttached, attachment_of
 from .sync import subjects_of, sync_photos
 
@@ -74,6 +74,14 @@ def suggest_for(photo: Model, *, text: str = "", parameters: Mapping[str, Any] |
     if text or parameters:
         return request_recommendations(post=post, text=text, parameters=parameters)
     return _default(post)
+
+
+def songs_for_text(text: str, *, user: Person, parameters: Mapping[str, Any] | None = None) -> RecommendationRequest:
+    """Ask for songs for a text alone, and return the request, which only this person sees; pass it to ``suggestions``.
+
+    ``parameters``: as for ``suggest_for``. Raises TextRefused.
+    """
+    return request_for_text(owner=user, text=text, parameters=parameters)
 
 
 def suggestions(of: Model) -> SuggestedSongs | None:
