@@ -1,5 +1,6 @@
 """Every text for people goes through gettext, and the German catalogues are complete."""
 
+import ast
 import re
 from html.parser import HTMLParser
 
@@ -14,6 +15,7 @@ from django.utils import translation
 from socialsongs.models import RecommendationRequest
 
 from . import messages
+from .processes import ROOT
 
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|(?<!%)%[sd]|\{\w*\}")
 TEMPLATES = [
@@ -74,6 +76,92 @@ def test_no_text_of_a_template_is_hard_coded(path):
 )
 def test_a_hard_coded_text_is_found(source):
     assert hard_coded(source)
+
+
+# Texts of commands, checks and the API's reference stay English: they are about programs, as the docs are.
+CODE = [
+    path
+    for package in messages.PACKAGES
+    for path in package.files((".py",))
+    if not {"management", "migrations", "decoding"} & set(path.parts)
+]
+SPOKEN_ARGUMENTS = ("description", "help_text", "label", "verbose_name", "verbose_name_plural")
+ERRORS = {"AuthenticationFailed", "NotFound", "ParseError", "PermissionDenied", "RegexValidator", "ValidationError"}
+ABOUT_FILES = {"BadLine", "CatalogueError"}  # of the command that imports songs
+
+
+def errors_for_people():
+    """Return the names of the errors whose texts are shown."""
+    trees = [ast.parse(path.read_text()) for path in CODE]
+    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    found, known = {"SocialSongsError"}, set()
+    while found != known:
+        known = set(found)
+        found |= {node.name for node in classes if known & {ast.unparse(base).split(".")[-1] for base in node.bases}}
+    return (found | ERRORS) - ABOUT_FILES
+
+
+def spoken(tree, errors, *, reference):
+    """Yield expressions whose texts people read; ``reference``: of a module with the reference of the API."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func).split(".")[-1]
+            if name in errors:
+                yield from node.args[1:2] if name == "RegexValidator" else node.args[:1]
+            if ast.unparse(node.func).startswith("messages."):
+                yield from node.args[1:2]
+        if isinstance(node, ast.keyword) and node.arg in SPOKEN_ARGUMENTS and not reference:
+            yield node.value
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).startswith("verbose_name"):
+            yield node.value
+
+
+def untranslated(node):
+    """Yield texts that no function of gettext gets; in a dict, of its values."""
+    if isinstance(node, ast.Constant):
+        if isinstance(node.value, str) and re.search("[a-z]{2}", node.value) and node.value not in SAME:
+            yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        yield ast.unparse(node)
+    elif isinstance(node, ast.BinOp):
+        yield from untranslated(node.left)  # on the right of % are values
+    elif isinstance(node, ast.Dict):
+        for value in node.values:
+            yield from untranslated(value)
+    elif not isinstance(node, ast.Call | ast.Subscript):
+        for child in ast.iter_child_nodes(node):
+            yield from untranslated(child)
+
+
+def hard_coded_in(source, errors, *, reference=False):
+    tree = ast.parse(source)
+    return [text for node in spoken(tree, errors, reference=reference) for text in untranslated(node)]
+
+
+def test_no_text_in_the_code_is_hard_coded():
+    errors = errors_for_people()
+    assert {"NoPhoto", "NotAPhoto", "UnknownSong"} < errors
+    found = {
+        str(path.relative_to(ROOT)): texts
+        for path in CODE
+        if (texts := hard_coded_in(path.read_text(), errors, reference="api" in path.parts))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'raise NoPhoto("Send a photo.")',
+        'raise NoPhoto(f"Send {number} photos.")',
+        'raise ValidationError({"song": "Choose one song."})',
+        'field = CharField(help_text="The best one.")',
+        'messages.success(request, f"{number} songs.")',
+        '@admin.display(description="all songs")\ndef songs(): ...',
+    ],
+)
+def test_a_hard_coded_text_in_code_is_found(source):
+    assert hard_coded_in(source, errors_for_people())
 
 
 @pytest.mark.parametrize("package", messages.PACKAGES, ids=lambda package: package.folder.name)
