@@ -78,12 +78,13 @@ def test_a_hard_coded_text_is_found(source):
     assert hard_coded(source)
 
 
-# Texts of commands, checks and the API's reference stay English: they are about programs, as the docs are.
+# Texts of commands, of checks, of functions for a host's code and of the API's reference stay English: they are about
+# programs, as the docs are.
 CODE = [
     path
     for package in messages.PACKAGES
     for path in package.files((".py",))
-    if not {"management", "migrations", "decoding"} & set(path.parts)
+    if not {"attached", "decoding", "management", "migrations"} & set(path.parts)
 ]
 SPOKEN_ARGUMENTS = ("description", "help_text", "label", "verbose_name", "verbose_name_plural")
 ERRORS = {"AuthenticationFailed", "NotFound", "ParseError", "PermissionDenied", "RegexValidator", "ValidationError"}

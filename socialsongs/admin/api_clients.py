@@ -11,6 +11,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from ..models import ApiClient, ApiKey, ExternalUser, Scope
 from ..services.api_keys import MOST_DAYS, end_of, make_key, revoke_key
@@ -18,7 +21,7 @@ from ..services.external_users import delete_client, delete_external_user
 from .base import ReadOnly, Styled
 
 
-def _scopes(about: str, initial: Iterable[str] = ()) -> forms.MultipleChoiceField:
+def _scopes(about: str | Promise, initial: Iterable[str] = ()) -> forms.MultipleChoiceField:
     return forms.MultipleChoiceField(
         choices=[(scope, scope) for scope in Scope.values],
         widget=forms.CheckboxSelectMultiple,
@@ -29,25 +32,28 @@ def _scopes(about: str, initial: Iterable[str] = ()) -> forms.MultipleChoiceFiel
 
 class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
     scopes = _scopes(
-        "What its keys may be used for, at most. songs:write changes the catalogue that all share.",
+        _("What its keys may be used for, at most. songs:write changes the catalogue that all share."),
         initial=[scope for scope in Scope.values if scope != Scope.SONGS_WRITE],
     )
 
 
 class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
-    scopes = _scopes("What the key may be used for, as far as its client may.")
+    scopes = _scopes(_("What the key may be used for, as far as its client may."))
     days = forms.IntegerField(
         required=False,
         min_value=1,
         max_value=MOST_DAYS,
         initial=365,
-        help_text="Days until it expires; empty: until revoked.",
+        help_text=_("Days until it expires; empty: until revoked."),
     )
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or {}
         if (client := values.get("client")) and (more := set(values.get("scopes", [])) - set(client.scopes)):
-            self.add_error("scopes", f"{client} may not have {', '.join(sorted(more))}.")
+            self.add_error(
+                "scopes",
+                _("%(client)s may not have %(scopes)s.") % {"client": client, "scopes": ", ".join(sorted(more))},
+            )
         return values
 
 
@@ -82,13 +88,13 @@ class ApiClientAdmin(WithPeople):
     search_fields = ["name"]
     fields = ["name", "scopes", "rate", "shares_public_posts", "active"]
 
-    @admin.display(description="scopes")
+    @admin.display(description=_("scopes"))
     def may(self, client: ApiClient) -> str:
         return ", ".join(client.scopes)
 
     def counts(self, rows: Iterable[ApiClient]) -> Iterable[tuple[str, int]]:
-        yield "API keys", ApiKey.objects.filter(client__in=rows).count()
-        yield "people with all their data", ExternalUser.objects.filter(client__in=rows).count()
+        yield gettext("API keys"), ApiKey.objects.filter(client__in=rows).count()
+        yield gettext("people with all their data"), ExternalUser.objects.filter(client__in=rows).count()
 
     def delete_row(self, row: ApiClient) -> None:
         delete_client(client=row)
@@ -117,15 +123,17 @@ class ApiKeyAdmin(Styled):
             kwargs["form"] = forms.ModelForm
         return super().get_form(request, obj, change, **kwargs)
 
-    @admin.display(description="scopes")
+    @admin.display(description=_("scopes"))
     def may(self, key: ApiKey) -> str:
         return ", ".join(key.scopes)
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state(self, key: ApiKey) -> str:
         if key.revoked_at is not None:
-            return "revoked"
-        return "expired" if key.expires_at is not None and key.expires_at <= timezone.now() else "valid"
+            return gettext("revoked")
+        return (
+            gettext("expired") if key.expires_at is not None and key.expires_at <= timezone.now() else gettext("valid")
+        )
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         if change:
@@ -143,14 +151,21 @@ class ApiKeyAdmin(Styled):
 
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
         """Show the key on this page, which no cache keeps: not after a redirect, whose message a cookie could hold."""
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "API key created", "key": obj}
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _("API key created"),
+            "key": obj,
+        }
         return TemplateResponse(request, "socialsongs/key_made.html", context)
 
-    @admin.action(description="Revoke: refuse these keys from now on", permissions=["change"])
+    @admin.action(description=_("Revoke: refuse these keys from now on"), permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         for key in queryset:
             revoke_key(key=key)
-        messages.success(request, f"{queryset.count()} keys are revoked.")
+        keys = queryset.count()
+        said = ngettext("%(number)d key is revoked.", "%(number)d keys are revoked.", keys)
+        messages.success(request, said % {"number": keys})
 
 
 @admin.register(ExternalUser)
@@ -163,7 +178,7 @@ class ExternalUserAdmin(WithPeople, ReadOnly):
     search_fields = ["=external_id"]
 
     def counts(self, rows: Iterable[ExternalUser]) -> Iterable[tuple[str, int]]:
-        yield "people with all their data", len(list(rows))
+        yield gettext("people with all their data"), len(list(rows))
 
     def delete_row(self, row: ExternalUser) -> None:
         delete_external_user(person=row)

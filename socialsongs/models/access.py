@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from .base import AppModel
 
@@ -11,21 +12,22 @@ class PostAccess(AppModel):
     """A person with the permission to view posts saw a private post: one row for each door and hour."""
 
     class Door(models.TextChoices):
-        PAGE = "page"
-        API = "api", "API"
-        PHOTO = "photo"
-        ADMIN = "admin"
+        PAGE = "page", _("Page")
+        API = "api", _("API")
+        PHOTO = "photo", _("Photo")
+        ADMIN = "admin", _("Admin")
 
-    reader = models.CharField(max_length=64, help_text="Id of the person who saw the post.")
-    reader_name = models.CharField(max_length=254, help_text="The person's name at that time.")
-    post = models.CharField(max_length=36, help_text="Id of the post.")
-    owner = models.CharField(max_length=64, help_text="Id of the post's owner.")
-    door = models.CharField(max_length=5, choices=Door.choices, help_text="Where the person saw it.")
-    hour = models.DateTimeField(help_text="The hour for which the row stands.")
-    first_at = models.DateTimeField(auto_now_add=True, help_text="The first access in that hour.")
+    reader = models.CharField(_("reader"), max_length=64, help_text=_("Id of the person who saw the post."))
+    reader_name = models.CharField(_("reader name"), max_length=254, help_text=_("The person's name at that time."))
+    post = models.CharField(_("post"), max_length=36, help_text=_("Id of the post."))
+    owner = models.CharField(_("owner"), max_length=64, help_text=_("Id of the post's owner."))
+    door = models.CharField(_("door"), max_length=5, choices=Door.choices, help_text=_("Where the person saw it."))
+    hour = models.DateTimeField(_("hour"), help_text=_("The hour for which the row stands."))
+    first_at = models.DateTimeField(_("first at"), auto_now_add=True, help_text=_("The first access in that hour."))
 
     class Meta:
-        verbose_name_plural = "post accesses"
+        verbose_name = _("post access")
+        verbose_name_plural = _("post accesses")
         ordering = ["-first_at", "-pk"]
         default_permissions = ["view"]
         constraints = [

@@ -9,6 +9,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from ..conf import RATE
 from ..plain_text import plain_text
@@ -35,25 +36,32 @@ def _scopes(about: str) -> ArrayField[list[str], list[str]]:
 class ApiClient(AppModel):
     """A platform with keys. Its people, and their posts, are apart from those of the site and of other clients."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=100, unique=True, validators=[plain_text], help_text="Name of the platform.")
-    scopes = _scopes("What its keys may be used for, at most.")
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(
+        _("name"), max_length=100, unique=True, validators=[plain_text], help_text=_("Name of the platform.")
+    )
+    scopes = _scopes(_("What its keys may be used for, at most."))
     rate = models.CharField(
+        _("rate"),
         max_length=20,
         blank=True,
         default="",
-        validators=[RegexValidator(rf"^({RATE.pattern})\Z", "Give a rate such as 36000/hour.")],
-        help_text="Requests of all its keys together, such as 36000/hour; empty: the setting CLIENT_RATE.",
+        validators=[RegexValidator(rf"^({RATE.pattern})\Z", _("Give a rate such as 36000/hour."))],
+        help_text=_("Requests of all its keys together, such as 36000/hour; empty: the setting CLIENT_RATE."),
     )
     shares_public_posts = models.BooleanField(
+        _("shares public posts"),
         default=False,
-        help_text="Its people and those of the site see each other's public posts. Otherwise only its own people do.",
+        help_text=_(
+            "Its people and those of the site see each other's public posts. Otherwise only its own people do."
+        ),
     )
-    active = models.BooleanField(default=True, help_text="Off: all its keys are refused.")
-    created_at = models.DateTimeField(auto_now_add=True)
+    active = models.BooleanField(_("active"), default=True, help_text=_("Off: all its keys are refused."))
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
-        verbose_name = "API client"
+        verbose_name_plural = _("API clients")
+        verbose_name = _("API client")
         ordering = ["name"]
 
     def __str__(self) -> str:
@@ -63,21 +71,33 @@ class ApiClient(AppModel):
 class ApiKey(AppModel):
     """A secret of an API client. The text of the key is not stored; its SHA-256 is (``services/api_keys.py``)."""
 
-    client = models.ForeignKey(ApiClient, on_delete=models.CASCADE, related_name="keys")
-    name = models.CharField(max_length=100, validators=[plain_text], help_text="Purpose of the key.")
-    prefix = models.CharField(max_length=12, unique=True, editable=False, help_text="Public part of the key.")
-    digest = models.CharField(max_length=64, editable=False)
-    scopes = _scopes("What the key may be used for, as far as its client may.")
-    created_at = models.DateTimeField(auto_now_add=True)
-    created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, editable=False, related_name="+"
+    client = models.ForeignKey(ApiClient, on_delete=models.CASCADE, related_name="keys", verbose_name=_("client"))
+    name = models.CharField(_("name"), max_length=100, validators=[plain_text], help_text=_("Purpose of the key."))
+    prefix = models.CharField(
+        _("prefix"), max_length=12, unique=True, editable=False, help_text=_("Public part of the key.")
     )
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: valid until it is revoked.")
-    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
-    last_used_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="Last use, to the hour.")
+    digest = models.CharField(_("digest"), max_length=64, editable=False)
+    scopes = _scopes(_("What the key may be used for, as far as its client may."))
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("created by"),
+    )
+    expires_at = models.DateTimeField(
+        _("expires at"), null=True, blank=True, help_text=_("Empty: valid until it is revoked.")
+    )
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(
+        _("last used at"), null=True, blank=True, editable=False, help_text=_("Last use, to the hour.")
+    )
 
     class Meta:
-        verbose_name = "API key"
+        verbose_name_plural = _("API keys")
+        verbose_name = _("API key")
         ordering = ["-created_at", "-pk"]
 
     def __str__(self) -> str:
@@ -88,15 +108,24 @@ class ExternalUser(AppModel):
     """A person of an API client: maps the client's id of them to an account of the site."""
 
     # A client is deleted by ``services.external_users.delete_client``, which deletes the accounts, too.
-    client = models.ForeignKey(ApiClient, on_delete=models.PROTECT, related_name="external_users")
-    external_id = models.CharField(max_length=255, help_text="The client's id of the person.")
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="socialsongs_external_users"
+    client = models.ForeignKey(
+        ApiClient, on_delete=models.PROTECT, related_name="external_users", verbose_name=_("client")
     )
-    made = models.BooleanField(help_text="The account was made for this person of the client, and is deleted with it.")
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    external_id = models.CharField(_("external id"), max_length=255, help_text=_("The client's id of the person."))
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="socialsongs_external_users",
+        verbose_name=_("user"),
+    )
+    made = models.BooleanField(
+        _("made"), help_text=_("The account was made for this person of the client, and is deleted with it.")
+    )
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
 
     class Meta:
+        verbose_name = _("external user")
+        verbose_name_plural = _("external users")
         ordering = ["client", "external_id"]
         constraints = [
             # Each request on behalf of somebody: WHERE client = .. AND external_id = ..

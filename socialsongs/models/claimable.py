@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from .base import AppModel
 
 
 class State(models.TextChoices):
-    QUEUED = "queued"
-    ANALYSING = "analysing"
-    READY = "ready"
-    FAILED = "failed"
+    QUEUED = "queued", _("Queued")
+    ANALYSING = "analysing", _("Analysing")
+    READY = "ready", _("Ready")
+    FAILED = "failed", _("Failed")
 
 
 class Claimable(AppModel):
@@ -22,21 +23,27 @@ class Claimable(AppModel):
     the *database's* clock. Results are written only while ``lease_token`` is still the worker's own.
     """
 
-    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED, editable=False)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.QUEUED, editable=False)
     reason = models.CharField(
-        max_length=40, blank=True, default="", editable=False, help_text="Code of the reason why the work failed."
+        _("reason"),
+        max_length=40,
+        blank=True,
+        default="",
+        editable=False,
+        help_text=_("Code of the reason why the work failed."),
     )
-    attempts = models.PositiveSmallIntegerField(default=0, editable=False)
-    lease_token = models.UUIDField(null=True, blank=True, editable=False)
-    lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
-    queued_at = models.DateTimeField(auto_now_add=True, editable=False)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0, editable=False)
+    lease_token = models.UUIDField(_("lease token"), null=True, blank=True, editable=False)
+    lease_expires_at = models.DateTimeField(_("lease expires at"), null=True, blank=True, editable=False)
+    queued_at = models.DateTimeField(_("queued at"), auto_now_add=True, editable=False)
     delayed_since = models.DateTimeField(
+        _("delayed since"),
         null=True,
         blank=True,
         editable=False,
-        help_text="Start of the outage for which it waits.",
+        help_text=_("Start of the outage for which it waits."),
     )
-    finished_at = models.DateTimeField(null=True, blank=True, editable=False)
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True, editable=False)
 
     class Meta:
         abstract = True

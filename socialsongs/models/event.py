@@ -7,6 +7,7 @@ import uuid
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from .base import AppModel
 from .post import Post
@@ -20,37 +21,60 @@ class Event(AppModel):
     """
 
     class Kind(models.TextChoices):
-        SUGGESTIONS_READY = "suggestions_ready"
-        SONG_CHOSEN = "song_chosen"
-        SONG_UNCHOSEN = "song_unchosen"
-        POST_FAILED = "post_failed"
-        PING = "ping"  # for one endpoint only
+        SUGGESTIONS_READY = "suggestions_ready", _("Suggestions Ready")
+        SONG_CHOSEN = "song_chosen", _("Song Chosen")
+        SONG_UNCHOSEN = "song_unchosen", _("Song Unchosen")
+        POST_FAILED = "post_failed", _("Post Failed")
+        PING = "ping", _("Ping")  # for one endpoint only
 
     class State(models.TextChoices):
         """Of the signal; deliveries to endpoints have states of their own."""
 
-        WAITING = "waiting"
-        SENT = "sent"
-        FAILED = "failed"
+        WAITING = "waiting", _("Waiting")
+        SENT = "sent", _("Sent")
+        FAILED = "failed", _("Failed")
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    kind = models.CharField(max_length=20, choices=Kind.choices)
-    post = models.ForeignKey(Post, on_delete=models.CASCADE, null=True, blank=True, related_name="events")
-    request = models.ForeignKey(
-        RecommendationRequest, on_delete=models.CASCADE, null=True, blank=True, related_name="events"
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
+    post = models.ForeignKey(
+        Post, on_delete=models.CASCADE, null=True, blank=True, related_name="events", verbose_name=_("post")
     )
-    song = models.UUIDField(null=True, blank=True)  # no foreign key: it may have been deleted just now
-    reason = models.CharField(max_length=40, blank=True, default="", help_text="Code of the reason why a post failed.")
-    challenge = models.CharField(max_length=64, blank=True, default="", help_text="Of a ping: what is to be answered.")
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-    fanned_out = models.BooleanField(default=False, help_text="Whether its deliveries to endpoints have been made.")
-    state = models.CharField(max_length=7, choices=State.choices, default=State.WAITING)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    next_at = models.DateTimeField(db_default=Now(), help_text="When its signal is sent, or sent again.")
-    failing = ArrayField(models.CharField(max_length=300), default=list, blank=True, help_text="Receivers that failed.")
-    error = models.TextField(blank=True, default="")
+    request = models.ForeignKey(
+        RecommendationRequest,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="events",
+        verbose_name=_("request"),
+    )
+    song = models.UUIDField(_("song"), null=True, blank=True)  # no foreign key: it may have been deleted just now
+    reason = models.CharField(
+        _("reason"), max_length=40, blank=True, default="", help_text=_("Code of the reason why a post failed.")
+    )
+    challenge = models.CharField(
+        _("challenge"), max_length=64, blank=True, default="", help_text=_("Of a ping: what is to be answered.")
+    )
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
+    fanned_out = models.BooleanField(
+        _("fanned out"), default=False, help_text=_("Whether its deliveries to endpoints have been made.")
+    )
+    state = models.CharField(_("state"), max_length=7, choices=State.choices, default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    next_at = models.DateTimeField(
+        _("next at"), db_default=Now(), help_text=_("When its signal is sent, or sent again.")
+    )
+    failing = ArrayField(
+        models.CharField(max_length=300),
+        default=list,
+        blank=True,
+        help_text=_("Receivers that failed."),
+        verbose_name=_("failing"),
+    )
+    error = models.TextField(_("error"), blank=True, default="")
 
     class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
         ordering = ["-created_at", "-id"]
         indexes = [
             # Fan-out: WHERE NOT fanned_out ORDER BY created_at

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from .base import AppModel
 from .post import Post
@@ -18,19 +19,28 @@ class IdempotencyKey(AppModel):
     """
 
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="socialsongs_idempotency_keys"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="socialsongs_idempotency_keys",
+        verbose_name=_("user"),
     )
-    key = models.CharField(max_length=255)
-    fingerprint = models.CharField(max_length=64, help_text="SHA-256 of what was sent with the key.")
-    token = models.UUIDField(null=True)
-    lease_expires_at = models.DateTimeField(null=True)
-    finished_at = models.DateTimeField(null=True)
-    post = models.ForeignKey(Post, on_delete=models.CASCADE, null=True, related_name="+")
-    request = models.ForeignKey(RecommendationRequest, on_delete=models.CASCADE, null=True, related_name="+")
-    answer = models.JSONField(null=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    key = models.CharField(_("key"), max_length=255)
+    fingerprint = models.CharField(
+        _("fingerprint"), max_length=64, help_text=_("SHA-256 of what was sent with the key.")
+    )
+    token = models.UUIDField(_("token"), null=True)
+    lease_expires_at = models.DateTimeField(_("lease expires at"), null=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True)
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, null=True, related_name="+", verbose_name=_("post"))
+    request = models.ForeignKey(
+        RecommendationRequest, on_delete=models.CASCADE, null=True, related_name="+", verbose_name=_("request")
+    )
+    answer = models.JSONField(_("answer"), null=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
+        verbose_name = _("idempotency key")
+        verbose_name_plural = _("idempotency keys")
         constraints = [
             models.UniqueConstraint(fields=["user", "key"], name="socialsongs_key_once"),
         ]

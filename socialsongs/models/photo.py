@@ -8,6 +8,7 @@ from typing import IO, Any
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 from pgvector.django import HalfVectorField
 
 from .base import AppModel
@@ -17,15 +18,21 @@ from .release import EMBEDDING_DIM, SEARCH_DIM, ModelRelease
 class PhotoSubject(AppModel):
     """Points at an image field of any model: PostPhoto, or a photo model of the host."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    content_type = models.ForeignKey(ContentType, on_delete=models.CASCADE, related_name="+")
-    object_id = models.CharField(max_length=64)
-    field = models.CharField(max_length=64, default="image", help_text="Name of the model's field that holds the file.")
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid.uuid4, editable=False)
+    content_type = models.ForeignKey(
+        ContentType, on_delete=models.CASCADE, related_name="+", verbose_name=_("content type")
+    )
+    object_id = models.CharField(_("object id"), max_length=64)
+    field = models.CharField(
+        _("field"), max_length=64, default="image", help_text=_("Name of the model's field that holds the file.")
+    )
     photo = GenericForeignKey("content_type", "object_id")
     # Of an attached photo: the name of its file when it was last compared, so that another file is noticed.
-    file_name = models.CharField(max_length=500, blank=True, default="", db_default="", editable=False)
+    file_name = models.CharField(_("file name"), max_length=500, blank=True, default="", db_default="", editable=False)
 
     class Meta:
+        verbose_name = _("photo subject")
+        verbose_name_plural = _("photo subjects")
         constraints = [
             # Also the walk along attached photos: WHERE content_type = .. AND object_id IN (..)
             models.UniqueConstraint(fields=["content_type", "object_id", "field"], name="socialsongs_subject_once"),
@@ -57,18 +64,23 @@ class PhotoSubject(AppModel):
 class PhotoAnalysis(AppModel):
     """The analysis of one photo by one release. No row: not analysed yet. No tags: nothing recognised."""
 
-    subject = models.ForeignKey(PhotoSubject, on_delete=models.CASCADE, related_name="analyses")
-    release = models.ForeignKey(ModelRelease, on_delete=models.CASCADE, related_name="photo_analyses")
+    subject = models.ForeignKey(
+        PhotoSubject, on_delete=models.CASCADE, related_name="analyses", verbose_name=_("subject")
+    )
+    release = models.ForeignKey(
+        ModelRelease, on_delete=models.CASCADE, related_name="photo_analyses", verbose_name=_("release")
+    )
     # [{"name", "kind", "score" 0..1, "box" [x0, y0, x1, y1] as fractions of the upright photo}], best first
-    tags = models.JSONField(default=list)
+    tags = models.JSONField(_("tags"), default=list)
     # v: the input of tag attention, (EMBEDDING_DIM,)
-    embedding = HalfVectorField(dimensions=EMBEDDING_DIM)
+    embedding = HalfVectorField(_("embedding"), dimensions=EMBEDDING_DIM)
     # v' for stage one, divided by the spread of its relevances, in the search space, (SEARCH_DIM,)
-    direction = HalfVectorField(dimensions=SEARCH_DIM, null=True, blank=True, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
+    direction = HalfVectorField(_("direction"), dimensions=SEARCH_DIM, null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
-        verbose_name_plural = "photo analyses"
+        verbose_name = _("photo analysis")
+        verbose_name_plural = _("photo analyses")
         constraints = [
             models.UniqueConstraint(fields=["subject", "release"], name="socialsongs_analysis_once"),
         ]

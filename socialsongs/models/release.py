@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from .base import AppModel
 
@@ -15,34 +16,46 @@ SEARCH_DIM = EMBEDDING_DIM + 1
 
 class ModelRelease(AppModel):
     class State(models.TextChoices):
-        STAGED = "staged"
-        ACTIVE = "active"
-        RETIRED = "retired"
+        STAGED = "staged", _("Staged")
+        ACTIVE = "active", _("Active")
+        RETIRED = "retired", _("Retired")
 
-    name = models.SlugField(max_length=64, unique=True)
-    sha256 = models.CharField("SHA-256", max_length=64, help_text="Checksum of the weights file.")
-    card = models.JSONField(default=dict, blank=True, help_text="The model card that travels with the weights.")
-    state = models.CharField(max_length=8, choices=State.choices, default=State.STAGED)
+    name = models.SlugField(_("name"), max_length=64, unique=True)
+    sha256 = models.CharField(_("SHA-256"), max_length=64, help_text=_("Checksum of the weights file."))
+    card = models.JSONField(
+        _("card"), default=dict, blank=True, help_text=_("The model card that travels with the weights.")
+    )
+    state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.STAGED)
     share = models.PositiveSmallIntegerField(
+        _("share"),
         default=0,
         editable=False,
         validators=[MaxValueValidator(99)],
-        help_text="Staged: percentage of people whom it serves instead of the active release.",
+        help_text=_("Staged: percentage of people whom it serves instead of the active release."),
     )
-    paused = models.BooleanField(default=False, help_text="No songs are encoded for it while this is set.")
+    paused = models.BooleanField(
+        _("paused"), default=False, help_text=_("No songs are encoded for it while this is set.")
+    )
     songs_per_second = models.FloatField(
+        _("songs per second"),
         null=True,
         blank=True,
         validators=[MinValueValidator(0.01)],
-        help_text="Most songs encoded per second; empty: no limit.",
+        help_text=_("Most songs encoded per second; empty: no limit."),
     )
     encode_after = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="Time at which the limit allows the next batch."
+        _("encode after"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("Time at which the limit allows the next batch."),
     )
-    created_at = models.DateTimeField(auto_now_add=True)
-    activated_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    activated_at = models.DateTimeField(_("activated at"), null=True, blank=True)
 
     class Meta:
+        verbose_name = _("model release")
+        verbose_name_plural = _("model releases")
         ordering = ["-created_at", "-pk"]
         constraints = [
             # At most one release is active.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from .base import AppModel
 from .song import Song
@@ -15,36 +15,44 @@ class Rule(AppModel):
     """An action on songs (one, a genre or all) under conditions (tag of the photo, market, time); empty: any."""
 
     class Action(models.TextChoices):
-        PIN = "pin"
-        BOOST = "boost"
-        BURY = "bury"
-        BLOCK = "block"
+        PIN = "pin", _("Pin")
+        BOOST = "boost", _("Boost")
+        BURY = "bury", _("Bury")
+        BLOCK = "block", _("Block")
 
     name = models.CharField(
-        max_length=80, help_text="Shown as a reason beside a song that the rule pins, boosts or buries."
+        _("name"), max_length=80, help_text=_("Shown as a reason beside a song that the rule pins, boosts or buries.")
     )
-    action = models.CharField(max_length=5, choices=Action.choices)
+    action = models.CharField(_("action"), max_length=5, choices=Action.choices)
     strength = models.FloatField(
+        _("strength"),
         default=1.0,
         validators=[MinValueValidator(0.1), MaxValueValidator(10.0)],
-        help_text="Of boost and bury, in standard deviations of the relevances of songs for one photo.",
+        help_text=_("Of boost and bury, in standard deviations of the relevances of songs for one photo."),
     )
-    song = models.ForeignKey(Song, on_delete=models.CASCADE, null=True, blank=True, related_name="rules")
-    genre = models.CharField(max_length=60, blank=True, default="", help_text="Songs of this genre.")
-    tag = models.CharField(max_length=60, blank=True, default="", help_text="Only for photos with this tag.")
+    song = models.ForeignKey(
+        Song, on_delete=models.CASCADE, null=True, blank=True, related_name="rules", verbose_name=_("song")
+    )
+    genre = models.CharField(_("genre"), max_length=60, blank=True, default="", help_text=_("Songs of this genre."))
+    tag = models.CharField(
+        _("tag"), max_length=60, blank=True, default="", help_text=_("Only for photos with this tag.")
+    )
     market = models.CharField(
+        _("market"),
         max_length=2,
         blank=True,
         default="",
-        validators=[RegexValidator(r"^[A-Z]{2}$", "Two capital letters, as in ISO 3166.")],
-        help_text="Only for requests from this market.",
+        validators=[RegexValidator(r"^[A-Z]{2}$", _("Two capital letters, as in ISO 3166."))],
+        help_text=_("Only for requests from this market."),
     )
-    starts_at = models.DateTimeField(null=True, blank=True)
-    ends_at = models.DateTimeField(null=True, blank=True)
-    enabled = models.BooleanField(default=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    starts_at = models.DateTimeField(_("starts at"), null=True, blank=True)
+    ends_at = models.DateTimeField(_("ends at"), null=True, blank=True)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
+        verbose_name = _("rule")
+        verbose_name_plural = _("rules")
         ordering = ["-created_at", "-pk"]
 
     def __str__(self) -> str:

@@ -7,6 +7,7 @@ import uuid
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from .api_client import ApiClient
 from .base import AppModel
@@ -19,41 +20,53 @@ class WebhookEndpoint(AppModel):
     Its secret is not stored: it is derived from SECRET_KEY and ``salt`` (``webhooks/signing.py``).
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid.uuid4, editable=False)
     client = models.ForeignKey(
         ApiClient,
         on_delete=models.CASCADE,
         null=True,
         blank=True,
         related_name="webhook_endpoints",
-        help_text="Hears of the posts of this client's people; empty: of all posts.",
+        help_text=_("Hears of the posts of this client's people; empty: of all posts."),
+        verbose_name=_("client"),
     )
-    url = models.CharField(max_length=500)
-    description = models.CharField(max_length=200, blank=True, default="")
+    url = models.CharField(_("address"), max_length=500)
+    description = models.CharField(_("description"), max_length=200, blank=True, default="")
     kinds = ArrayField(
-        models.CharField(max_length=20), default=list, blank=True, help_text="Kinds of events; none: all of them."
+        models.CharField(max_length=20),
+        default=list,
+        blank=True,
+        help_text=_("Kinds of events; none: all of them."),
+        verbose_name=_("kinds"),
     )
-    salt = models.CharField(max_length=32, editable=False)
-    previous_salt = models.CharField(max_length=32, blank=True, default="", editable=False)
+    salt = models.CharField(_("salt"), max_length=32, editable=False)
+    previous_salt = models.CharField(_("previous salt"), max_length=32, blank=True, default="", editable=False)
     previous_until = models.DateTimeField(
+        _("previous until"),
         null=True,
         blank=True,
         editable=False,
-        help_text="Until then the previous secret signs, too.",
+        help_text=_("Until then the previous secret signs, too."),
     )
-    active = models.BooleanField(default=True, editable=False)
-    verified_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When it answered a ping.")
-    disabled_reason = models.CharField(max_length=200, blank=True, default="", editable=False)
-    failing_since = models.DateTimeField(null=True, blank=True, editable=False)
-    failures = models.PositiveIntegerField(default=0, editable=False, help_text="Since the last success.")
+    active = models.BooleanField(_("active"), default=True, editable=False)
+    verified_at = models.DateTimeField(
+        _("verified at"), null=True, blank=True, editable=False, help_text=_("When it answered a ping.")
+    )
+    disabled_reason = models.CharField(_("disabled reason"), max_length=200, blank=True, default="", editable=False)
+    failing_since = models.DateTimeField(_("failing since"), null=True, blank=True, editable=False)
+    failures = models.PositiveIntegerField(
+        _("failures"), default=0, editable=False, help_text=_("Since the last success.")
+    )
     resume_at = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="Nothing is sent before, after a failure."
+        _("resume at"), null=True, blank=True, editable=False, help_text=_("Nothing is sent before, after a failure.")
     )
-    attempted_at = models.DateTimeField(null=True, blank=True, editable=False)
-    lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    attempted_at = models.DateTimeField(_("attempted at"), null=True, blank=True, editable=False)
+    lease_expires_at = models.DateTimeField(_("lease expires at"), null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
 
     class Meta:
+        verbose_name = _("webhook endpoint")
+        verbose_name_plural = _("webhook endpoints")
         ordering = ["created_at", "id"]
 
     def __str__(self) -> str:
@@ -70,22 +83,27 @@ class WebhookEndpoint(AppModel):
 
 class WebhookDelivery(AppModel):
     class State(models.TextChoices):
-        WAITING = "waiting"
-        DELIVERED = "delivered"
-        FAILED = "failed"
+        WAITING = "waiting", _("Waiting")
+        DELIVERED = "delivered", _("Delivered")
+        FAILED = "failed", _("Failed")
 
-    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="deliveries")
-    endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.CASCADE, related_name="deliveries")
-    state = models.CharField(max_length=9, choices=State.choices, default=State.WAITING)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    queued_at = models.DateTimeField(db_default=Now(), help_text="The attempts end a day after it.")
-    next_at = models.DateTimeField(db_default=Now())
-    status_code = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Of the last answer.")
-    error = models.CharField(max_length=500, blank=True, default="")
-    finished_at = models.DateTimeField(null=True, blank=True)
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="deliveries", verbose_name=_("event"))
+    endpoint = models.ForeignKey(
+        WebhookEndpoint, on_delete=models.CASCADE, related_name="deliveries", verbose_name=_("endpoint")
+    )
+    state = models.CharField(_("state"), max_length=9, choices=State.choices, default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    queued_at = models.DateTimeField(_("queued at"), db_default=Now(), help_text=_("The attempts end a day after it."))
+    next_at = models.DateTimeField(_("next at"), db_default=Now())
+    status_code = models.PositiveSmallIntegerField(
+        _("status code"), null=True, blank=True, help_text=_("Of the last answer.")
+    )
+    error = models.CharField(_("error"), max_length=500, blank=True, default="")
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
 
     class Meta:
-        verbose_name_plural = "webhook deliveries"
+        verbose_name = _("webhook delivery")
+        verbose_name_plural = _("webhook deliveries")
         ordering = ["-queued_at", "-pk"]
         constraints = [
             models.UniqueConstraint(fields=["event", "endpoint"], name="socialsongs_delivery_once"),

@@ -6,6 +6,9 @@ from hashlib import sha256
 from io import BytesIO
 from typing import IO
 
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+
 from ..conf import MIB, config
 from ..intake import FileTooLarge, clean_bytes
 from ..models import PhotoSubject, PostPhoto
@@ -34,7 +37,7 @@ def clean_attached(*, subject: PhotoSubject) -> bytes:
     with subject.open() as file:
         content = file.read(most + 1)
     if len(content) > most:
-        raise FileTooLarge(f"The file is larger than {most / MIB:.0f} MB.")
+        raise FileTooLarge(_("The file is larger than %(most)s MB.") % {"most": number_format(round(most / MIB))})
     return clean_bytes(content).jpeg
 
 

@@ -170,7 +170,7 @@ class Deleted(NamedTuple):
 def delete_post(*, post: Post) -> None:
     """Delete one post, as ``delete_posts`` does. Raises AttachedPost for one that follows a photo of the host."""
     if post.subject_id is not None:
-        raise AttachedPost("This post belongs to a photo of the site. It is deleted with the photo.")
+        raise AttachedPost(_("This post belongs to a photo of the site. It is deleted with the photo."))
     delete_posts(posts=Post.objects.filter(pk=post.pk))
 
 

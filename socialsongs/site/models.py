@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 from knox.models import AbstractAuthToken
 
 
@@ -15,11 +16,15 @@ class Token(AbstractAuthToken):
         WRITE = "write"
         METRICS = "metrics"
 
-    name = models.CharField(max_length=100, help_text="Purpose of the token.")
-    scopes = ArrayField(models.CharField(max_length=7, choices=Scope.choices))
-    last_used_at = models.DateTimeField(null=True, blank=True, help_text="Last use, to the minute.")
+    name = models.CharField(_("name"), max_length=100, help_text=_("Purpose of the token."))
+    scopes = ArrayField(models.CharField(max_length=7, choices=Scope.choices), verbose_name=_("scopes"))
+    last_used_at = models.DateTimeField(
+        _("last used at"), null=True, blank=True, help_text=_("Last use, to the minute.")
+    )
 
     class Meta:
+        verbose_name = _("token")
+        verbose_name_plural = _("tokens")
         ordering = ["-created", "-pk"]
         constraints = [models.UniqueConstraint(fields=["user", "name"], name="socialsongs_site_token_name")]
 

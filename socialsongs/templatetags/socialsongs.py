@@ -36,7 +36,15 @@ def song_suggestions(context: Context, photo: Model) -> SafeString:
     post = photo if isinstance(photo, Post) else post_of(photo)
     if post is None:
         return SafeString("")
+    """Render the songs for a post, or for an attached photo, as this visitor may see them.
+
+    Renders nothing for a photo without a post yet, and for one that they may not see. Raises NotAttached for a photo
+    of another model.
+    """
     request = context["request"]
+    post = photo if isinstance(photo, Post) else post_of(photo)
+    if post is None:
+        return SafeString("")
     try:
         shown = post_context(request, post.pk, within=request.get_full_path())
     except Http404:

@@ -55,7 +55,9 @@ def target_of(url: str) -> Target:
     except ValueError as error:
         raise BadWebhookUrl(_("This is no address: %(problem)s.") % {"problem": error}) from error
     if parts.scheme != "https" and not (parts.scheme == "http" and allow_http):
-        raise BadWebhookUrl(_("Give an address that begins with https://.") if not allow_http else _("Use http or https."))
+        raise BadWebhookUrl(
+            _("Give an address that begins with https://.") if not allow_http else _("Use http or https.")
+        )
     if not parts.hostname:
         raise BadWebhookUrl(_("The address names no host."))
     if "@" in parts.netloc:
