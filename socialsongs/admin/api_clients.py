@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -11,7 +11,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.utils.functional import Promise
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -20,8 +19,11 @@ from ..services.api_keys import MOST_DAYS, end_of, make_key, revoke_key
 from ..services.external_users import delete_client, delete_external_user
 from .base import ReadOnly, Styled
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
-def _scopes(about: str | Promise, initial: Iterable[str] = ()) -> forms.MultipleChoiceField:
+
+def _scopes(about: StrOrPromise, initial: Iterable[str] = ()) -> forms.MultipleChoiceField:
     return forms.MultipleChoiceField(
         choices=[(scope, scope) for scope in Scope.values],
         widget=forms.CheckboxSelectMultiple,

@@ -90,8 +90,8 @@ class EncodingFilter(admin.SimpleListFilter):
     parameter_name = "encoding"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        reasons = [(code, str(text)) for code, text in CANNOT_BE_ENCODED.items()]
-        return [*State.choices, *reasons, ("missing", gettext("Missing"))]
+        known = [*State.choices, *CANNOT_BE_ENCODED.items()]
+        return [*((code, str(text)) for code, text in known), ("missing", gettext("Missing"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Song]) -> QuerySet[Song]:
         rows = SongEmbedding.objects.filter(release__state=ModelRelease.State.ACTIVE)

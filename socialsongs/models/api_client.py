@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -14,6 +15,9 @@ from django.utils.translation import gettext_lazy as _
 from ..conf import RATE
 from ..plain_text import plain_text
 from .base import AppModel
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 
 class Scope(models.TextChoices):
@@ -29,7 +33,7 @@ class Scope(models.TextChoices):
     WEBHOOKS_MANAGE = "webhooks:manage"
 
 
-def _scopes(about: str) -> ArrayField[list[str], list[str]]:
+def _scopes(about: StrOrPromise) -> ArrayField[list[str], list[str]]:
     return ArrayField(models.CharField(max_length=32, choices=Scope.choices), help_text=about)
 
 
