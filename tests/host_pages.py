@@ -6,6 +6,8 @@ from django.urls import include, path
 
 from socialsongs.models import Post
 
+from .gallery.models import Picture
+
 PAGE = """{% load socialsongs %}<!doctype html>
 <html lang="en"><head><title>Photos of the host</title>
 <link rel="icon" href="data:,"><link rel="stylesheet" href="/host.css">
@@ -20,7 +22,7 @@ PAGE = """{% load socialsongs %}<!doctype html>
 <button class="primary" data-play="mine">Follow</button></form>
 <progress value="1" max="2"></progress><img alt="" class="photo">
 </main>
-<section id="slot">{% if songs %}{% for post in posts %}{% song_suggestions post %}{% endfor %}{% endif %}</section>
+<section id="slot">{% if songs %}{% for photo in photos %}{% song_suggestions photo %}{% endfor %}{% endif %}</section>
 </body></html>"""
 
 # Rules for everything, and for names that a plugin might use as well.
@@ -45,9 +47,10 @@ document.addEventListener("click", (event) => {
 
 
 def photos(request: HttpRequest) -> HttpResponse:
-    """Show the songs of the posts that ``?post=`` names, unless ``?songs=0``."""
+    """Show the songs of the posts that ``?post=`` names and the pictures of ``?picture=``, unless ``?songs=0``."""
     posts = [Post.objects.get(pk=key) for key in request.GET.getlist("post")]
-    context = {"posts": posts, "songs": request.GET.get("songs") != "0"}
+    pictures = [Picture.objects.get(pk=key) for key in request.GET.getlist("picture")]
+    context = {"photos": [*posts, *pictures], "songs": request.GET.get("songs") != "0"}
     return HttpResponse(engines["django"].from_string(PAGE).render(context, request))
 
 

@@ -1,14 +1,23 @@
 """The songs inside a page of the host, without a browser."""
 
+import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.core.files.base import ContentFile
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+import socialsongs
 from socialsongs.models import Feedback, Post, PostAccess, State
+
+from .gallery.models import Picture
+from .processes import ROOT
+
+# Pages of Django's admin, of the API's reference, and for errors.
+LEFT_OUT = {"health.html", "key_made.html", "refused.html", "schema.html"}
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.host_pages")]
 
@@ -132,3 +141,63 @@ def test_queries_do_not_grow_with_the_list(
     with CaptureQueriesContext(connection) as many:
         assert "Song 29" in show(client, host)
     assert len(many) == len(few) < 25
+
+
+def test_a_host_overrides_a_block_and_keeps_the_rest(client, alice, host, tmp_path, settings):
+    folder = tmp_path / "socialsongs"
+    folder.mkdir()
+    card = (
+        '{% extends "socialsongs/_card.html" %}{% block rank %}{% endblock %}{% block line %}<b>Mine</b>{% endblock %}'
+    )
+    (folder / "_card.html").write_text(card)
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
+    page = show(client, host, alice)
+    assert page.count("<b>Mine</b>") == 3
+    assert "The tide comes in" not in page
+    assert "socialsongs-rank" not in page
+    assert "harbor" in page
+
+
+def test_the_docs_name_every_block():
+    docs = (ROOT / "docs" / "pages.md").read_text()
+    for path in (ROOT / "socialsongs" / "templates" / "socialsongs").glob("*.html"):
+        blocks = re.findall(r"{% block (\w+) %}", path.read_text())
+        if not blocks or path.name in LEFT_OUT:
+            continue
+        row = next(line for line in docs.splitlines() if line.startswith(f"| `{path.name}`"))
+        assert re.findall(r"`(\w+)`", row.split("|")[2]) == list(dict.fromkeys(blocks)), path.name
+
+
+@pytest.fixture
+def picture(alice, photo_bytes, django_capture_on_commit_callbacks):
+    """A row of an attached model, which alice made and manages."""
+    with django_capture_on_commit_callbacks(execute=True):
+        return Picture.objects.create(author=alice, file=ContentFile(photo_bytes(), "sea.jpg"))
+
+
+def test_an_attached_photo_has_songs_as_a_post_has(client, alice, bob, picture, release, make_song):
+    host = f"/photos/?picture={picture.pk}"
+    post = socialsongs.post_of(picture)
+    assert f'hx-get="/music/posts/{post.pk}/progress?next=%2Fphotos%2F' in show(client, host, alice)
+    asked = post.requests.get()
+    for rank, title in enumerate(("Ebb", "Tide"), start=1):
+        asked.suggestions.create(song=make_song(title), release=release, rank=rank, score=1.0, line="x", line_index=0)
+    for row in (asked, post):
+        row.state = State.READY
+        row.save()
+    page = show(client, host, alice)
+    assert page.count('class="socialsongs-card socialsongs-panel"') == 2
+    choose = reverse("socialsongs:post-page-choose", args=[post.pk, asked.suggestions.get(rank=1).song_id])
+    assert client.post(choose, query_params={"next": host}).headers["Location"] == f"{host}#socialsongs-{post.pk}"
+    assert "Your song" in show(client, host, alice)
+    assert socialsongs.chosen_song(picture).title == "Ebb"
+    assert "socialsongs-result" not in show(client, host, bob)
+    Picture.objects.update(is_public=True)
+    page = show(client, host, bob)
+    assert "<form method" not in page
+
+
+def test_a_photo_that_does_not_count_shows_nothing(client, alice):
+    assert "socialsongs-result" not in show(
+        client, f"/photos/?picture={Picture.objects.create(author=alice).pk}", alice
+    )
