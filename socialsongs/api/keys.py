@@ -68,7 +68,7 @@ def external_id(request: Request) -> str | None:
     if sent is None:
         return None
     if "," in sent:
-        raise InvalidExternalId(f"Send {USER_HEADER} once. A comma in an id is written %2C.")
+        raise InvalidExternalId(_("Send %(header)s once. A comma in an id is written %%2C.") % {"header": USER_HEADER})
     try:
         text = unquote_to_bytes(sent.encode("latin-1")).decode()  # WSGI gives each byte of a header as one character
     except UnicodeError:
