@@ -164,6 +164,8 @@ def test_the_docs_name_every_block():
         blocks = re.findall(r"{% block (\w+) %}", path.read_text())
         if not blocks or path.name in LEFT_OUT:
             continue
+        if path.name != "base.html":
+            blocks = [name for name in blocks if name not in ("title", "scripts", "main")]  # of base.html
         row = next(line for line in docs.splitlines() if line.startswith(f"| `{path.name}`"))
         assert re.findall(r"`(\w+)`", row.split("|")[2]) == list(dict.fromkeys(blocks)), path.name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import __version__
-from .webhook_contract import ABOUT, KINDS, WEBHOOK_SCHEMAS
+from .webhook_contract import ABOUT, WEBHOOK_SCHEMAS
 
 # Of all answers to which a rate applies.
 RATE_HEADERS = {
@@ -28,7 +28,6 @@ SPECTACULAR: dict[str, Any] = {
     "SCHEMA_PATH_PREFIX": ".*/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "APPEND_COMPONENTS": {"headers": RATE_HEADERS, "schemas": WEBHOOK_SCHEMAS},
-    "ENUM_NAME_OVERRIDES": {"EventKind": KINDS},
     "WEBHOOKS": [f"socialsongs.api.webhook_contract.{kind}" for kind in ABOUT],
     "COMPONENT_SPLIT_PATCH": False,  # a PATCH may have required fields
 }
