@@ -29,13 +29,6 @@ def socialsongs_assets(context: Context, htmx: bool = True) -> dict[str, Any]:
 
 @register.simple_tag(takes_context=True)
 def song_suggestions(context: Context, photo: Model) -> SafeString:
-    """Render the songs for a post, or for a photo of an attached model, as this visitor may see them.
-
-    Renders nothing for a post that they may not see, and for a photo that has no post yet.
-    """
-    post = photo if isinstance(photo, Post) else post_of(photo)
-    if post is None:
-        return SafeString("")
     """Render the songs for a post, or for an attached photo, as this visitor may see them.
 
     Renders nothing for a photo without a post yet, and for one that they may not see. Raises NotAttached for a photo
