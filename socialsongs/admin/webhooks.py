@@ -10,6 +10,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from ..errors import BadWebhookUrl
 from ..models import Event, WebhookDelivery, WebhookEndpoint
@@ -22,7 +24,7 @@ KINDS = [kind for kind in Event.Kind.choices if kind[0] != Event.Kind.PING]
 
 class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
     kinds = forms.MultipleChoiceField(
-        choices=KINDS, required=False, widget=forms.CheckboxSelectMultiple, help_text="None: all kinds."
+        choices=KINDS, required=False, widget=forms.CheckboxSelectMultiple, help_text=_("None: all kinds.")
     )
 
     def clean_url(self) -> str:
@@ -54,7 +56,7 @@ class WebhookEndpointAdmin(Styled):
             return []
         return ["url", "client", "id", "state", "verified_at", "failures", "resume_at", "previous_until", "created_at"]
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state(self, endpoint: WebhookEndpoint) -> str:
         return endpoint.describe_state()
 
@@ -73,43 +75,44 @@ class WebhookEndpointAdmin(Styled):
 
     def _secret_page(self, request: HttpRequest, endpoint: WebhookEndpoint, text: str) -> HttpResponse:
         """Show the secret on this page, which no cache keeps: not after a redirect."""
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "Secret of a webhook endpoint",
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": _("Secret of a webhook endpoint"),
                    "endpoint": endpoint, "text": text}  # fmt: skip
         return TemplateResponse(request, "socialsongs/secret_made.html", context)
 
-    @admin.action(description="Send a ping, which also verifies an endpoint", permissions=["change"])
+    @admin.action(description=_("Send a ping, which also verifies an endpoint"), permissions=["change"])
     def ping(self, request: HttpRequest, queryset: QuerySet[WebhookEndpoint]) -> None:
         for endpoint in queryset.filter(active=True):
             services.ping(endpoint=endpoint)
-        messages.success(request, "The pings are queued. Their deliveries show what comes of them.")
+        messages.success(request, _("The pings are queued. Their deliveries show what comes of them."))
 
-    @admin.action(description="Send again what failed", permissions=["change"])
+    @admin.action(description=_("Send again what failed"), permissions=["change"])
     def replay_what_failed(self, request: HttpRequest, queryset: QuerySet[WebhookEndpoint]) -> None:
         count = services.retry_deliveries(deliveries=WebhookDelivery.objects.filter(endpoint__in=queryset))
-        messages.success(request, f"{count} deliveries are queued again.")
+        said = ngettext("%(number)d delivery is queued again.", "%(number)d deliveries are queued again.", count)
+        messages.success(request, said % {"number": count})
 
-    @admin.action(description="Make a new secret (of one endpoint); the old one stays valid for a day",
+    @admin.action(description=_("Make a new secret (of one endpoint); the old one stays valid for a day"),
                   permissions=["change"])  # fmt: skip
     def rotate(self, request: HttpRequest, queryset: QuerySet[WebhookEndpoint]) -> HttpResponse | None:
         if queryset.count() != 1:
-            messages.error(request, "Choose one endpoint: its new secret is shown once.")
+            messages.error(request, _("Choose one endpoint: its new secret is shown once."))
             return None
         endpoint = queryset.get()
         text = services.rotate_secret(endpoint=endpoint)
-        messages.success(request, "The old secret stays valid for a day.")
+        messages.success(request, _("The old secret stays valid for a day."))
         return self._secret_page(request, endpoint, text)
 
-    @admin.action(description="Disable: send nothing more", permissions=["change"])
+    @admin.action(description=_("Disable: send nothing more"), permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[WebhookEndpoint]) -> None:
         for endpoint in queryset.filter(active=True):
             services.disable_endpoint(endpoint=endpoint, reason="Staff disabled it.")
-        messages.success(request, "The endpoints are disabled.")
+        messages.success(request, _("The endpoints are disabled."))
 
-    @admin.action(description="Enable, and verify anew by a ping", permissions=["change"])
+    @admin.action(description=_("Enable, and verify anew by a ping"), permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[WebhookEndpoint]) -> None:
         for endpoint in queryset.filter(active=False):
             services.enable_endpoint(endpoint=endpoint)
-        messages.success(request, "The endpoints are enabled, and get events when they have answered a ping.")
+        messages.success(request, _("The endpoints are enabled, and get events when they have answered a ping."))
 
 
 @admin.register(WebhookDelivery)
@@ -120,9 +123,11 @@ class WebhookDeliveryAdmin(ReadOnly):
     search_fields = ["=event__id"]
     actions = ["send_again"]
 
-    @admin.action(description="Send again (those that failed)", permissions=["view_and_change"])
+    @admin.action(description=_("Send again (those that failed)"), permissions=["view_and_change"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[WebhookDelivery]) -> None:
-        messages.success(request, f"{services.retry_deliveries(deliveries=queryset)} deliveries are queued again.")
+        count = services.retry_deliveries(deliveries=queryset)
+        said = ngettext("%(number)d delivery is queued again.", "%(number)d deliveries are queued again.", count)
+        messages.success(request, said % {"number": count})
 
     def has_view_and_change_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("socialsongs.change_webhookdelivery")
@@ -140,9 +145,11 @@ class EventAdmin(ReadOnly):
     readonly_fields = ("post_id", "request_id")
     actions = ["send_again"]
 
-    @admin.action(description="Send the signal again (where receivers failed)", permissions=["view_and_change"])
+    @admin.action(description=_("Send the signal again (where receivers failed)"), permissions=["view_and_change"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[Event]) -> None:
-        messages.success(request, f"{services.send_signals_again(events=queryset)} signals are queued again.")
+        count = services.send_signals_again(events=queryset)
+        said = ngettext("%(number)d signal is queued again.", "%(number)d signals are queued again.", count)
+        messages.success(request, said % {"number": count})
 
     def has_view_and_change_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("socialsongs.change_event")
