@@ -75,8 +75,9 @@ class WebhookEndpointAdmin(Styled):
 
     def _secret_page(self, request: HttpRequest, endpoint: WebhookEndpoint, text: str) -> HttpResponse:
         """Show the secret on this page, which no cache keeps: not after a redirect."""
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": _("Secret of a webhook endpoint"),
-                   "endpoint": endpoint, "text": text}  # fmt: skip
+        title = _("Secret of a webhook endpoint")
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": title, "endpoint": endpoint,
+                   "text": text}  # fmt: skip
         return TemplateResponse(request, "socialsongs/secret_made.html", context)
 
     @admin.action(description=_("Send a ping, which also verifies an endpoint"), permissions=["change"])

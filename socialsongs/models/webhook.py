@@ -7,6 +7,7 @@ import uuid
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .api_client import ApiClient
@@ -75,10 +76,10 @@ class WebhookEndpoint(AppModel):
     def describe_state(self) -> str:
         """Return what staff read: verified, not verified, failing since when, or disabled and why."""
         if not self.active:
-            return f"disabled: {self.disabled_reason}"
+            return gettext("disabled: %(reason)s") % {"reason": self.disabled_reason}
         if self.failing_since:
-            return f"failing since {self.failing_since:%Y-%m-%d %H:%M}"
-        return "verified" if self.verified_at else "not verified yet"
+            return gettext("failing since %(time)s") % {"time": f"{self.failing_since:%Y-%m-%d %H:%M}"}
+        return gettext("verified") if self.verified_at else gettext("not verified yet")
 
 
 class WebhookDelivery(AppModel):
