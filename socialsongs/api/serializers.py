@@ -440,7 +440,7 @@ class FittingPostsSerializer(serializers.Serializer[Any]):
     notice = NoticeSerializer(allow_null=True, help_text=SONG_NOTICE)
 
 
-class Rows(serializers.Field[Any, Any, Any, Any]):
+class BoundedList(serializers.Field[Any, Any, Any, Any]):
     """A list of one to 1,000 values, which are checked one by one where they are written."""
 
     default_error_messages = {"rows": "A list of at least one and at most {most}."}
@@ -460,7 +460,7 @@ SONG_KEYS = (
 
 
 @extend_schema_field({"type": "array", "items": {"description": SONG_KEYS}, "minItems": 1, "maxItems": MOST_SONGS})
-class SongRows(Rows):
+class SongRows(BoundedList):
     pass
 
 
