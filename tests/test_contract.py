@@ -18,7 +18,8 @@ from .contract import BrokenContract, check
 
 POSTS = "/api/v1/posts"
 POST = f"{POSTS}/{uuid.uuid4()}"
-JSON, PROBLEM = {"Content-Type": "application/json"}, {"Content-Type": "application/problem+json"}
+JSON = {"Content-Type": "application/json", "ETag": '"x"'}
+PROBLEM = {"Content-Type": "application/problem+json"}
 EMPTY_PAGE = {"next": None, "previous": None, "results": []}
 TASTE = {"offered": False, "enabled": False, "since": None, "chosen": [], "skipped": []}
 

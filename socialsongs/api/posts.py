@@ -26,6 +26,7 @@ from ..selectors.posts import (
     default_request,
     find_managed_post,
     find_post,
+    newest_tags,
     own_posts,
     suggestions_of,
 )
@@ -55,7 +56,8 @@ def answer(request: Request, post: Post, status: int = 200) -> Response:
     manages = policy().may_view_suggestions(user=request.user, post=post)
     asked = default_request(post=post) if manages and post.state == State.READY else None
     shown = None if asked is None else list(suggestions_of(request=asked))
-    context = {"request": request, "manages": manages, "asked": asked, "shown": shown}
+    tags = newest_tags(post=post) if manages else {}
+    context = {"request": request, "asked": asked, "shown": shown, "tags": tags}
     response = Response(PostSerializer(post, context=context).data, status=status)
     if post.state in (State.QUEUED, State.ANALYSING):
         response["Retry-After"] = str(POLL_SECONDS)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import F, Prefetch, Q, QuerySet
 
 from ..conf import config
 from ..models import Feedback, PhotoAnalysis, Post, PostPhoto, RecommendationRequest, State, Suggestion
@@ -15,6 +17,11 @@ from .external_users import in_circle
 
 if TYPE_CHECKING:
     from ..user_types import Visitor
+
+
+# Columns of a song that neither a post nor a list shows.
+UNSHOWN = ("synced_lyrics", "lyrics_digest", "markets", "popularity", "editorial", "source", "source_id", "created_at",
+           "updated_at")  # fmt: skip
 
 
 def _posts() -> QuerySet[Post]:
@@ -105,7 +112,10 @@ def hidden_suggestions(*, request: RecommendationRequest) -> QuerySet[Suggestion
 
 
 def _published_suggestions(request: RecommendationRequest) -> QuerySet[Suggestion]:
-    return request.suggestions.filter(song__status="published").select_related("song", "release").order_by("rank")
+    """Return the suggestions with their songs and ``release_name``, without large columns that no list shows."""
+    found = request.suggestions.filter(song__status="published").select_related("song").order_by("rank")
+    named = found.annotate(release_name=F("release__name"))
+    return named.defer(*(f"song__{name}" for name in UNSHOWN))
 
 
 def answerable_requests(*, bulk: bool) -> QuerySet[RecommendationRequest]:
@@ -117,6 +127,17 @@ def answerable_requests(*, bulk: bool) -> QuerySet[RecommendationRequest]:
 def newest_analysis(*, photo: PostPhoto) -> PhotoAnalysis | None:
     """Return the newest analysis of a photo; None when there is none yet."""
     return PhotoAnalysis.objects.filter(subject__in=photo.photo_subjects).order_by("-created_at", "-pk").first()
+
+
+def newest_tags(*, post: Post) -> dict[UUID, list[dict[str, Any]]]:
+    """Return the tags of the post's photos by their newest analyses, in one query; without photos not analysed yet."""
+    newest = PhotoAnalysis.objects.order_by("-created_at", "-pk")
+    if post.subject_id is not None:
+        tags = newest.filter(subject=post.subject_id).values_list("tags", flat=True).first()
+        return {} if tags is None else {photo.pk: tags for photo in post.photos.all()}
+    of_photos = newest.filter(subject__post_photo__in=post.photos.all())
+    by_photo = of_photos.order_by("subject__post_photo", *newest.query.order_by).distinct("subject__post_photo")
+    return dict(by_photo.values_list("subject__post_photo", "tags"))
 
 
 LONGEST_LINE = 500  # characters of a line that a suggestion stores
@@ -131,6 +152,12 @@ class Excerpt(NamedTuple):
     after: list[str]
 
 
+def _nearest(place: int, *, among: int) -> Iterator[int]:
+    """Yield the place itself, which is the one nearly always, and then all places by their distance from it."""
+    yield place
+    yield from sorted(range(among), key=lambda other: abs(other - place))
+
+
 def excerpt(*, suggestion: Suggestion, around: int = 2) -> Excerpt | None:
     """Return the suggested line with up to ``around`` sung lines on each side; None when there is none.
 
@@ -140,12 +167,15 @@ def excerpt(*, suggestion: Suggestion, around: int = 2) -> Excerpt | None:
     suggested = suggestion.line_index
     if suggested is None or not suggestion.line:
         return None
-    lines = [sung_part(line) for line in suggestion.song.lyrics.split("\n")]
+    lines = suggestion.song.lyrics.split("\n")
     wanted = comparison_key(sung_part(suggestion.line))
-    nearest = sorted(range(len(lines)), key=lambda place: abs(place - suggested))
-    index = next((place for place in nearest if wanted and comparison_key(lines[place][:LONGEST_LINE]) == wanted), None)
+
+    def is_wanted(place: int) -> bool:
+        return place < len(lines) and comparison_key(sung_part(lines[place])[:LONGEST_LINE]) == wanted
+
+    index = next(filter(is_wanted, _nearest(suggested, among=len(lines))), None) if wanted else None
     if index is None:
         return None
-    before = [line for line in lines[:index] if line][-around:]
-    after = [line for line in lines[index + 1 :] if line][:around]
-    return Excerpt(lines[index], index, before, after)
+    before = list(islice(filter(None, map(sung_part, reversed(lines[:index]))), around))[::-1]
+    after = list(islice(filter(None, map(sung_part, lines[index + 1 :])), around))
+    return Excerpt(sung_part(lines[index]), index, before, after)

@@ -1,0 +1,1 @@
+"""A bare view on the stand-alone site's server, to compare its API with."""
