@@ -30,12 +30,23 @@ PEOPLE = {
     "changer": "the staff flag and every right to view and to change",
     "superuser": "",
 }
+# Columns of the API alone: keys with all scopes. To every other address, who sends a key is a visitor.
+KEYS = {
+    "key": "an API key that acts for the owner",
+    "tenant": "an API key of another platform, which acts for one of its people",
+    "nobody": "an API key that names nobody",
+}
 STAFF = {"staff": [], "viewer": ["view_*"], "changer": ["view_*", "change_*"]}
 RIGHTS = {"reader": ["view_post"], **STAFF}
 
 
+def columns(part: str) -> dict[str, str]:
+    return PEOPLE | KEYS if part == "API" else PEOPLE
+
+
 class Row(NamedTuple):
-    """``route`` as the URLconf has it; ``cells`` in the order of PEOPLE; ``body``: what is sent, with ids filled in."""
+    """``route`` as the URLconf has it; ``cells`` in the order of the part's columns; ``body``: what is sent, with ids
+    filled in."""
 
     part: str
     method: str
@@ -47,7 +58,7 @@ class Row(NamedTuple):
 
     @property
     def expected(self) -> dict[str, str]:
-        return dict(zip(PEOPLE, self.cells.replace("not done", "not-done").split(), strict=True))
+        return dict(zip(columns(self.part), self.cells.replace("not done", "not-done").split(), strict=True))
 
     @property
     def title(self) -> str:
@@ -62,19 +73,21 @@ class Row(NamedTuple):
 
 # Parts that many rows share.
 LOGGED_IN = "401 200 200 200 200 200 200 200"
+IN_PERSON = f"{LOGGED_IN} 200 200 400"
+CATALOGUE = f"{LOGGED_IN} 200 200 200"
 SEES = "401 200 404/200 200 404/200 200 200 200"
 MANAGES = "401 200 404 200 404 200 200 200"
-KEYS_ALONE = "401 401 401 401 401 401 401 401"
-MAY_WRITE = "401 403 403 403 403 403 403 200"
+NO_ACCOUNT = "401 401 401 401 401 401 401 401"
+MAY_WRITE = "401 403 403 403 403 403 403 200 200 200 200"
 OPEN = "open open open open open open open open"
 
 
 def owns(done: int) -> str:
-    return f"401 {done} 404 404 404 404 404 404"
+    return f"401 {done} 404 404 404 404 404 404 {done} 404 400"
 
 
-def everybody(done: int) -> str:
-    return f"401 {done} {done} {done} {done} {done} {done} {done}"
+def everybody(done: int, nobody: int = 400) -> str:
+    return f"401 {done} {done} {done} {done} {done} {done} {done} {done} {done} {nobody}"
 
 
 POST = "api/v1/posts/<uuid:post_id>"
@@ -83,13 +96,13 @@ TEXTS = "api/v1/recommendations"
 TEXT = f"{TEXTS}/<uuid:request_id>"
 API = [
     Row("API", "POST", "api/v1/posts", everybody(202), {"photos": "<photo>"}),
-    Row("API", "GET", "api/v1/posts", LOGGED_IN),
-    Row("API", "GET", POST, SEES),
+    Row("API", "GET", "api/v1/posts", IN_PERSON),
+    Row("API", "GET", POST, f"{SEES} 200 404 400"),
     Row("API", "DELETE", POST, owns(204)),
     Row("API", "POST", f"{POST}/retry", owns(409)),
-    Row("API", "GET", f"{POST}/photos/<int:position>", SEES),
+    Row("API", "GET", f"{POST}/photos/<int:position>", f"{SEES} 200 404 400"),
     Row("API", "POST", f"{POST}/recommendations", owns(202)),
-    Row("API", "GET", f"{POST}/recommendations/<uuid:request_id>", MANAGES),
+    Row("API", "GET", f"{POST}/recommendations/<uuid:request_id>", f"{MANAGES} 200 404 400"),
     Row("API", "POST", f"{POST}/choice", owns(200), {"song": "<song>"}),
     Row("API", "DELETE", f"{POST}/choice", owns(204)),
     Row("API", "POST", f"{POST}/feedback", owns(200), {"events": [{"song": "<song>", "kind": "play"}]}),
@@ -99,23 +112,23 @@ API = [
     Row("API", "DELETE", TEXT, owns(204)),
     Row("API", "POST", f"{TEXT}/feedback", owns(200), {"events": [{"song": "<song>", "kind": "play"}]}),
     Row("API", "DELETE", f"{TEXT}/hidden/<uuid:song_id>", owns(204)),
-    Row("API", "GET", "api/v1/songs", LOGGED_IN),
+    Row("API", "GET", "api/v1/songs", CATALOGUE),
     Row("API", "POST", "api/v1/songs/bulk", MAY_WRITE, {"source": "s", "songs": [{"id": "1"}]}),
     Row("API", "POST", "api/v1/songs/status", MAY_WRITE, {"source": "s", "ids": ["1"], "status": "retired"}),
-    Row("API", "GET", SONG, LOGGED_IN),
-    Row("API", "GET", SONG, everybody(404), draft=True),
-    Row("API", "GET", f"{SONG}/preview", LOGGED_IN),
-    Row("API", "GET", f"{SONG}/preview", "401 404 404 404 404 200 200 200", draft=True),
-    Row("API", "GET", f"{SONG}/similar", LOGGED_IN),
-    Row("API", "GET", f"{SONG}/posts", LOGGED_IN),
-    Row("API", "GET", "api/v1/taste", LOGGED_IN),
-    Row("API", "PATCH", "api/v1/taste", LOGGED_IN, {"enabled": False}),
+    Row("API", "GET", SONG, CATALOGUE),
+    Row("API", "GET", SONG, everybody(404, nobody=404), draft=True),
+    Row("API", "GET", f"{SONG}/preview", CATALOGUE),
+    Row("API", "GET", f"{SONG}/preview", "401 404 404 404 404 200 200 200 404 404 404", draft=True),
+    Row("API", "GET", f"{SONG}/similar", CATALOGUE),
+    Row("API", "GET", f"{SONG}/posts", IN_PERSON),
+    Row("API", "GET", "api/v1/taste", IN_PERSON),
+    Row("API", "PATCH", "api/v1/taste", IN_PERSON, {"enabled": False}),
     Row("API", "DELETE", "api/v1/taste", everybody(204)),
-    Row("API", "GET", "api/v1/key", KEYS_ALONE),
-    Row("API", "DELETE", "api/v1/user", KEYS_ALONE),
-    Row("API", "GET", "api/schema/", OPEN),
-    Row("API", "GET", "api/schema/ui/", OPEN),
-    Row("API", "GET", "api/(?!schema(/ui)?$)", OPEN),
+    Row("API", "GET", "api/v1/key", f"{NO_ACCOUNT} 200 200 200"),
+    Row("API", "DELETE", "api/v1/user", f"{NO_ACCOUNT} 204 204 400"),
+    Row("API", "GET", "api/schema/", f"{OPEN} open open open"),
+    Row("API", "GET", "api/schema/ui/", f"{OPEN} open open open"),
+    Row("API", "GET", "api/(?!schema(/ui)?$)", f"{OPEN} open open open"),
 ]
 
 PAGE = "posts/<uuid:post_id>"
@@ -233,10 +246,10 @@ PARTS = list(dict.fromkeys(row.part for row in TABLE))
 
 
 def lines() -> list[str]:
-    columns = [f"| **{name}** | {about or 'a superuser'} |" for name, about in PEOPLE.items()]
-    found = ["| column | |", "|---|---|", *columns]
+    explained = [f"| **{name}** | {about or 'a superuser'} |" for name, about in (PEOPLE | KEYS).items()]
+    found = ["| column | |", "|---|---|", *explained]
     for part in PARTS:
-        found += ["", f"| {part} | {' | '.join(PEOPLE)} |", f"|---|{'---|' * len(PEOPLE)}"]
+        found += ["", f"| {part} | {' | '.join(columns(part))} |", f"|---|{'---|' * len(columns(part))}"]
         for row in TABLE:
             if row.part == part:
                 cells = " | ".join(cell.replace("-", " ").replace("/", " / ") for cell in row.expected.values())

@@ -206,8 +206,8 @@ class UnknownAddress(ApiView):
     permission_classes = []
     schema = None  # type: ignore[assignment]  # DRF's way of leaving it out
 
-    def get_authenticators(self) -> list[Any]:
-        return []
+    def perform_authentication(self, request: Request) -> None:
+        """Ask nobody who they are."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
