@@ -13,6 +13,7 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 from django.core.handlers.base import BaseHandler
@@ -81,15 +82,17 @@ def _is_of_the_type(error: DataValidationError) -> bool:
 
 @contextmanager
 def held() -> Iterator[list[BrokenContract]]:
-    """Check every answer of this process's Django, and of any server that http.client asks.
+    """Check every answer of this process's Django, and of any server that http.client (with it urllib and requests) or
+    httpx asks.
 
     Raises BrokenContract where the answer arrives; in a thread of the live server, appends it to the list.
     """
     found: list[BrokenContract] = []
-    django, putrequest, getresponse = (
+    django, putrequest, getresponse, send = (
         BaseHandler.get_response,
         http.client.HTTPConnection.putrequest,
         http.client.HTTPConnection.getresponse,
+        httpx.Client.send,
     )
 
     raised: list[BaseException | None] = []
@@ -122,7 +125,17 @@ def held() -> Iterator[list[BrokenContract]]:
             check(method, url, response.status, dict(response.headers), None if method == "HEAD" else body)
         return response
 
+    def sent(client, request, **options):
+        response = send(client, request, **options)
+        if OURS.search(str(request.url)):
+            body = response.read()
+            headers = {name.decode(): value.decode() for name, value in response.headers.raw}
+            is_head = request.method == "HEAD"
+            check(request.method, str(request.url), response.status_code, headers, None if is_head else body)
+        return response
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpx.Client, "send", sent)
         patch.setattr(BaseHandler, "get_response", answered)
         patch.setattr(http.client.HTTPConnection, "putrequest", asked)
         patch.setattr(http.client.HTTPConnection, "getresponse", received)

@@ -8,7 +8,9 @@ import urllib.request
 import uuid
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import httpx
 import pytest
+import requests
 from rest_framework.response import Response
 
 from socialsongs.api.serializers import SongSerializer
@@ -106,7 +108,8 @@ def test_a_server_error_is_reported_with_its_cause(monkeypatch, api_of, alice, m
 
 
 @pytest.mark.parametrize("status", [200, 404])
-def test_answers_of_a_live_server_are_checked(status):
+@pytest.mark.parametrize("ask", [urllib.request.urlopen, httpx.get, requests.get])
+def test_answers_of_a_live_server_are_checked(status, ask):
     class Wrong(BaseHTTPRequestHandler):
         def do_GET(self):
             self.send_response(status)
@@ -120,7 +123,7 @@ def test_answers_of_a_live_server_are_checked(status):
     with HTTPServer(("127.0.0.1", 0), Wrong) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         with pytest.raises(BrokenContract):
-            urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}{POSTS}", timeout=10)
+            ask(f"http://127.0.0.1:{server.server_port}{POSTS}", timeout=10)
 
 
 @pytest.mark.django_db(transaction=True)
