@@ -16,7 +16,7 @@ from zipfile import ZipFile
 import pytest
 from packaging.requirements import Requirement
 
-from .blank_project import call, form_with_a_photo, host_project, listens, manage, running, token_of_a_member
+from .blank_project import MAKE_TOKEN, call, form_with_a_photo, host_project, listens, manage, running
 from .processes import ROOT, free_port
 from .tools import NEEDS_TOOLS, TOOLS, make
 
@@ -102,6 +102,17 @@ def uv(*arguments):
     assert done.returncode == 0, done.stderr
 
 
+PREPARE = f"""
+from django.core.management import call_command
+call_command("makemigrations", "members", verbosity=0)
+call_command("migrate", verbosity=0)
+call_command("check", databases=["default"], fail_level="WARNING")
+call_command("socialsongs_import_songs", sample=True)
+call_command("socialsongs_releases", "list")
+{MAKE_TOKEN}
+"""
+
+
 @pytest.mark.worker
 def test_the_web_side_takes_photos_with_the_lowest_versions_and_without_torch(wheel, tmp_path):
     """In a new environment, by the wheel: no code of this checkout, no PyTorch, nothing of the stand-alone site."""
@@ -113,20 +124,20 @@ def test_the_web_side_takes_photos_with_the_lowest_versions_and_without_torch(wh
     with host_project(tmp_path / "project") as (folder, environment):
         environment["PYTHONPATH"] = str(folder)
         run = partial(manage, python, folder, environment)
-        run("makemigrations", "members", "--verbosity", "0")
-        run("migrate", "--verbosity", "0")
-        run("check", "--database", "default", "--fail-level", "WARNING")
-        run("socialsongs_import_songs", "--sample")
+        token = run("shell", "--no-imports", "-c", PREPARE).strip().splitlines()[-1]
         assert run("socialsongs_releases", "register") == "starter: active\n"
-        assert "starter" in run("socialsongs_releases", "list")
-        token = token_of_a_member(python, folder, environment)
-        without = "import sys, importlib.util as util; sys.exit(util.find_spec('torch') is not None)"
-        subprocess.run([python, "-c", without], check=True)
+        for command in (["socialsongs_worker"], ["socialsongs_suggest", "photo.jpg"]):
+            with pytest.raises(AssertionError, match=r"torch.*pip install 'socialsongs\[worker\]'"):
+                run(*command)
 
         port = free_port()
         site, log = f"http://127.0.0.1:{port}", folder / "web.log"
         command = [python, "-m", "django", "runserver", "--noreload", f"127.0.0.1:{port}"]
-        with running(command, folder, environment, log):
+        reconciler = [python, "-m", "django", "socialsongs_worker", "maintenance"]
+        with (
+            running(command, folder, environment, log),
+            running(reconciler, folder, environment, folder / "reconciler.log"),
+        ):
             deadline = time.monotonic() + 60
             while not listens(port):
                 assert time.monotonic() < deadline, log.read_text()
@@ -136,6 +147,10 @@ def test_the_web_side_takes_photos_with_the_lowest_versions_and_without_torch(wh
             assert (status, post["state"]) == (202, "queued")
             assert call("GET", headers["Location"], token)[1]["id"] == post["id"]
             assert urllib.request.urlopen(f"{site}/admin/", timeout=20).status == 200
+            done = re.compile(r"Task socialsongs\.reconcile\[\S+ succeeded")
+            while not done.search(text := (folder / "reconciler.log").read_text()):
+                assert time.monotonic() < deadline, text
+                time.sleep(0.2)
 
 
 class Advisories(BaseHTTPRequestHandler):

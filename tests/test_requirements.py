@@ -67,8 +67,11 @@ def applies(requirement, extras=()):
 HEALTH = ["socialsongs/health", "socialsongs/metrics"]
 
 
-def test_the_package_requires_what_a_web_process_imports_and_nothing_else():
-    assert imported(sources("socialsongs", without=["socialsongs/site", *HEALTH])) == ranges().keys()
+RECONCILER = ["workers/process", "workers/celery.py"]
+
+
+def test_the_package_requires_what_web_processes_and_the_reconciler_import_and_nothing_else():
+    assert imported(sources("socialsongs", *RECONCILER, without=["socialsongs/site", *HEALTH])) == ranges().keys()
 
 
 def test_each_extra_is_what_its_part_imports_beside_that():

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+import workers.installed  # noqa: F401  (says what to install, before the imports of PyTorch fail)
 from recommender.card import ReleaseError
 from recommender.images import load_photo
 from recommender.results import PhotoView

@@ -18,6 +18,7 @@ from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
+import workers.installed  # noqa: F401  (says what to install, before the imports of PyTorch fail)
 from recommender.card import RELEASES, ReleaseError
 from recommender.model import Image2Song
 from recommender.release import save_release

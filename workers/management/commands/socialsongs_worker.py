@@ -6,7 +6,7 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from socialsongs.broker import LANES, MAINTENANCE
 
@@ -30,6 +30,11 @@ class Command(BaseCommand):
         parser.add_argument("--loglevel", default="INFO", help="default: INFO")
 
     def handle(self, *args: Any, lanes: list[str], name: str | None, loglevel: str, **options: Any) -> None:
+        if lanes != [MAINTENANCE]:
+            try:
+                import workers.installed  # noqa: F401
+            except ModuleNotFoundError as error:
+                raise CommandError(str(error)) from error
         from workers.process.starting import run  # Celery's worker takes a while to load: not for --help
 
         default = "maintenance@%h" if lanes == [MAINTENANCE] else "inference@%h"
