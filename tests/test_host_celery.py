@@ -86,6 +86,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from members.models import Member
 from rest_framework.authtoken.models import Token
+from socialsongs.models import WakeUpSender
+WakeUpSender.objects.all().delete()  # of the other test's processes, which sent elsewhere less than a minute ago
 email = f"{time.monotonic()}@example.org"
 client = Client(headers={"Authorization": f"Token {Token.objects.create(user=Member.objects.create_user(email)).key}"})
 file = io.BytesIO()
