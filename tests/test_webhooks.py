@@ -11,22 +11,26 @@ from textwrap import dedent
 
 import pytest
 import yaml
+from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 from django.db.models.functions import Now
 from openapi_schema_validator import OAS31Validator
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+import socialsongs
 from socialsongs.models import ApiClient, Event, ExternalUser, WebhookDelivery, WebhookEndpoint
 from socialsongs.selectors.events import due_endpoints
 from socialsongs.services import webhooks
 from socialsongs.services.feedback import choose_song, clear_choice
-from socialsongs.signals import BY_KIND
+from socialsongs.signals import BY_KIND, song_chosen
 from socialsongs.webhooks.signing import signatures
 from workers.lanes import reconcile
+from workers.lanes.events import send_signal
 from workers.lanes.webhooks import DISABLE_AFTER, PAUSES, RETRY_FOR, deliver_to_one
 
 from .contract import SNAPSHOT
 from .endpoints import HERE, answer, receiving, status
+from .gallery.models import Picture
 from .processes import ROOT
 
 pytestmark = pytest.mark.django_db
@@ -577,7 +581,7 @@ def test_staff_add_rotate_and_enable_endpoints_in_the_admin(client, staff, recei
     receiver.behave = None
     act("enable")
     deliver()
-    assert "1 deliveries are queued" in act("send_again", "/admin/socialsongs/webhookdelivery/")
+    assert "1 delivery is queued" in act("send_again", "/admin/socialsongs/webhookdelivery/")
     deliver()
     assert receiver.kinds() == ["ping", "ping", "song_chosen", "ping", "song_chosen"]
 
@@ -591,3 +595,26 @@ def test_staff_send_signals_again(client, staff, ready_post, make_song):
     client.post("/admin/socialsongs/event/", {"action": "send_again", "_selected_action": event.pk})
     event.refresh_from_db()
     assert (event.state, event.attempts, event.failing) == ("waiting", 0, ["host.receiver"])
+
+
+# Attached photos
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_of_an_attached_photo_names_the_host_s_photo(alice, make_song, photo_bytes, receiver, endpoint):
+    picture = Picture.objects.create(file=ContentFile(photo_bytes(), "a.jpg"), author=alice)
+    heard = []
+
+    def hear(sender, event, **_):
+        heard.append((sender, event.photo_model, event.photo_key, event.owner_id))
+
+    song_chosen.connect(hear, sender=Picture)
+    socialsongs.choose(picture, make_song("First"), user=alice)
+    deliver()
+    while send_signal():
+        pass
+    song_chosen.disconnect(hear, sender=Picture)
+    assert heard == [(Picture, "gallery.picture", str(picture.pk), alice.pk)]
+    (payload,) = receiver.payloads()
+    assert payload["data"]["photo"] == {"model": "gallery.picture", "key": str(picture.pk)}
+    assert payload["data"]["post"] == str(socialsongs.post_of(picture).pk)

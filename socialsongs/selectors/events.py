@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.apps import apps
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from ..models import Event, WebhookDelivery, WebhookEndpoint
+from ..models import Event, Post, WebhookDelivery, WebhookEndpoint
 from ..signals import PostEvent
 
 
 def as_post_event(event: Event) -> PostEvent:
     """Return what receivers get of an event."""
     of = event.post or event.request
+    subject = event.post.subject if event.post else None
+    model = ContentType.objects.get_for_id(subject.content_type_id) if subject else None
     return PostEvent(
         id=event.pk,
         kind=event.kind,
@@ -20,8 +24,18 @@ def as_post_event(event: Event) -> PostEvent:
         request_id=event.request_id,
         song_id=event.song,
         owner_id=of.owner_id if of else None,
+        photo_model=f"{model.app_label}.{model.model}" if model else None,
+        photo_key=subject.object_id if subject else None,
         reason=event.reason,
     )
+
+
+def sender_of(event: PostEvent) -> type[Model]:
+    """Return the sender of its signal: the class of the attached photo, else ``Post``."""
+    try:
+        return apps.get_model(event.photo_model) if event.photo_model else Post
+    except LookupError:  # the host has removed the model
+        return Post
 
 
 def due_deliveries() -> QuerySet[WebhookDelivery]:

@@ -10,12 +10,12 @@ from ..models import Event, Post, RecommendationRequest, Song
 
 
 def suggestions_ready(*, requests: Collection[RecommendationRequest]) -> None:
-    """Record that requests were answered."""
+    """Record that requests were answered. ``requests``: with their posts loaded."""
     events = [
         Event(kind=Event.Kind.SUGGESTIONS_READY, post_id=request.post_id, request=request) for request in requests
     ]
     # The reconciler finds those of the bulk lane: there may be millions, and nobody waits for them.
-    _record(events, wake=not all(request.bulk for request in requests))
+    _record(events, wake=not all(request.bulk or (request.post and request.post.bulk) for request in requests))
 
 
 def posts_failed(*, keys: Iterable[UUID], reason: str) -> None:

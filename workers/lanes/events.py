@@ -13,14 +13,13 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from django.apps import apps
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections
 from django.db.models.functions import Now
 
 from socialsongs.conf import config
 from socialsongs.database import atomic
-from socialsongs.models import Event, Post
-from socialsongs.selectors.events import as_post_event
+from socialsongs.models import Event
+from socialsongs.selectors.events import as_post_event, sender_of
 from socialsongs.services.webhooks import fan_out
 from socialsongs.signals import BY_KIND
 
@@ -91,7 +90,7 @@ def send_signal() -> bool:
     """Send the signal of the event that is due first; return False when none is due."""
     with atomic():
         due = Event.objects.filter(state=Event.State.WAITING, fanned_out=True, next_at__lte=Now()).order_by("next_at")
-        locked = due.select_related("post", "request").select_for_update(skip_locked=True, of=("self",))
+        locked = due.select_related("post__subject", "request").select_for_update(skip_locked=True, of=("self",))
         event = locked.first()
         if event is None:
             return False
@@ -104,8 +103,7 @@ def send_signal() -> bool:
             attempts=event.attempts, next_at=Now() + timedelta(seconds=CALL_SECONDS + pause)
         )
     told = as_post_event(event)
-    sender = apps.get_model(told.photo_model) if told.photo_model else Post
-    failed = BY_KIND[event.kind].send_event(sender=sender, event=told, only=event.failing)
+    failed = BY_KIND[event.kind].send_event(sender=sender_of(told), event=told, only=event.failing)
     if not failed:
         _finish(event, Event.State.SENT)
         return True

@@ -51,7 +51,7 @@ def deliver_to_one(others: Callable[[], None], stopping: Callable[[], bool]) -> 
     try:
         end = time.monotonic() + TURN_SECONDS
         while time.monotonic() < end and not stopping():
-            due = due_deliveries().filter(endpoint=endpoint).select_related("event__post", "event__request")
+            due = due_deliveries().filter(endpoint=endpoint).select_related("event__post__subject", "event__request")
             delivery = due.order_by("next_at").first()
             if delivery is None or not _deliver(endpoint, delivery):
                 break
