@@ -10,7 +10,16 @@ from django.test.utils import CaptureQueriesContext
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from socialsongs.models import ModelRelease, Post, RecommendationRequest, SongEmbedding, State
+from socialsongs.models import (
+    Event,
+    ModelRelease,
+    Post,
+    RecommendationRequest,
+    SongEmbedding,
+    State,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from socialsongs.selectors.monitoring import coverage
 
 from .test_api_posts import problem
@@ -255,3 +264,22 @@ def test_posts_that_were_ready_earlier_are_left_out(scrape, alice):
 def test_posts_that_failed_are_left_out(scrape, alice):
     Post.objects.filter(pk=post(alice, state=State.FAILED).pk).update(finished_at=Now())
     assert scrape()["socialsongs_ready_seconds_gcount"] == [({}, 0)]
+
+
+# Events
+
+
+def test_what_has_not_been_delivered_is_counted(scrape, release):
+    event = Event.objects.create(kind="song_chosen", fanned_out=True)
+    Event.objects.filter(pk=event.pk).update(created_at=Now() - timedelta(seconds=90))
+    Event.objects.create(kind="song_chosen", state="failed")
+    endpoint = WebhookEndpoint.objects.create(url="https://example.org/", salt="x", verified_at=Now())
+    WebhookEndpoint.objects.create(url="https://example.net/", salt="x", active=False)
+    WebhookDelivery.objects.create(event=event, endpoint=endpoint)
+    found = scrape()
+    assert value(found["socialsongs_undelivered"], kind="signals") == 1
+    assert value(found["socialsongs_undelivered"], kind="webhooks") == 1
+    assert value(found["socialsongs_oldest_undelivered_seconds"], kind="signals") == pytest.approx(90, abs=10)
+    assert value(found["socialsongs_delivery_failed"], kind="signals") == 1
+    states = {labels["state"]: count for labels, count in found["socialsongs_webhook_endpoints"]}
+    assert states == {"verified": 1, "unverified": 0, "failing": 0, "disabled": 1}

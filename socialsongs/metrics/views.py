@@ -31,6 +31,7 @@ from ..selectors.workers import deafness
 class Rows(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from work()
+        yield from events()
         yield from releases()
         yield from workers()
         yield ready()
@@ -47,6 +48,21 @@ def work() -> Iterator[Metric]:
     for failure in monitoring.failed():
         failed.add_metric([failure.kind, failure.reason], failure.rows)
     yield from (pending, oldest, failed)
+
+
+def events() -> Iterator[Metric]:
+    kind = ["kind"]
+    waiting = GaugeMetricFamily("socialsongs_undelivered", "Signals and webhooks that wait to be sent", labels=kind)
+    oldest = GaugeMetricFamily("socialsongs_oldest_undelivered_seconds", "Age of the oldest of them", labels=kind)
+    failed = GaugeMetricFamily("socialsongs_delivery_failed", "Signals and webhooks that failed", labels=kind)
+    for row in monitoring.undelivered():
+        waiting.add_metric([row.kind], row.waiting)
+        oldest.add_metric([row.kind], row.oldest_seconds)
+        failed.add_metric([row.kind], row.failed)
+    endpoints = GaugeMetricFamily("socialsongs_webhook_endpoints", "Endpoints by state", labels=["state"])
+    for state, count in monitoring.endpoint_states().items():
+        endpoints.add_metric([state], count)
+    yield from (waiting, oldest, failed, endpoints)
 
 
 def releases() -> Iterator[Metric]:

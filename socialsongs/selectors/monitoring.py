@@ -10,7 +10,18 @@ from django.db.models import Count, DurationField, ExpressionWrapper, F, Min, Q,
 from django.db.models.functions import Now
 
 from ..broker import BULK, INTERACTIVE
-from ..models import ModelRelease, Post, RecommendationRequest, Song, SongEmbedding, State, Worker
+from ..models import (
+    Event,
+    ModelRelease,
+    Post,
+    RecommendationRequest,
+    Song,
+    SongEmbedding,
+    State,
+    WebhookDelivery,
+    WebhookEndpoint,
+    Worker,
+)
 from .releases import live_releases
 from .workers import all_workers
 
@@ -66,6 +77,42 @@ def _pending(lane: str, kind: str, rows: QuerySet[Any], *, since: str) -> Pendin
 
 def _rows_of_live_releases() -> QuerySet[SongEmbedding]:
     return SongEmbedding.objects.filter(release__in=live_releases().order_by())
+
+
+class Undelivered(NamedTuple):
+    """``kind``: "signals" (events whose receivers have not heard) or "webhooks" (deliveries to endpoints)."""
+
+    kind: str
+    waiting: int
+    oldest_seconds: float
+    failed: int
+
+
+def undelivered() -> Iterator[Undelivered]:
+    """Yield what waits to be sent, and what failed to the end."""
+    for kind, rows, since in (
+        ("signals", Event.objects.all(), "created_at"),
+        ("webhooks", WebhookDelivery.objects.all(), "queued_at"),
+    ):
+        waits = Q(state="waiting")
+        counts = rows.aggregate(
+            waiting=Count("pk", filter=waits),
+            age=Now() - Min(since, filter=waits),
+            failed=Count("pk", filter=Q(state="failed")),
+        )
+        age = max(counts["age"] or timedelta(), timedelta())
+        yield Undelivered(kind, counts["waiting"], age.total_seconds(), counts["failed"])
+
+
+def endpoint_states() -> dict[str, int]:
+    """Count the endpoints of webhooks by state: verified, unverified, failing, disabled."""
+    rows = WebhookEndpoint.objects.aggregate(
+        verified=Count("pk", filter=Q(active=True, verified_at__isnull=False, failing_since=None)),
+        unverified=Count("pk", filter=Q(active=True, verified_at=None, failing_since=None)),
+        failing=Count("pk", filter=Q(active=True, failing_since__isnull=False)),
+        disabled=Count("pk", filter=Q(active=False)),
+    )
+    return dict(rows)
 
 
 def failed() -> Iterator[Failed]:
