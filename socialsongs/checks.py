@@ -11,6 +11,7 @@ from django.apps import apps
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
+from django.utils.module_loading import import_string
 
 from .conf import config
 from .database import writer
@@ -28,6 +29,24 @@ def settings_dict(**_: Any) -> list[CheckMessage]:
                 "SOCIALSONGS['TASK_BUDGET_SECONDS'] must be less than half of 'VISIBILITY_TIMEOUT_SECONDS'.",
                 hint="When a task outlasts the visibility timeout, the broker gives it to a second worker as well.",
                 id="socialsongs.E002",
+            )
+        ]
+    return []
+
+
+@register()
+def external_user_function(**_: Any) -> list[CheckMessage]:
+    try:
+        path = config().EXTERNAL_USER
+        import_string(path)
+    except ImproperlyConfigured:
+        return []  # E001
+    except ImportError as error:
+        return [
+            Error(
+                f"SOCIALSONGS['EXTERNAL_USER'] is {path!r}, which cannot be imported: {error}.",
+                hint="Name the function that gives a person of an API client an account; see docs/api.md.",
+                id="socialsongs.E008",
             )
         ]
     return []

@@ -274,7 +274,7 @@ def _problem(setting: Field[Any], hint: Any, value: object) -> str:
         if setting.metadata["kind"] == "rate" and not RATE.fullmatch(value):
             return "must be a rate such as 60/hour"
         if setting.metadata["kind"] == "path" and not PATH.fullmatch(value):
-            return "must be the dotted path of a function, such as mysite.people.account_of"
+            return "must be a dotted path, such as mysite.people.account_of"
         if setting.metadata["kind"] == "market" and not _is_market(value):
             return "must be two capital letters, as in ISO 3166 (GB, not UK)"
         if setting.metadata["kind"] == "networks" and not _are_networks(value):

@@ -5,15 +5,22 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from hashlib import sha256
 from io import StringIO
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.cache import cache
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.core.validators import validate_email
+from django.db import connection, models
 from django.db.models import ProtectedError
 from django.test import override_settings
+from django.test.utils import isolate_apps
 from django.urls import get_resolver
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -21,6 +28,7 @@ from rest_framework.test import APIClient
 from socialsongs.api.base import ApiView, UnknownAddress
 from socialsongs.errors import UnknownUser
 from socialsongs.models import ApiClient, ApiKey, ExternalUser, Feedback, Post, PostAccess, Scope, Taste
+from socialsongs.services import external_users, posts
 from socialsongs.services.api_keys import make_key, revoke_key
 from socialsongs.services.external_users import delete_client
 from socialsongs.services.taste import offer_taste
@@ -314,6 +322,55 @@ def test_a_key_does_not_act_for_an_account_that_is_turned_off(platform, alice):
     refused(on_behalf(platform, "alice").get(POSTS), 403, "user_inactive")
 
 
+@isolate_apps("socialsongs")
+def test_a_user_model_of_another_kind_gets_an_account_too(platform, monkeypatch):
+    """Its name is an e-mail address, or short and beside an address that must be unique."""
+
+    class ByAddress(AbstractBaseUser):
+        email = models.EmailField(unique=True)
+        USERNAME_FIELD = "email"
+
+        class Meta:
+            app_label = "socialsongs"
+
+    class ByShortName(AbstractBaseUser):
+        nick = models.CharField(max_length=20, unique=True)
+        email = models.EmailField(unique=True)
+        USERNAME_FIELD = "nick"
+
+        class Meta:
+            app_label = "socialsongs"
+
+    class ByMore(AbstractBaseUser):
+        nick = models.CharField(max_length=150, unique=True)
+        born = models.DateField()
+        USERNAME_FIELD = "nick"
+
+        class Meta:
+            app_label = "socialsongs"
+
+    for model in (ByAddress, ByShortName, ByMore):
+        with connection.schema_editor() as editor:
+            editor.create_model(model)
+        monkeypatch.setattr(external_users, "get_user_model", lambda model=model: model)
+        if model is ByMore:
+            with pytest.raises(ImproperlyConfigured, match="EXTERNAL_USER"):
+                external_users.make_account(client=platform, external_id="17")
+            continue
+        for _ in range(2):
+            account, made = external_users.make_account(client=platform, external_id="17")
+            assert made
+            assert not account.has_usable_password()
+            account.refresh_from_db()
+            validate_email(account.email)
+        assert model.objects.count() == 2
+
+
+@override_settings(SOCIALSONGS={"EXTERNAL_USER": "socialsongs.nothing"})
+def test_a_function_that_is_not_there_is_said_before_the_start():
+    assert [error.id for error in run_checks() if "EXTERNAL_USER" in error.msg] == ["socialsongs.E008"]
+
+
 # Tenants are apart
 
 
@@ -322,8 +379,7 @@ def two(make_client, upload):
     """Return clients of two platforms whose people have the same id, and posts of the first, private and public."""
     one, other = make_client("One"), make_client("Other")
     api = on_behalf(one, "17")
-    posts = [post_of(api, upload, visibility=visibility) for visibility in ("private", "public")]
-    return one, other, posts
+    return one, other, [post_of(api, upload, visibility=visibility) for visibility in ("private", "public")]
 
 
 def reads(post):
@@ -331,8 +387,8 @@ def reads(post):
 
 
 def test_tenants_do_not_see_each_other_s_posts(two, api_of, bob):
-    one, other, posts = two
-    for post in posts:
+    one, other, made = two
+    for post in made:
         others = [on_behalf(other, "17"), on_behalf(other, "18"), api_of(bob)]
         for api in [*others, *([on_behalf(one, "18")] if post["visibility"] == "private" else [])]:
             for address in reads(post):
@@ -340,7 +396,7 @@ def test_tenants_do_not_see_each_other_s_posts(two, api_of, bob):
         for api in others:
             refused(api.delete(f"{POSTS}/{post['id']}"), 404, "not_found")
             refused(api.post(f"{POSTS}/{post['id']}/recommendations", {}, format="json"), 404, "not_found")
-    for address in reads(posts[1]):
+    for address in reads(made[1]):
         response = on_behalf(one, "18").get(address)
         assert response.status_code == 200
         assert b"".join(response)
@@ -377,6 +433,21 @@ def test_all_of_a_person_can_be_deleted(ready_post, two):
     refused(on_behalf(other).delete(USER), 400, "user_needed")
     refused(on_behalf(other, "17", scopes=[Scope.POSTS_WRITE]).delete(USER), 403, "insufficient_scope")
     assert api.get(POSTS).json()["results"] == []  # anew
+
+
+def test_who_is_deleted_during_their_upload_leaves_nothing(platform, upload, monkeypatch):
+    api = on_behalf(platform, "17")
+    checked, files = posts.clean_photo, set(Path(settings.MEDIA_ROOT).rglob("*.jpg"))
+
+    def meanwhile(*arguments):
+        photo = checked(*arguments)
+        assert api.delete(USER).status_code == 204
+        return photo
+
+    monkeypatch.setattr(posts, "clean_photo", meanwhile)
+    refused(api.post(POSTS, {"photos": upload()}, HTTP_IDEMPOTENCY_KEY="1"), 404, "unknown_user")
+    assert not Post.objects.exists()
+    assert set(Path(settings.MEDIA_ROOT).rglob("*.jpg")) == files
 
 
 def test_a_client_is_deleted_with_its_people(ready_post, two):

@@ -10,6 +10,8 @@ from django.db import connection, transaction
 from socialsongs.errors import NotEncoded
 from socialsongs.models import (
     SEARCH_DIM,
+    ApiClient,
+    ExternalUser,
     PhotoAnalysis,
     PhotoSubject,
     Post,
@@ -174,6 +176,21 @@ def test_photos_of_other_models_are_no_posts(encoded, seen, release):
         subject = PhotoSubject.objects.create(content_type=ContentType.objects.get_for_model(Song), object_id=key)
         PhotoAnalysis.objects.create(subject=subject, release=release, embedding=[0.0] * 128, direction=vector(1, 0))
     assert captions(song) == []
+
+
+def test_posts_of_a_client_s_people_are_found_by_their_circle_alone(encoded, seen, alice, bob, api_of):
+    song = encoded("Sea", 1, 0)
+    seen((1, 0), caption="of alice")
+    seen((1, 0), caption="of a client", owner=bob)
+    platform = ApiClient.objects.create(name="Pictogram", scopes=["posts:read"])
+    ExternalUser.objects.create(client=platform, external_id="17", user=bob, made=True)
+
+    def captions_for(user):
+        return [post["caption"] for post in api_of(user).get(f"/api/v1/songs/{song.pk}/posts").json()["results"]]
+
+    assert (captions_for(alice), captions_for(bob)) == (["of alice"], ["of a client"])
+    ApiClient.objects.update(shares_public_posts=True)
+    assert sorted(captions_for(alice)) == sorted(captions_for(bob)) == ["of a client", "of alice"]
 
 
 def test_a_page_of_posts_asks_a_fixed_number_of_queries(encoded, seen, django_assert_max_num_queries):

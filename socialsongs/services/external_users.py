@@ -17,7 +17,7 @@ from ..database import atomic
 from ..errors import InvalidExternalId, UnknownUser
 from ..models import ApiClient, ExternalUser, Feedback, IdempotencyKey, Post, RecommendationRequest, Taste
 from ..plain_text import plain_text
-from .posts import delete_posts
+from .posts import delete_posts, lock_uploads
 
 if TYPE_CHECKING:
     from ..user_types import Person
@@ -107,6 +107,7 @@ def delete_external_user(*, person: ExternalUser) -> None:
     without the person (``receivers``).
     """
     with atomic():
+        lock_uploads(owner=person.user)
         delete_posts(posts=Post.objects.filter(owner=person.user))
         RecommendationRequest.objects.filter(owner=person.user).delete()
         IdempotencyKey.objects.filter(user=person.user).delete()

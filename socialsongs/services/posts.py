@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from django.contrib.auth import get_user_model
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
@@ -15,8 +16,8 @@ from django.utils.translation import ngettext
 
 from .. import dispatch
 from ..conf import config
-from ..database import atomic, connection
-from ..errors import AttachedPost, NoPhoto, NotRetryable, TooManyPhotos, TooManyWaiting, UnknownPost
+from ..database import atomic, connection, writer
+from ..errors import AttachedPost, NoPhoto, NotRetryable, TooManyPhotos, TooManyWaiting, UnknownPost, UnknownUser
 from ..intake import CleanPhoto, IntakeError, clean_photo
 from ..models import PhotoSubject, Post, PostPhoto, RecommendationRequest, State
 from .idempotency import Once, once
@@ -58,7 +59,7 @@ def create_post(
         photos = _clean_photos(uploads)
         post = Post(owner=owner, caption=caption, visibility=visibility)
         with atomic():
-            _lock_waiting(owner=owner)
+            lock_uploads(owner=owner)
             _check_waiting(owner=owner, more=len(photos))
             _store(post=post, photos=photos, attempt=attempt)
             dispatch.announce_photos()
@@ -93,10 +94,13 @@ def _check_waiting(*, owner: Person, more: int) -> None:
         )
 
 
-def _lock_waiting(*, owner: Person) -> None:
-    """Until the commit, let only one upload of this person count the waiting photos."""
+def lock_uploads(*, owner: Person) -> None:
+    """Until the commit, let only one upload of this person count the waiting photos, and let nobody delete all that the
+    site has of them. Raises UnknownUser when their account was deleted while the photos were checked."""
     with connection().cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('socialsongs-waiting'), hashtext(%s))", [str(owner.pk)])
+    if not get_user_model()._default_manager.using(writer()).filter(pk=owner.pk).exists():
+        raise UnknownUser(_("This account was deleted."))
 
 
 def _store(*, post: Post, photos: Sequence[CleanPhoto], attempt: Once) -> None:
