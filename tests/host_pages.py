@@ -22,7 +22,8 @@ PAGE = """{% load socialsongs %}<!doctype html>
 <button class="primary" data-play="mine">Follow</button></form>
 <progress value="1" max="2"></progress><img alt="" class="photo">
 </main>
-<section id="slot">{% if songs %}{% for photo in photos %}{% song_suggestions photo %}{% endfor %}{% endif %}</section>
+<section id="slot">{% if songs %}{% socialsongs_assets %}
+{% for photo in photos %}{% song_suggestions photo %}{% endfor %}{% endif %}</section>
 </body></html>"""
 
 # Rules for everything, and for names that a plugin might use as well.

@@ -7,12 +7,13 @@ from html.parser import HTMLParser
 import pytest
 from babel.messages.pofile import read_po
 from django.conf import settings
+from django.contrib import admin
 from django.core.management import call_command
 from django.template.base import Lexer, TokenType
 from django.test import override_settings
 from django.utils import translation
 
-from socialsongs.models import RecommendationRequest
+from socialsongs.models import Post, RecommendationRequest, State
 
 from . import messages
 from .processes import ROOT
@@ -215,6 +216,46 @@ def test_pages_speak_german_and_numbers_for_scripts_do_not(german, ready_post):
     assert 'data-start="12.5"' in page
     assert 'maxlength="500"' in page
     assert 'data-box="0.1,0.2,0.6,0.8"' in page
+
+
+def english_texts():
+    """Return the texts of the catalogues that no German text is like."""
+    found, german = set(), set()
+    for package in messages.PACKAGES:
+        with package.po.open("rb") as file:
+            catalogue = read_po(file, locale="de")
+        single = [message for message in catalogue if message.id and not message.pluralizable]
+        found |= {message.id.casefold() for message in single}
+        german |= {message.string.casefold() for message in single}
+    return found - german
+
+
+def test_no_page_mixes_languages(german, staff, ready_post):
+    song = ready_post.requests.get().suggestions.get(rank=1).song
+    pages = ["/", f"/posts/{ready_post.pk}", "/accounts/password/", "/nowhere"]
+    texts = {path: german.get(path).content.decode() for path in pages}
+    Post.objects.update(state=State.FAILED, reason="photo_missing")
+    texts["failed"] = german.get(f"/posts/{ready_post.pk}").content.decode()
+    Post.objects.update(state=State.QUEUED, reason="")
+    texts["queued"] = german.get(f"/posts/{ready_post.pk}").content.decode()
+    german.force_login(staff)
+    models = [name for name, model in admin_models() if name != "feedback"]
+    desk = ["/admin/", *(f"/admin/socialsongs/{name}/" for name in models), "/admin/socialsongs/rule/add/"]
+    desk += [f"/admin/socialsongs/song/{song.pk}/change/", f"/admin/socialsongs/post/{ready_post.pk}/change/"]
+    for path in desk:
+        answer = german.get(path)
+        assert answer.status_code == 200, path
+        texts[path] = answer.content.decode()
+    english = english_texts()
+    for path, page in texts.items():
+        parser = Texts()
+        parser.feed(page)
+        said = {" ".join(text.split()).strip(" :.").casefold() for text in parser.found}
+        assert said & english == set(), path
+
+
+def admin_models():
+    return [(model._meta.model_name, model) for model in admin.site._registry if model._meta.app_label == "socialsongs"]
 
 
 def test_an_unknown_language_gets_english(german):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 def _scopes(about: StrOrPromise, initial: Iterable[str] = ()) -> forms.MultipleChoiceField:
     return forms.MultipleChoiceField(
+        label=_("Scopes"),
         choices=[(scope, scope) for scope in Scope.values],
         widget=forms.CheckboxSelectMultiple,
         initial=list(initial),
@@ -42,6 +43,7 @@ class ClientForm(forms.ModelForm):  # type: ignore[type-arg]
 class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
     scopes = _scopes(_("What the key may be used for, as far as its client may."))
     days = forms.IntegerField(
+        label=_("Days"),
         required=False,
         min_value=1,
         max_value=MOST_DAYS,

@@ -19,7 +19,9 @@ from .base import Styled, badge
 
 
 class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
-    market = forms.CharField(max_length=10, required=False, help_text=_("Only for requests from this market, e.g. DE."))
+    market = forms.CharField(
+        label=_("Market"), max_length=10, required=False, help_text=_("Only for requests from this market, e.g. DE.")
+    )
 
     def clean_market(self) -> str:
         """Return the code that requests use: GB for UK."""

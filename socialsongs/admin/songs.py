@@ -62,7 +62,10 @@ class SongForm(forms.ModelForm):  # type: ignore[type-arg]
     # Longer than the model's fields: hyphens, and codes of three letters, which are normalised.
     isrc = forms.CharField(label="ISRC", max_length=30, required=False)
     markets = SimpleArrayField(
-        forms.CharField(max_length=10), required=False, help_text=Song._meta.get_field("markets").help_text
+        forms.CharField(max_length=10),
+        label=_("Markets"),
+        required=False,
+        help_text=Song._meta.get_field("markets").help_text,
     )
     notes: Sequence[str] = ()  # what ``tidy`` changed, for the message after saving
 

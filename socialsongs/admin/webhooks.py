@@ -24,7 +24,11 @@ KINDS = [kind for kind in Event.Kind.choices if kind[0] != Event.Kind.PING]
 
 class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
     kinds = forms.MultipleChoiceField(
-        choices=KINDS, required=False, widget=forms.CheckboxSelectMultiple, help_text=_("None: all kinds.")
+        label=_("Kinds"),
+        choices=KINDS,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("None: all kinds."),
     )
 
     def clean_url(self) -> str:

@@ -22,12 +22,14 @@ from .tokens import issue
 
 class TokenForm(forms.ModelForm):  # type: ignore[type-arg]
     scopes = forms.MultipleChoiceField(
+        label=_("Scopes"),
         choices=Token.Scope.choices,
         widget=forms.CheckboxSelectMultiple,
         initial=[Token.Scope.READ, Token.Scope.WRITE],
         help_text=_("A scope gives no right that the account lacks."),
     )
     days = forms.IntegerField(
+        label=_("Days"),
         required=False,
         min_value=1,
         max_value=3650,

@@ -20,11 +20,15 @@ register = Library()
 
 @register.inclusion_tag("socialsongs/_assets.html", takes_context=True)
 def socialsongs_assets(context: Context, htmx: bool = True) -> dict[str, Any]:
-    """Render the style sheet, the texts and the scripts of the songs, once in a page.
+    """Render the style sheet, the texts and the scripts of the songs; only once in a page, however often it is called.
 
     ``htmx``: False where the page loads htmx 2 itself.
     """
-    return {"htmx": htmx, "texts": SCRIPT_TEXTS, "csp_nonce": context.get("csp_nonce")}
+    request = context.get("request")
+    again = getattr(request, "socialsongs_assets", False)
+    if request is not None:
+        request.socialsongs_assets = True
+    return {"again": again, "htmx": htmx, "texts": SCRIPT_TEXTS, "csp_nonce": context.get("csp_nonce")}
 
 
 @register.simple_tag(takes_context=True)

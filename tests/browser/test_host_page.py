@@ -58,6 +58,8 @@ def test_the_hosts_elements_look_and_act_as_before(open_page, ready_post):
     # And the host's rules for names such as .card are not about ours.
     card = page.locator(".socialsongs-card").first
     assert card.evaluate("element => getComputedStyle(element).outlineStyle") == "none"
+    title = card.get_by_role("heading")
+    assert title.evaluate("element => getComputedStyle(element).color") == "rgb(28, 26, 38)"  # dark on a light panel
 
 
 def test_it_waits_and_then_shows_songs_to_choose_and_hide(open_page, ready_post):
