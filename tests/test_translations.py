@@ -246,7 +246,7 @@ def test_no_page_mixes_languages(german, staff, ready_post):
         answer = german.get(path)
         assert answer.status_code == 200, path
         texts[path] = answer.content.decode()
-    english = english_texts()
+    english = english_texts() - {"none"}  # which Django says of a filter for an empty value
     for path, page in texts.items():
         parser = Texts()
         parser.feed(page)
