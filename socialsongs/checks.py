@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.contrib.contenttypes.models import ContentType
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
+from django.db import connections, router
 from django.utils.module_loading import import_string
 
 from .conf import config
 from .database import writer
+from .extension import Extension, find_extension, is_recent
 
 
 @register()
@@ -54,26 +57,65 @@ def external_user_function(**_: Any) -> list[CheckMessage]:
 
 @register(Tags.database)
 def vector_extension(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
-    errors: list[CheckMessage] = []
-    for alias in {writer()} & set(databases or ()):
-        connection = connections[alias]
-        if connection.vendor != "postgresql":
-            errors.append(
-                Error(f"Database {alias!r} is {connection.vendor}; PostgreSQL is needed.", id="socialsongs.E003")
+    """Check the database of this app only: the host's others need not be PostgreSQL."""
+    alias = writer()
+    if alias not in (databases or ()):
+        return []
+    connection = connections[alias]
+    if connection.vendor != "postgresql":
+        return [Error(f"Database {alias!r} is {connection.vendor}; PostgreSQL is needed.", id="socialsongs.E003")]
+    found = find_extension(connection)
+    if found.available is None or not is_recent(found.available):
+        return [
+            Error(
+                f"Database {alias!r} has no pgvector 0.8 or newer (found: {found.available or 'none'}).",
+                hint="Install the extension on the database server: the iterative index scans of 0.8 are needed.",
+                id="socialsongs.E004",
             )
-            continue
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT default_version FROM pg_available_extensions WHERE name = 'vector'")
-            found = cursor.fetchone()
-        if found is None or tuple(map(int, found[0].split(".")[:2])) < (0, 8):
-            errors.append(
-                Error(
-                    f"Database {alias!r} has no pgvector 0.8 or newer (found: {found[0] if found else 'none'}).",
-                    hint="Install the extension on the database server: the iterative index scans of 0.8 are needed.",
-                    id="socialsongs.E004",
-                )
+        ]
+    if found.installed is None:
+        return [] if found.may_create else [_may_not_create(alias, found)]
+    if not is_recent(found.installed):
+        return [
+            Error(
+                f"Database {alias!r} uses pgvector {found.installed}; 0.8 or newer is needed.",
+                hint="The server has a newer one. Execute as its owner: ALTER EXTENSION vector UPDATE;",
+                id="socialsongs.E004",
             )
-    return errors
+        ]
+    return [] if found.visible else [_not_visible(alias, found)]
+
+
+def _may_not_create(alias: str, found: Extension) -> CheckMessage:
+    return Warning(
+        f"The extension pgvector is missing in database {alias!r}, and the role {found.role} may not create it.",
+        hint=f"Before `migrate`, let a superuser execute in the database {found.database}: {found.statement}",
+        id="socialsongs.W041",
+    )
+
+
+def _not_visible(alias: str, found: Extension) -> CheckMessage:
+    return Error(
+        f"pgvector is in the schema {found.schema} of database {alias!r}, where the role {found.role} does not look.",
+        hint=f"Let a superuser execute: GRANT USAGE ON SCHEMA {found.schema} TO {found.role}; "
+        f"ALTER ROLE {found.role} IN DATABASE {found.database} SET search_path = public, {found.schema};",
+        id="socialsongs.E040",
+    )
+
+
+@register()
+def one_database(**_: Any) -> list[CheckMessage]:
+    """Foreign keys lead to people and content types, so these must be in the database of this app."""
+    alias = writer()
+    return [
+        Error(
+            f"The router sends socialsongs to the database {alias!r}, but {model._meta.label} to {other!r}.",
+            hint=f"Foreign keys cannot lead to another database: send {model._meta.app_label!r} to {alias!r}, too.",
+            id="socialsongs.E042",
+        )
+        for model in (get_user_model(), ContentType)
+        if (other := router.db_for_write(model)) != alias
+    ]
 
 
 @register()

@@ -3,16 +3,20 @@ attached photos."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TextIO
 
+from django.apps import apps
+from django.db.migrations import Migration
 from django.db.models import Model
-from django.db.models.signals import post_delete, post_save, pre_delete
+from django.db.models.signals import post_delete, post_save, pre_delete, pre_migrate
 from django.dispatch import receiver
 
 from .attached.sync import follow_row
+from .database import writer
 from .models import Feedback, PhotoSubject, Post, PostPhoto, RecommendationRequest, Song, Thumbnail
 from .services import events
 from .services.files import delete_file
+from .services.stored_files import count_files, file_columns
 
 
 @receiver(post_delete, sender=PostPhoto)
@@ -58,3 +62,17 @@ def record_unchosen(instance: Song, using: str, **_: Any) -> None:
 def anonymise_feedback(instance: RecommendationRequest, using: str, **_: Any) -> None:
     """Keep the feedback of a deleted request, but remove the person from it."""
     Feedback.objects.using(using).filter(request=instance).update(user=None)
+
+
+@receiver(pre_migrate, sender=apps.get_app_config("socialsongs"))
+def say_what_stays(using: str, plan: list[tuple[Migration, bool]], verbosity: int, stdout: TextIO, **_: Any) -> None:
+    """Before the tables are dropped, say which files stay on the storage: nobody will know their names."""
+    drops = any(backwards and (one.app_label, one.name) == ("socialsongs", "0001_initial") for one, backwards in plan)
+    if not drops or using != writer() or not verbosity or not (counts := count_files()):
+        return
+    folders = ", ".join(sorted({str(column.field.upload_to) for column in file_columns()}))
+    listed = "; ".join(f"{name}: {count}" for name, count in counts.items())
+    stdout.write(
+        f"Files stay on the storage ({listed}), in {folders}. `manage.py socialsongs_delete_files` deletes them, but "
+        "only before their tables are gone.\n"
+    )

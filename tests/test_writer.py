@@ -105,5 +105,10 @@ def test_no_module_takes_the_default_database_for_granted():
         for path in modules
         if not {"migrations", "site"} & set(path.parts) and imports.search(path.read_text())
     }
-    using = {"socialsongs/database.py", "socialsongs/selectors/search.py", "socialsongs/services/files.py"}
+    using = {
+        "socialsongs/database.py",
+        "socialsongs/extension.py",
+        "socialsongs/selectors/search.py",
+        "socialsongs/services/files.py",
+    }
     assert named - using == set(), "from socialsongs.database import atomic, connection, on_commit"

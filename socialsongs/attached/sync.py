@@ -9,11 +9,11 @@ from uuid import UUID
 
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
-from django.db import InterfaceError, OperationalError, router, transaction
+from django.db import InterfaceError, OperationalError, router
 from django.db.models import QuerySet
 
 from .. import dispatch
-from ..database import atomic
+from ..database import atomic, on_commit
 from ..models import PhotoAnalysis, PhotoSubject, Post, PostPhoto, RecommendationRequest, State, Thumbnail
 from ..services.posts import delete_posts
 from ..services.queue import QUEUED_AGAIN
@@ -131,7 +131,7 @@ def follow_row(photo: Any, using: str) -> None:
     """
     if attachment := attachment_of(photo):
         key = photo.pk  # now: a deleted row loses its key
-        transaction.on_commit(lambda: sync_photo(attachment, key), using=using, robust=True)
+        on_commit(lambda: sync_photo(attachment, key), using=using, robust=True)
 
 
 def sync_rows(attachment: Attachment, *, after: Any) -> Any:

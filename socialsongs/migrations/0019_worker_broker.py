@@ -11,6 +11,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='worker',
             name='broker',
-            field=models.CharField(blank=True, default='', help_text='Digest of the broker it listens on.', max_length=16),
+            field=models.CharField(blank=True, db_default='', default='', help_text='Digest of the broker it listens on.', max_length=16),
         ),
     ]

@@ -1273,7 +1273,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='worker',
             name='broker',
-            field=models.CharField(blank=True, default='', help_text='Digest of the broker it listens on.', max_length=16, verbose_name='broker'),
+            field=models.CharField(blank=True, db_default='', default='', help_text='Digest of the broker it listens on.', max_length=16, verbose_name='broker'),
         ),
         migrations.AlterField(
             model_name='worker',

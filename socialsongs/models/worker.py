@@ -21,7 +21,12 @@ class Worker(AppModel):
     pid = models.PositiveIntegerField(_("process id"))
     queues = ArrayField(models.CharField(max_length=40), default=list, verbose_name=_("queues"))
     broker = models.CharField(
-        _("broker"), max_length=16, blank=True, default="", help_text=_("Digest of the broker it listens on.")
+        _("broker"),
+        max_length=16,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Digest of the broker it listens on."),
     )
     device = models.CharField(_("device"), max_length=100, blank=True, default="", help_text=_("Device of the model."))
     release = models.CharField(
