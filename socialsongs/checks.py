@@ -13,8 +13,10 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
+from django.db.models import Model
 from django.utils.module_loading import import_string
 
+from .attached.registry import attachments
 from .conf import config
 from .database import writer
 from .extension import Extension, find_extension, is_recent
@@ -105,15 +107,16 @@ def _not_visible(alias: str, found: Extension) -> CheckMessage:
 
 @register()
 def one_database(**_: Any) -> list[CheckMessage]:
-    """Foreign keys lead to people and content types, so these must be in the database of this app."""
+    """Posts lead to people, content types and attached photos, so these must be in the database of this app."""
     alias = writer()
+    models: list[type[Model]] = [get_user_model(), ContentType, *(attachment.model for attachment in attachments())]
     return [
         Error(
             f"The router sends socialsongs to the database {alias!r}, but {model._meta.label} to {other!r}.",
-            hint=f"Foreign keys cannot lead to another database: send {model._meta.app_label!r} to {alias!r}, too.",
+            hint=f"Posts cannot lead to rows of another database: send {model._meta.app_label!r} to {alias!r}, too.",
             id="socialsongs.E042",
         )
-        for model in (get_user_model(), ContentType)
+        for model in models
         if (other := router.db_for_write(model)) != alias
     ]
 

@@ -37,9 +37,12 @@ def atomic(*, durable: bool = False) -> transaction.Atomic:
     return transaction.atomic(using=writer(), durable=durable)
 
 
-def on_commit(work: Callable[[], object]) -> None:
-    """Call ``work`` after the commit of the writer's present transaction; at once when there is none."""
-    transaction.on_commit(work, using=writer())
+def on_commit(work: Callable[[], object], *, using: str | None = None, robust: bool = False) -> None:
+    """Call ``work`` after the commit of the present transaction of the writer, or of ``using``; at once without one.
+
+    ``robust``: an error of ``work`` is only logged.
+    """
+    transaction.on_commit(work, using=using or writer(), robust=robust)
 
 
 def without_host_transaction(view: View) -> View:

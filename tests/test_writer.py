@@ -109,6 +109,5 @@ def test_no_module_takes_the_default_database_for_granted():
         "socialsongs/database.py",
         "socialsongs/extension.py",
         "socialsongs/selectors/search.py",
-        "socialsongs/services/files.py",
     }
     assert named - using == set(), "from socialsongs.database import atomic, connection, on_commit"

@@ -18,6 +18,7 @@ from recommender.lyrics import parse_lyric
 from recommender.model import Image2Song
 from recommender.train.from_choices import ChoiceExamples, ShownList, click_log, encode_songs
 from socialsongs.models import PhotoSubject, PostPhoto, Song
+from socialsongs.selectors.photo_rows import photo_rows
 from socialsongs.selectors.shown_lists import ShownSuggestions
 
 from .inference.photo_loading import decode
@@ -79,7 +80,7 @@ def _subjects_by_post(posts: Iterable[UUID]) -> dict[UUID, list[PhotoSubject]]:
     """Return the photos of each post, in order."""
     subjects: dict[UUID, list[PhotoSubject]] = {}
     photos = PostPhoto.objects.filter(post__in=posts).order_by("post", "position").select_related("post__subject")
-    for photo in photos.prefetch_related("subjects__photo"):
+    for photo in photos.prefetch_related(photo_rows("subjects__photo")):
         subjects.setdefault(photo.post_id, []).extend(photo.photo_subjects)
     return subjects
 

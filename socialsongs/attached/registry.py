@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
+from django.db import router
 from django.db.models import FileField, Model, Q, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 
@@ -55,8 +56,11 @@ class Attachment:
 
     def rows(self) -> QuerySet[Any]:
         """Return all rows of the model, with the rows that the paths lead to: one query, however many photos."""
-        manager: QuerySet[Any] = self.model._base_manager.all()
-        return manager.select_related(*self._joins()) if self._joins() else manager
+        return self._written().select_related(*self._joins()) if self._joins() else self._written()
+
+    def _written(self) -> QuerySet[Any]:
+        """Return all rows from the database that takes the model's writes: a replica may not have them yet."""
+        return self.model._base_manager.using(router.db_for_write(self.model))
 
     def _joins(self) -> list[str]:
         """Return the relations along the paths; the last field of a path is a column of the row before."""
@@ -101,7 +105,7 @@ class Attachment:
         if not with_file:
             return set()
         if isinstance(self.when, Q):
-            return set(self.model._base_manager.filter(self.when, pk__in=with_file).values_list("pk", flat=True))
+            return set(self._written().filter(self.when, pk__in=with_file).values_list("pk", flat=True))
         return {key for key, photo in with_file.items() if self.when is None or self.when(photo)}
 
     def is_manager(self, *, user: Visitor, photo: Any) -> bool:
@@ -109,7 +113,7 @@ class Attachment:
         if self.managed_by is None or user.pk is None:
             return False
         if isinstance(self.managed_by, str):
-            return self.model._base_manager.filter(**{"pk": photo.pk, self.managed_by: user.pk}).exists()
+            return self._written().filter(**{"pk": photo.pk, self.managed_by: user.pk}).exists()
         return bool(self.managed_by(user, photo))
 
 

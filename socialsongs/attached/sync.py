@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
-from django.db import InterfaceError, OperationalError, router
+from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 
 from .. import dispatch
@@ -30,11 +30,6 @@ def subjects_of(attachment: Attachment) -> QuerySet[PhotoSubject]:
     """Return the subjects of all photos of an attached model."""
     of_model = ContentType.objects.get_for_model(attachment.model)
     return PhotoSubject.objects.filter(content_type=of_model, field=attachment.image)
-
-
-def written_rows(attachment: Attachment) -> QuerySet[Any]:
-    """Return the rows of the model from the database that takes its writes: a replica may not have them yet."""
-    return attachment.rows().using(router.db_for_write(attachment.model))
 
 
 def sync_photos(attachment: Attachment, photos: Sequence[Any], *, bulk: bool = False, add: bool = True) -> int:
@@ -112,7 +107,7 @@ def _announce(*, bulk: bool) -> None:
 
 def sync_photo(attachment: Attachment, key: Any) -> None:
     """Bring the post of one row in line; a row that is gone loses its post."""
-    photo = written_rows(attachment).filter(pk=key).first()
+    photo = attachment.rows().filter(pk=key).first()
     if photo is None:
         remove_posts(attachment, [str(key)])
     else:
@@ -137,7 +132,7 @@ def follow_row(photo: Any, using: str) -> None:
 def sync_rows(attachment: Attachment, *, after: Any) -> Any:
     """Sync the newest rows, and the next SLICE rows by key; return the last key, or None to start over."""
     add = attachment.catch_up and waiting_in_bulk() < MOST_WAITING
-    rows = written_rows(attachment)
+    rows = attachment.rows()
     newest = list(rows.order_by("-pk")[:NEWEST])
     ordered = rows.order_by("pk")
     slice_ = list((ordered if after is None else ordered.filter(pk__gt=after))[:SLICE])
@@ -180,7 +175,7 @@ def _rows_with(attachment: Attachment, keys: Sequence[str]) -> set[str]:
             known.append(key_field.to_python(key))
         except ValidationError:  # from before the model's keys had another type
             continue
-    return {str(key) for key in written_rows(attachment).filter(pk__in=known).values_list("pk", flat=True)}
+    return {str(key) for key in attachment.rows().filter(pk__in=known).values_list("pk", flat=True)}
 
 
 def waiting_in_bulk() -> int:

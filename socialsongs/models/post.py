@@ -9,6 +9,7 @@ from django.contrib.contenttypes.fields import GenericRelation
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from ..database import writer
 from .base import AppModel
 from .claimable import Claimable, State
 from .photo import PhotoSubject
@@ -120,7 +121,7 @@ class PostPhoto(AppModel):
     @property
     def photo_subjects(self) -> list[PhotoSubject]:
         """Its subject, as a list of one; empty for a photo whose subject was never stored."""
-        return list(self.subjects.all()) if self.post.subject is None else [self.post.subject]
+        return [self.post.subject] if self.post.subject else list(self.subjects.db_manager(writer()).all())
 
 
 class Thumbnail(AppModel):

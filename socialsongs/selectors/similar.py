@@ -19,6 +19,7 @@ from ..errors import NotEncoded
 from ..models import ModelRelease, Post, PostPhoto, Song, SongEmbedding, State
 from ..policy import public_among
 from .nearest import nearest_songs, search_further, song_filters
+from .photo_rows import photo_rows
 from .posts import public_posts
 from .releases import active_release
 
@@ -119,7 +120,7 @@ def posts_for_song(
         if cursor.rowcount < limit:  # the index scan gave up, or there are no more
             cursor.execute(EXACTLY, values)
         keys = [key for (key,) in cursor.fetchall()]
-    posts = public_posts(client=client).prefetch_related("subject__photo").in_bulk(keys)
+    posts = public_posts(client=client).prefetch_related(photo_rows("subject__photo")).in_bulk(keys)
     return public_among([posts[key] for key in keys if key in posts])
 
 

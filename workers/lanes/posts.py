@@ -22,6 +22,7 @@ from recommender.results import PhotoView
 from socialsongs.broker import BULK, INTERACTIVE
 from socialsongs.conf import config
 from socialsongs.models import ModelRelease, PhotoAnalysis, PhotoSubject, Post, PostPhoto, RecommendationRequest, State
+from socialsongs.selectors.photo_rows import photo_rows
 from socialsongs.selectors.releases import lock_serving_releases
 from socialsongs.services import events
 
@@ -79,8 +80,9 @@ def claim_posts(
     ``fresh``: only posts without an attempt. ``limit``: None for that of the interactive lane.
     """
     with FIGURES.stage("claim"):
-        photos = Prefetch("photos", PostPhoto.objects.order_by("position").prefetch_related("subjects__photo"))
-        posts = Post.objects.filter(bulk=bulk).select_related("subject").prefetch_related(photos, "subject__photo")
+        photos = PostPhoto.objects.order_by("position").prefetch_related(photo_rows("subjects__photo"))
+        posts = Post.objects.filter(bulk=bulk).select_related("subject")
+        posts = posts.prefetch_related(Prefetch("photos", photos), photo_rows("subject__photo"))
         claimed = claim(posts, limit=limit or config().INTERACTIVE_BATCH, fresh=fresh)
     if not claimed.rows:
         return None

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.progress import Progress
 
 from socialsongs.attached.registry import Attachment, attachment_named, attachments
-from socialsongs.attached.sync import MOST_WAITING, sync_each, waiting_in_bulk, written_rows
+from socialsongs.attached.sync import MOST_WAITING, sync_each, waiting_in_bulk
 
 ROWS_AT_ONCE = 200
 POLL_SECONDS = 1.0
@@ -46,7 +46,7 @@ class Command(BaseCommand):
         if most_waiting < 1:
             raise CommandError(f"--most-waiting is {most_waiting}: give 1 or more.")
         last = None if after is None else self._key(attachment, after)
-        rows = written_rows(attachment).order_by("pk")
+        rows = attachment.rows().order_by("pk")
         total = (rows if last is None else rows.filter(pk__gt=last)).count()
         queued = done = 0
         try:
