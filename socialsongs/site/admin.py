@@ -14,6 +14,10 @@ from django.db.models import ForeignKey, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
+from django_otp.plugins.otp_static import admin as _static  # noqa: F401  (registers what is unregistered below)
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp import admin as _totp  # noqa: F401
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from .models import Token
 from .passwords import SomebodysPasswordForm
@@ -96,6 +100,8 @@ class AttemptAdmin(AccessAttemptAdmin):
     actions = []
 
 
+for device in (TOTPDevice, StaticDevice):
+    admin.site.unregister(device)  # their pages show secrets
 for model, shown in ((User, SiteUserAdmin), (AccessAttempt, AttemptAdmin)):
     admin.site.unregister(model)
     admin.site.register(model, shown)

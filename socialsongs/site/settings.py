@@ -55,7 +55,7 @@ REDIS_URL = env.str("REDIS_URL", default=locations(VAR_DIR).redis_url)
 
 INSTALLED_APPS = [
     "socialsongs.site",  # first: its templates take the place of others'
-    "django.contrib.admin",
+    "socialsongs.site.admin_app.Config",  # the admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -68,6 +68,9 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_htmx",
     "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "socialsongs",
     "workers",
 ]
@@ -83,6 +86,7 @@ MIDDLEWARE = [
     "socialsongs.site.refusals.BodyLimits",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -125,6 +129,9 @@ AXES_SENSITIVE_PARAMETERS: list[str] = []
 AXES_CLIENT_IP_CALLABLE = "socialsongs.site.login.client_address"
 AXES_CLIENT_STR_CALLABLE = "socialsongs.site.login.described"
 AXES_LOCKOUT_CALLABLE = "socialsongs.site.login.locked_out"
+# The admin asks for a code beside the password; devices are made by `manage.py second_factor`.
+SECOND_FACTOR = env.bool("SECOND_FACTOR", default=False)
+OTP_TOTP_ISSUER = env.str("SECOND_FACTOR_ISSUER", default="SocialSongs")
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "login"
