@@ -84,7 +84,7 @@ def test_each_extra_is_what_its_part_imports_beside_that():
 
 def test_the_extra_of_the_stand_alone_site_is_what_it_imports_or_names_in_its_settings():
     site = sources("socialsongs/site")
-    elsewhere = ranges() | ranges("worker") | ranges("health") | ranges("embedded")
+    elsewhere = ranges() | ranges("worker") | ranges("health") | ranges("embedded") | ranges("second-factor")
     lacking = imported(site) - elsewhere.keys() - ranges("site").keys()
     assert not lacking
     modules = {}

@@ -114,7 +114,7 @@ class ApiView(APIView):
         if isinstance(request.auth, ApiKey):
             self._ask_throttles(request, [ClientThrottle()])
             self.authenticate_user_of(request, request.auth)
-        elif USER_HEADER in request.headers:
+        elif USER_HEADER in request.headers and request.user.is_authenticated:  # others are asked for a login
             raise KeyNeeded(
                 _("%(header)s goes with an API key. With a login of your own, leave it out.") % {"header": USER_HEADER}
             )

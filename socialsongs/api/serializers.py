@@ -441,6 +441,12 @@ class SongSearchSerializer(serializers.Serializer[Any]):
     genre = serializers.CharField(default="", allow_blank=True)
     explicit = serializers.BooleanField(default=True, help_text="Whether explicit songs are listed.")
 
+    def to_internal_value(self, data: Any) -> Any:
+        """Refuse an empty value of a flag, which DRF takes for a missing one."""
+        if data.get("explicit") == "":
+            raise serializers.ValidationError({"explicit": ["Give true or false."]})
+        return super().to_internal_value(data)
+
     def validate_language(self, language: str) -> str:
         return language and normalised_code(language_code, language)
 
