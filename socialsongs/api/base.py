@@ -23,6 +23,7 @@ from rest_framework.views import APIView
 from ..bodies import TEXT_BYTES, check_body
 from ..conf import config
 from ..database import without_host_transaction
+from ..error_reports import private
 from ..errors import KeyNeeded, UserNeeded
 from ..models import ApiKey, Scope
 from .conditional import make_conditional
@@ -88,7 +89,7 @@ class ApiView(APIView):
     def as_view(cls, **initkwargs: Any) -> Any:
         """Opt out of the host's ATOMIC_REQUESTS: services open their own transactions, and their errors are answered
         here."""
-        return without_host_transaction(super().as_view(**initkwargs))
+        return private(without_host_transaction(super().as_view(**initkwargs)))
 
     def setup(self, request: Any, *args: Any, **kwargs: Any) -> None:
         super().setup(request, *args, **kwargs)

@@ -17,6 +17,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from ..api.problem import TITLES, status_of, unavailable
 from ..bodies import READING_ERRORS, STRANGER_BYTES, body_error, check_body, photo_bytes
 from ..database import without_host_transaction
+from ..error_reports import private
 from ..errors import BodyRefused, BodyTooLarge, SocialSongsError
 from ..outages import is_outage
 from .expired_login import is_htmx, to_login
@@ -34,6 +35,7 @@ def page(view: View) -> View:
     protected = csrf_protect(view)
 
     @csrf_exempt
+    @private
     @without_host_transaction
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
