@@ -23,7 +23,7 @@ def private(view: View) -> View:
     @wraps(view)
     def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         request.sensitive_post_parameters = "__ALL__"  # type: ignore[attr-defined]  # read by Django's reports
-        request.exception_reporter_class = PrivateReport  # type: ignore[attr-defined]
+        request.exception_reporter_class = PrivateReport
         return view(request, *args, **kwargs)
 
     return inner
