@@ -66,9 +66,12 @@ def test_the_loop_leaves_nothing_private_in_any_log(tmp_path, alice, make_song):
         json = "application/json"
         assert visitor.ask("POST", asked, b'{"text": "%b"}' % MARKS["text"].encode(), json)[0] in (200, 202)
         assert visitor.ask("POST", asked, b'{"%b": 1}' % MARKS["text"].encode(), json)[0] == 400
-        assert Visitor(site, MARKS["key"]).ask("GET", "/api/v1/posts")[0] == 401
+        stranger = Visitor(site, MARKS["key"])
+        assert stranger.ask("GET", "/api/v1/posts")[0] == 401
         login = urlencode({"username": "alice", "password": MARKS["password"]}).encode()
         assert visitor.ask("POST", "/accounts/login/", login, "application/x-www-form-urlencoded")[0] == 403
+        for each in (visitor, stranger):
+            each.connection.close()
     logs = {file.name: file.read_text(errors="replace") for file in tmp_path.glob("*.log")}
     assert f"POST {asked} " in logs["web.log"]  # it has a line for each request
     assert "is ready" in logs["worker.log"]

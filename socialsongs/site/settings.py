@@ -129,6 +129,7 @@ AXES_SENSITIVE_PARAMETERS: list[str] = []
 AXES_CLIENT_IP_CALLABLE = "socialsongs.site.login.client_address"
 AXES_CLIENT_STR_CALLABLE = "socialsongs.site.login.described"
 AXES_LOCKOUT_CALLABLE = "socialsongs.site.login.locked_out"
+DEFAULT_EXCEPTION_REPORTER = "socialsongs.error_reports.PrivateReport"
 # The admin asks for a code beside the password; devices are made by `manage.py second_factor`.
 SECOND_FACTOR = env.bool("SECOND_FACTOR", default=False)
 OTP_TOTP_ISSUER = env.str("SECOND_FACTOR_ISSUER", default="SocialSongs")

@@ -65,6 +65,7 @@ def upload_files(site: Site, token: str, *, count: int, seed: int) -> Uploaded:
         broken += [f"{name} ({kind}): {problem}" for problem in found]
         if found and not site.alive:
             raise RuntimeError(f"The site does not answer after {name} ({kind}).")
+    client.connection.close()
     return Uploaded(answers, broken)
 
 
