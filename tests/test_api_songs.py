@@ -92,3 +92,14 @@ def test_a_language_has_one_code(api_of, alice, make_song, language):
 
 def test_an_unknown_language_is_named_in_the_error(api_of, alice):
     assert "xx" in problem(api_of(alice).get(URL, {"language": "xx"}), 400, "invalid")["errors"]["language"][0]
+
+
+def test_a_cursor_of_somebody_else_shows_no_post_of_theirs(alice, bob, api_of, upload):
+    for owner in (alice, bob, alice, bob):
+        assert api_of(owner).post("/api/v1/posts", {"photos": upload()}).status_code == 202
+    hers = api_of(alice).get("/api/v1/posts?page_size=1").json()
+    found = api_of(bob).get(hers["next"]).json()
+    his = {post["id"] for post in api_of(bob).get("/api/v1/posts").json()["results"]}
+    assert {post["id"] for post in found["results"]} <= his
+    assert found["results"]
+    assert hers["results"][0]["id"] not in hers["next"]

@@ -153,6 +153,38 @@ def test_a_large_json_is_refused(site, token):
     assert site.problem("PATCH", "/api/v1/taste", body, headers) == (413, "body_too_large")
 
 
+@pytest.mark.parametrize("path", ["songs/bulk", "posts"])
+def test_a_hundred_megabytes_are_refused_without_being_kept(site, token, path):
+    body, headers = b" " * (100 * 1_000_000), {"Content-Type": "application/json"} | token
+    with Spooled(site.spool) as spooled:
+        found = site.problem("POST", f"/api/v1/{path}", body, headers)
+        chunk = b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
+        chunked = site.problem(
+            "POST", f"/api/v1/{path}", chunk, headers | {"Content-Length": None, "Transfer-Encoding": "chunked"}
+        )
+    assert found == ((415, "unsupported_media_type") if path == "posts" else (413, "body_too_large"))
+    assert chunked in [found, (411, "length_required")]
+    assert spooled.most < 110_000_000  # on disk, in no memory, and for as long as the request
+
+
+def test_songs_in_bulk_may_be_large_and_chunked(site):
+    desk = {"Authorization": f"Token {token_of(get_user_model().objects.create_superuser('desk'))}"}
+    songs = [
+        {"id": str(number), "title": f"Song {number}", "artist": "A", "lyrics": "the sea\n" * 1000}
+        for number in range(500)
+    ]
+    body = json.dumps({"source": "shop", "songs": songs}).encode()
+    assert len(body) > 4 * MIB
+    headers = {"Content-Type": "application/json"} | desk
+    status, _, answer = site.send("POST", "/api/v1/songs/bulk", body, headers)
+    assert status == 200, answer
+    assert json.loads(answer)["created"] == 500
+    chunk = b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
+    headers |= {"Content-Length": None, "Transfer-Encoding": "chunked"}
+    status, _, answer = site.send("POST", "/api/v1/songs/bulk", chunk, headers)
+    assert (status, json.loads(answer).get("unchanged")) in [(200, 500), (411, None)]
+
+
 # In what form
 
 
@@ -193,6 +225,27 @@ def test_an_upload_that_breaks_off_stores_nothing(site, token, photo_bytes):
         connection.shutdown(socket.SHUT_WR)
         wait_until(lambda: not holds(site.pid, connection), site.log)
     assert not Post.objects.exists()
+
+
+@pytest.mark.parametrize("path", ["songs/bulk", "songs/status", "recommendations"])
+def test_bodies_of_the_wrong_form_are_named(site, path):
+    desk = {"Authorization": f"Token {token_of(get_user_model().objects.create_superuser('desk'))}"}
+    json_type = {"Content-Type": "application/json"} | desk
+    for body, headers, expected in (
+        (b"{}", {"Content-Type": "text/plain"} | desk, (415, "unsupported_media_type")),
+        (b"a=b", {"Content-Type": "application/x-www-form-urlencoded"} | desk, (415, "unsupported_media_type")),
+        (b"\x1f\x8b", {"Content-Encoding": "gzip"} | json_type, (415, "unsupported_encoding")),
+        (b"[" * 100_000, json_type, (400, "parse_error")),
+        (b'{"songs": [' * 50_000, json_type, (400, "parse_error")),
+        (b"{", json_type, (400, "parse_error")),
+        (b"[]", json_type, (400, "invalid")),
+    ):
+        assert site.problem("POST", f"/api/v1/{path}", body, headers) == expected, body[:20]
+
+
+def test_a_key_of_ten_kilobytes_is_refused(site, token):
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "k" * 10_240} | token
+    assert site.problem("POST", "/api/v1/recommendations", b'{"text": "rain"}', headers) == (400, "invalid")
 
 
 # How often

@@ -66,6 +66,12 @@ class BulkSongs(BulkView):
     def most_bytes(self) -> int:
         return 16 * MIB
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Read the body here once it is known who sent it: Django would refuse one of this size."""
+        super().initial(request, *args, **kwargs)
+        sent = request._request
+        sent._body = sent.read(self.most_bytes)  # where Django keeps what it has read
+
     @operation(operation_id="writeSongs", request=BulkSongsSerializer, responses={200: BulkResultsSerializer})
     def post(self, request: Request) -> Response:
         """Create songs, or update those with the same source and id, up to 1,000 at once; needs rights on songs.
