@@ -47,10 +47,18 @@ def sources(*roots, without=()):
 distributions = cache(packages_distributions)  # by the names of modules
 
 
+def run(tree):
+    """Yield the nodes that are run: not those for type checkers only."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from run(node)
+
+
 def imported(texts):
     """Return the distributions whose modules the files import."""
     modules = set()
-    for node in (node for text in texts for node in ast.walk(ast.parse(text))):
+    for node in (node for text in texts for node in run(ast.parse(text))):
         if isinstance(node, ast.Import):
             modules |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
