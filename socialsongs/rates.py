@@ -44,15 +44,15 @@ def _use(name: str, whole: Quota) -> Quota:
     now = time.time()
     latest = int(now / step)
     keys = {number: f"socialsongs-rate-{name}-{number}" for number in range(latest - STEPS + 1, latest + 1)}
-    ours = keys.pop(latest)
-    counted = _add(ours, 1, timeout=whole.period + ceil(step))
     found = cache.get_many(keys.values())
+    ours = keys.pop(latest)
+    counted = _add(ours, 1, timeout=whole.period + ceil(step), there=ours in found)
     # A value that is not a whole number was not written here.
     earlier = {number: found.get(key) for number, key in keys.items()}
     used = {number: count if isinstance(count, int) else 0 for number, count in earlier.items()} | {latest: counted}
     over = sum(used.values()) - whole.most
     if over > 0:
-        _add(ours, -1, timeout=whole.period)
+        _add(ours, -1, timeout=whole.period, there=True)
     # Find the oldest step after whose end enough calls no longer count.
     enough = max(over, 1)
     number = next(number for number, gone in zip(used, accumulate(used.values()), strict=True) if gone >= enough)
@@ -60,8 +60,9 @@ def _use(name: str, whole: Quota) -> Quota:
     return whole._replace(left=max(-over, 0), renews=renews, refused=over > 0)
 
 
-def _add(key: str, how_many: int, timeout: int) -> int:
-    if cache.add(key, how_many, timeout):
+def _add(key: str, how_many: int, timeout: int, *, there: bool) -> int:
+    """Add to a count and return it; ``there``: whether the key was there a moment ago, which saves a question."""
+    if not there and cache.add(key, how_many, timeout):
         return how_many
     try:
         return cache.incr(key, how_many)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-EXTRA = ("torch", "torchvision", "safetensors", "cachetools")
+EXTRA = ("torch", "torchvision", "safetensors")
 MISSING = [name for name in EXTRA if find_spec(name) is None]
 if MISSING:
     needed = ", ".join(MISSING)

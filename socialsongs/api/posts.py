@@ -37,6 +37,7 @@ from ..services.posts import create_post, delete_post, retry_post, wait_for_anal
 from ..services.thumbnails import thumbnail
 from .base import ApiView, media, person
 from .idempotency import key_of, once_of
+from .kept_answers import Attempt, RenderedJson, attempt
 from .pagination import Newest
 from .preferences import PREFER, preference_applied, preference_of
 from .problem import problems
@@ -51,14 +52,20 @@ from .throttles import ReadThrottle, UploadThrottle
 POLL_SECONDS = 1
 
 
-def answer(request: Request, post: Post, status: int = 200) -> Response:
-    """Answer with the parts of a post that the person may see; Retry-After while work goes on."""
+def answer(request: Request, post: Post, status: int = 200, known: Attempt | None = None) -> Response:
+    """Answer with the parts of a post that the person may see; Retry-After while work goes on.
+
+    ``known``: keep the answer there, unless the next one may have to record an impression.
+    """
     manages = policy().may_view_suggestions(user=request.user, post=post)
     asked = default_request(post=post) if manages and post.state == State.READY else None
     shown = None if asked is None else list(suggestions_of(request=asked))
     tags = newest_tags(post=post) if manages else {}
     context = {"request": request, "asked": asked, "shown": shown, "tags": tags}
-    response = Response(PostSerializer(post, context=context).data, status=status)
+    data = PostSerializer(post, context=context).data
+    if known is not None and (asked is None or asked.shown_at is not None):
+        data = known.keep(post=post, sees_suggestions=manages, data=data)
+    response = Response(data, status=status)
     if post.state in (State.QUEUED, State.ANALYSING):
         response["Retry-After"] = str(POLL_SECONDS)
     record_shown(request, asked, shown)
@@ -143,6 +150,7 @@ class Posts(ApiView):
 
 
 class PostDetail(ApiView):
+    renderer_classes = [RenderedJson]
     scopes = {"GET": Scope.POSTS_READ, "DELETE": Scope.POSTS_WRITE}
     open_to_visitors = True
     throttle_classes = [ReadThrottle]
@@ -154,10 +162,18 @@ class PostDetail(ApiView):
     )
     def get(self, request: Request, post_id: uuid.UUID) -> Response:
         """State, tags and suggestions of a post."""
-        post = find(request, post_id)
         prefer = preference_of(request, otherwise=0)
+        known = attempt(request, post_id)
+        if known.post is not None and known.content is not None:
+            record_access(reader=person(request), posts=[known.post], door=PostAccess.Door.API)
+            response = Response(known.content)
+            prefer.say_applied(response, waited=False)
+            return response
+        post = find(request, post_id)
         waited = wait_for_analysis(post=post, user=person(request), seconds=prefer.seconds)
-        response = answer(request, find_post(user=request.user, post_id=post_id) or post if waited else post)
+        if waited:
+            known, post = attempt(request, post_id), find_post(user=request.user, post_id=post_id) or post
+        response = answer(request, post, known=known)
         prefer.say_applied(response, waited=waited)
         return response
 
