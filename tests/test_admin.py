@@ -10,20 +10,27 @@ from django.urls import reverse
 from django.utils import timezone
 
 from socialsongs.models import (
+    ApiClient,
+    Event,
+    ExternalUser,
     Feedback,
     ModelRelease,
     PhotoAnalysis,
     Post,
     RecommendationRequest,
     Rule,
+    Scope,
     Song,
     SongEmbedding,
     State,
     Suggestion,
     Taste,
+    WebhookDelivery,
+    WebhookEndpoint,
     Worker,
 )
 from socialsongs.services.access import record_access
+from socialsongs.services.api_keys import make_key
 from socialsongs.services.catalogue import save_song
 from socialsongs.services.feedback import choose_song, record_impressions
 from socialsongs.services.posts import create_post, delete_post
@@ -176,6 +183,12 @@ def everything(ready_post, alice, staff, upload, release):
     Worker.objects.create(name="inference@here", host="here", pid=1, started_at=now, seen_at=now, problem="No release")
     record_access(reader=staff, posts=[ready_post], door="api")
     RecommendationRequest.objects.create(text="rain", release=release, parameters={"genre": "pop"}, notice="no_songs")
+    client = ApiClient.objects.create(name="A platform", scopes=Scope.values)
+    make_key(client=client, name="server", scopes=Scope.values, expires_at=None)
+    ExternalUser.objects.create(client=client, external_id="u-1", user=alice, made=False)
+    endpoint = WebhookEndpoint.objects.create(client=client, url="https://platform.example/hook", salt="0" * 32)
+    event = Event.objects.create(kind=Event.Kind.SONG_CHOSEN, post=ready_post, song=song.pk)
+    WebhookDelivery.objects.create(event=event, endpoint=endpoint)
 
 
 def test_a_live_worker_that_hears_no_wake_ups_is_shown_with_the_reason(desk, db):
@@ -186,7 +199,10 @@ def test_a_live_worker_that_hears_no_wake_ups_is_shown_with_the_reason(desk, db)
     assert "inference@here listens on another broker" in page
 
 
-SHOWN = ["feedback", "modelrelease", "post", "postaccess", "recommendationrequest", "rule", "song", "taste", "worker"]
+SHOWN = [
+    "apiclient", "apikey", "event", "externaluser", "feedback", "modelrelease", "post", "postaccess",
+    "recommendationrequest", "rule", "song", "taste", "webhookdelivery", "webhookendpoint", "worker",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("model", SHOWN)

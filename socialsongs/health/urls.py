@@ -3,7 +3,7 @@
 from django.urls import path
 
 from ..database import without_host_transaction, writer
-from .page import Health
+from .probes import Health
 
 app_name = "socialsongs_health"
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from .views import Metrics
+from .scrape import Metrics
 
 app_name = "socialsongs_metrics"
 urlpatterns = [path("", Metrics.as_view(), name="metrics")]

@@ -5,7 +5,7 @@ from django.views.decorators.cache import never_cache
 from django.views.generic import RedirectView
 from rest_framework.authentication import SessionAuthentication
 
-from ..metrics.views import Metrics
+from ..metrics.scrape import Metrics
 from ..web.page import page
 from .passwords import OwnPasswordForm
 from .sample_photos import home_with_samples, sample_photo
