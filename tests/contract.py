@@ -55,7 +55,8 @@ def check(method: str, url: str, status: int, headers: Mapping[str, str], body: 
     if body is None:
         answer.data = b"not read"
     errors: list[object] = list(schema().response_validator.iter_errors(request, answer))
-    if any(isinstance(error, PathError) for error in errors):
+    # A 405 is of no operation, though the schema may have one at an address of the same shape (/songs/{id}).
+    if status == 405 or any(isinstance(error, PathError) for error in errors):
         errors = _errors_of_no_operation(status, content_type, body)
     elif body is None:
         errors = [error for error in errors if not isinstance(error, DataValidationError) or _is_of_the_type(error)]

@@ -68,7 +68,9 @@ def metadata(wheel):
 
 def test_the_metadata_leave_the_versions_to_the_host(wheel):
     found = metadata(wheel)
-    assert set(found.get_all("Provides-Extra")) == {"worker", "health", "evaluation", "training", "site", "embedded"}
+    assert set(found.get_all("Provides-Extra")) == {
+        "worker", "health", "evaluation", "training", "site", "embedded", "second-factor",
+    }  # fmt: skip
     needed = [line for line in found.get_all("Requires-Dist") if "extra ==" not in line]
     assert needed
     assert all(re.fullmatch(r"[A-Za-z0-9_-]+(\[redis\])?>=[\d.]+", line) for line in needed)

@@ -6,7 +6,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from socialsongs.models import ModelRelease, PhotoAnalysis, SongEmbedding, State
+from socialsongs.models import ModelRelease, PhotoAnalysis, SongEmbedding, State, Suggestion
 from socialsongs.services.releases import register
 
 
@@ -52,9 +52,9 @@ def test_songs_are_encoded_and_photos_analysed_again_forth_and_back(release, rea
             nothing = SongEmbedding.objects.filter(song=song, release=release)
             assert nothing.values_list("state", "reason").get() == (State.READY, "no_lyrics")
             assert set(PhotoAnalysis.objects.values_list("direction", flat=True)) == {None}
-            request = ready_post.requests.get()
-            assert (request.state, request.bulk) == (State.QUEUED, True)
-            assert request.suggestions.exists()
+            request, state, bulk = ready_post.requests.values_list("pk", "state", "bulk").get()
+            assert (state, bulk) == (State.QUEUED, True)
+            assert Suggestion.objects.filter(request=request).exists()
             assert not ModelRelease.objects.filter(share__gt=0).exists()
     finally:
         call_command("migrate", "socialsongs", verbosity=0)

@@ -62,7 +62,7 @@ def answer(request: Request, post: Post, status: int = 200, known: Attempt | Non
     shown = None if asked is None else list(suggestions_of(request=asked))
     tags = newest_tags(post=post) if manages else {}
     context = {"request": request, "asked": asked, "shown": shown, "tags": tags}
-    data = PostSerializer(post, context=context).data
+    data: Any = PostSerializer(post, context=context).data
     if known is not None and (asked is None or asked.shown_at is not None):
         data = known.keep(post=post, sees_suggestions=manages, data=data)
     response = Response(data, status=status)

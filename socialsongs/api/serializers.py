@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import Model, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -244,10 +245,10 @@ class PostSerializer(PostSummarySerializer):
 
 
 # What JSON has for a field, where DRF takes more: 1 for true, "5" for 5, 5 for "5".
-JSON_TYPES: dict[type[serializers.Field[Any, Any, Any, Any]], tuple[type, str]] = {
-    serializers.BooleanField: (bool, "Give true or false."),
-    serializers.IntegerField: (int, "Give a whole number."),
-    serializers.CharField: (str, "Give a text."),
+JSON_TYPES: dict[type[serializers.Field[Any, Any, Any, Any]], tuple[type, Any]] = {
+    serializers.BooleanField: (bool, gettext_lazy("Give true or false.")),
+    serializers.IntegerField: (int, gettext_lazy("Give a whole number.")),
+    serializers.CharField: (str, gettext_lazy("Give a text.")),
 }
 
 
@@ -269,7 +270,7 @@ class Strict(serializers.Serializer[Any]):
     def _problem(self, name: str, value: Any) -> str:
         for kind, (accepted, problem) in JSON_TYPES.items():
             if isinstance(self.fields[name], kind) and value is not None and type(value) is not accepted:
-                return problem
+                return str(problem)
         return ""
 
 
@@ -444,7 +445,7 @@ class SongSearchSerializer(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
         """Refuse an empty value of a flag, which DRF takes for a missing one."""
         if data.get("explicit") == "":
-            raise serializers.ValidationError({"explicit": ["Give true or false."]})
+            raise serializers.ValidationError({"explicit": [_("Give true or false.")]})
         return super().to_internal_value(data)
 
     def validate_language(self, language: str) -> str:
