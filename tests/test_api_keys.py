@@ -248,6 +248,8 @@ ODD = {
     "half of a pair": "%ED%A0%BD",
     "an overlong form": "%C0%AF",
     "no UTF-8": "%FF",
+    "an escape cut off": "100%",
+    "no escape": "100%zz",
     "Latin-1": "J\xfcrgen",
     "decomposed": quote("Ju\u0308rgen"),
     "another sign for a letter": quote("\u212b"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..user_types import Person
 
 USER_HEADER = "SocialSongs-User"
+BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -70,8 +72,10 @@ def external_id(request: Request) -> str | None:
     if "," in sent:
         raise InvalidExternalId(_("Send %(header)s once. A comma in an id is written %%2C.") % {"header": USER_HEADER})
     try:
+        if BAD_ESCAPE.search(sent):  # as a text it would be another person's id
+            raise ValueError
         text = unquote_to_bytes(sent.encode("latin-1")).decode()  # WSGI gives each byte of a header as one character
-    except UnicodeError:
+    except ValueError:  # also of Unicode
         raise InvalidExternalId(
             _("%(header)s is not UTF-8, percent-encoded as in an address.") % {"header": USER_HEADER}
         ) from None
