@@ -13,6 +13,7 @@ FAILURES = {
 }
 
 NOTICES = {
+    "not_encoded": _("Songs that match are still being prepared. Ask again in a few minutes."),
     "no_songs": _(
         "No song matches what you asked for. Ask for less: leave out the genre, the language or the "
         "market, exclude fewer songs, or allow explicit ones."

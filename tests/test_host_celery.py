@@ -88,6 +88,11 @@ from members.models import Member
 from rest_framework.authtoken.models import Token
 from socialsongs.models import WakeUpSender
 WakeUpSender.objects.all().delete()  # of the other test's processes, which sent elsewhere less than a minute ago
+from socialsongs.models import SongEmbedding
+deadline = time.monotonic() + 90
+while SongEmbedding.objects.filter(stage_one=None).exists():
+    assert time.monotonic() < deadline, "the songs were not encoded"
+    time.sleep(0.2)
 email = f"{time.monotonic()}@example.org"
 client = Client(headers={"Authorization": f"Token {Token.objects.create(user=Member.objects.create_user(email)).key}"})
 file = io.BytesIO()

@@ -125,6 +125,15 @@ def test_no_song_at_all_is_said(songs, sure, ask, parameters):
     assert ask(**parameters) == ([], False, "no_songs")
 
 
+def test_songs_that_are_not_encoded_yet_are_said(songs, sure, ask, model, known):
+    add(60, genre="polka")
+    assert ask(genre="polka") == ([], False, "not_encoded")
+    assert ask(limit=20).notice == "not_encoded"
+    assert ask(limit=12).notice == ""
+    read(model, known)
+    assert ask(genre="polka").notice == "fewer_songs"
+
+
 def test_a_catalogue_without_words_has_no_songs(plain, known, model, ask):
     add(1, lyrics="")
     read(model, known)

@@ -203,8 +203,9 @@ CONFIDENT = (
     "ones, and the nearest ones, which come first with a text; see `origin`. Null where `suggestions` is null."
 )
 NOTICE = (
-    "Null, or why there are few songs or none: `no_songs` (no published song passes the filters), `fewer_songs` "
-    "(fewer songs pass than `limit`), `blocked` (rules of the site's staff leave none)."
+    "Null, or why there are few songs or none: `not_encoded` (songs that pass the filters are not encoded yet: ask "
+    "again in a few minutes), `no_songs` (no published song passes the filters), `fewer_songs` (fewer songs pass than "
+    "`limit`), `blocked` (rules of the site's staff leave none)."
 )
 
 

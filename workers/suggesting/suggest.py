@@ -8,7 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from recommender.results import Explanation
-from socialsongs.models import ModelRelease, Song, SongEmbedding, Suggestion
+from socialsongs.models import ModelRelease, Song, SongEmbedding, State, Suggestion
 from socialsongs.selectors.posts import LONGEST_LINE
 from socialsongs.sung import sung_part
 
@@ -83,10 +83,12 @@ def _suggestion(
 def _notice(release: ModelRelease, query: SongQuery, suggestions: int) -> str:
     if suggestions >= query.limit:
         return ""
+    rows = SongEmbedding.objects.filter(query.condition, release=release)
+    if rows.filter(state__in=(State.QUEUED, State.ANALYSING), stage_one=None).exists():
+        return "not_encoded"
     if suggestions:
         return "fewer_songs"
-    rows = SongEmbedding.objects.filter(query.condition, release=release, stage_one__isnull=False)
-    return "blocked" if rows.exists() else "no_songs"
+    return "blocked" if rows.filter(stage_one__isnull=False).exists() else "no_songs"
 
 
 def save_suggestions(lists: dict[UUID, SuggestionList]) -> None:
