@@ -7,8 +7,10 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
 
-from socialsongs.models import Song, SongEmbedding
+from socialsongs.models import ApiClient, Scope, Song, SongEmbedding
+from socialsongs.services.api_keys import make_key
 
 BULK, STATUS = "/api/v1/songs/bulk", "/api/v1/songs/status"
 
@@ -16,6 +18,20 @@ BULK, STATUS = "/api/v1/songs/bulk", "/api/v1/songs/status"
 @pytest.fixture
 def desk(api_of, staff):
     return api_of(staff)
+
+
+@pytest.fixture
+def client_api(db):
+    """Return a function that makes an API client and returns a connection with its key, for nobody."""
+
+    def make(name):
+        client = ApiClient.objects.create(name=name, scopes=[Scope.SONGS_WRITE])
+        _, text = make_key(client=client, name="catalogue", scopes=[Scope.SONGS_WRITE], expires_at=None)
+        api = APIClient()
+        api.credentials(HTTP_AUTHORIZATION=f"Bearer {text}")
+        return api
+
+    return make
 
 
 def row(number, **values):
@@ -116,10 +132,20 @@ def test_who_may_write_songs(api_of, bob, django_user_model):
 
 def test_a_key_repeats_the_results(desk):
     first = write(desk, row(1), headers={"Idempotency-Key": "k"})
-    assert write(desk, row(1), headers={"Idempotency-Key": "k"}).json() == first.json()
+    assert write(desk, row(1), headers={"Idempotency-Key": "k"}).content == first.content
     assert first.json()["created"] == 1
     assert write(desk, row(2), headers={"Idempotency-Key": "k"}).status_code == 409
     assert write(desk, row(1)).json()["unchanged"] == 1
+
+
+def test_a_key_of_a_client_that_acts_for_nobody_repeats_them_too(client_api):
+    one, other = client_api("One"), client_api("Other")
+    first = write(one, row(1), headers={"Idempotency-Key": "k"})
+    again = write(one, row(1), headers={"Idempotency-Key": "k"})
+    assert (first.json()["created"], again.content) == (1, first.content)
+    conflict = write(one, row(2), headers={"Idempotency-Key": "k"})
+    assert (conflict.status_code, conflict.json()["code"]) == (409, "idempotency_conflict")
+    assert write(other, row(1), headers={"Idempotency-Key": "k"}).json()["unchanged"] == 1
 
 
 def test_a_thousand_songs_take_as_many_queries_as_two(desk, release):

@@ -15,6 +15,14 @@ ALLOWED = {
     "0017_text_requests_and_idempotency_keys": ["CREATE_INDEX", "CREATE_INDEX_EXCLUSIVE"],
     # Both indexes hold only the posts that wait, and the other one is of a new column.
     "0021_attached_photos": ["DROP_INDEX", "CREATE_INDEX", "CREATE_INDEX_EXCLUSIVE"],
+    # The table is of this version, so that no version before reads its columns, and holds the keys of a day.
+    "0024_idempotency_keys_of_clients": [
+        "NOT_NULL",
+        "ALTER_COLUMN",
+        "ADD_UNIQUE",
+        "CREATE_INDEX",
+        "CREATE_INDEX_EXCLUSIVE",
+    ],
     # The historical models come out of a loop, which the linter does not see.
     "0022_posts_of_subjects": ["RUNPYTHON_MODEL_IMPORT"],
 }

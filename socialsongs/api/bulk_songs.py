@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.contrib.auth.models import AnonymousUser
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -44,11 +43,9 @@ class BulkView(ApiView):
 
 def answer_once(request: Request, write: Callable[[], Sequence[Result]], words: Sequence[str]) -> Response:
     """Write songs once, and answer with how many rows have which result, and with the results."""
-    if isinstance(request.user, AnonymousUser):  # a key that acts for nobody: to write again changes nothing
-        return Response(_body(write(), words))
     with once_of(request) as attempt:
         if attempt.earlier is not None:
-            return Response(attempt.earlier.answer)
+            return Response(attempt.earlier_answer)
         with atomic():
             body = _body(write(), words)
             attempt.finish(answer=body)

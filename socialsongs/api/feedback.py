@@ -67,7 +67,7 @@ class PostFeedback(ApiView):
         form.is_valid(raise_exception=True)
         with once_of(request) as attempt:
             if attempt.earlier is not None:
-                return Response(attempt.earlier.answer)
+                return Response(attempt.earlier_answer)
             with atomic():
                 recorded = [
                     record_feedback(

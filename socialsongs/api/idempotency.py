@@ -6,10 +6,12 @@ import hashlib
 import json
 from contextlib import AbstractContextManager
 
+from django.contrib.auth.models import AnonymousUser
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
+from ..models import ApiKey
 from ..services.idempotency import Once, once
 from .base import person
 
@@ -29,7 +31,10 @@ def key_of(request: Request) -> str:
 def once_of(request: Request) -> AbstractContextManager[Once]:
     """Claim the key of a request whose body is JSON or a form; see ``once``. Raises ValidationError."""
     key = key_of(request)
-    return once(user=person(request), key=key, fingerprint=_digest(request) if key else "")
+    digest = _digest(request) if key else ""
+    if isinstance(request.auth, ApiKey) and isinstance(request.user, AnonymousUser):  # it acts for nobody
+        return once(client=request.auth.client, key=key, fingerprint=digest)
+    return once(user=person(request), key=key, fingerprint=digest)
 
 
 def _digest(request: Request) -> str:

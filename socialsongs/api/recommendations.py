@@ -194,7 +194,7 @@ class TextFeedback(ApiView):
         form.is_valid(raise_exception=True)
         with once_of(request) as attempt:
             if attempt.earlier is not None:
-                return Response(attempt.earlier.answer)
+                return Response(attempt.earlier_answer)
             with atomic():
                 recorded = [
                     record_text_feedback(request=asked, user=person(request), song_id=event["song"], kind=event["kind"])

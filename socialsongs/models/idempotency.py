@@ -6,14 +6,16 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from .api_client import ApiClient
 from .base import AppModel
 from .post import Post
 from .suggestion import RecommendationRequest
 
 
 class IdempotencyKey(AppModel):
-    """A person's key. While its request runs it is claimed (``token``, ``lease_expires_at``); then it is finished.
+    """A person's key, or the key of an API client that acts for nobody.
 
+    While its request runs it is claimed (``token``, ``lease_expires_at``); then it is finished.
     The row is finished in the transaction that writes what the request asked for, so there is one without the other
     never. It leads to the post or the request that was created, or holds the answer of a request that created neither.
     """
@@ -21,8 +23,12 @@ class IdempotencyKey(AppModel):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.CASCADE,
+        null=True,
         related_name="socialsongs_idempotency_keys",
         verbose_name=_("user"),
+    )
+    client = models.ForeignKey(
+        ApiClient, on_delete=models.CASCADE, null=True, related_name="+", verbose_name=_("client")
     )
     key = models.CharField(_("key"), max_length=255)
     fingerprint = models.CharField(
@@ -35,7 +41,8 @@ class IdempotencyKey(AppModel):
     request = models.ForeignKey(
         RecommendationRequest, on_delete=models.CASCADE, null=True, related_name="+", verbose_name=_("request")
     )
-    answer = models.JSONField(_("answer"), null=True)
+    # JSON as it was answered: jsonb would not keep the order of keys.
+    answer = models.TextField(_("answer"), blank=True, default="")
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
@@ -43,6 +50,10 @@ class IdempotencyKey(AppModel):
         verbose_name_plural = _("idempotency keys")
         constraints = [
             models.UniqueConstraint(fields=["user", "key"], name="socialsongs_key_once"),
+            models.UniqueConstraint(fields=["client", "key"], name="socialsongs_key_once_of_client"),
+            models.CheckConstraint(
+                condition=models.Q(user=None) ^ models.Q(client=None), name="socialsongs_key_of_one"
+            ),
         ]
         indexes = [
             # Pruning: WHERE created_at < ..

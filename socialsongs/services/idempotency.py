@@ -7,6 +7,7 @@ written once. A process that died loses its claim when the lease ends; one whose
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 import uuid
@@ -22,7 +23,7 @@ from django.utils.translation import gettext as _
 
 from ..database import atomic
 from ..errors import IdempotencyConflict, StillRunning
-from ..models import IdempotencyKey, Post, RecommendationRequest
+from ..models import ApiClient, IdempotencyKey, Post, RecommendationRequest
 
 if TYPE_CHECKING:
     from ..user_types import Person
@@ -46,6 +47,11 @@ class Once:
         """The finished row of an earlier request with the same key and body; None when this is the first."""
         return self.row if self.row is not None and self.row.finished_at is not None else None
 
+    @property
+    def earlier_answer(self) -> Any:
+        """What the earlier request was answered; None when this is the first."""
+        return json.loads(self.earlier.answer) if self.earlier is not None and self.earlier.answer else None
+
     def finish(
         self, *, post: Post | None = None, request: RecommendationRequest | None = None, answer: Any = None
     ) -> None:
@@ -56,13 +62,17 @@ class Once:
         if self.row is None:
             return
         mine = IdempotencyKey.objects.filter(pk=self.row.pk, token=self.row.token, finished_at=None)
-        if not mine.update(finished_at=Now(), post=post, request=request, answer=answer):
+        text = "" if answer is None else json.dumps(answer)
+        if not mine.update(finished_at=Now(), post=post, request=request, answer=text):
             raise _still_running()
 
 
 @contextmanager
-def once(*, user: Person, key: str, fingerprint: str, wait: float = 0.0) -> Iterator[Once]:
-    """Claim a key for a request; ``fingerprint``: digest of what was sent. An error inside gives the key back.
+def once(
+    *, user: Person | None = None, client: ApiClient | None = None, key: str, fingerprint: str, wait: float = 0.0
+) -> Iterator[Once]:
+    """Claim a key for a request of a person, or of a client; ``fingerprint``: digest of what was sent. An error inside
+    gives the key back.
 
     Raises IdempotencyConflict when the key was used for something else, and StillRunning when an earlier request has
     not finished after ``wait`` seconds.
@@ -72,10 +82,10 @@ def once(*, user: Person, key: str, fingerprint: str, wait: float = 0.0) -> Iter
         return
     token = uuid.uuid4()
     try:
-        yield Once(_claim_within(wait, user=user, key=key, fingerprint=fingerprint, token=token))
+        yield Once(_claim_within(wait, user=user, client=client, key=key, fingerprint=fingerprint, token=token))
     except BaseException:
         try:
-            IdempotencyKey.objects.filter(token=token, user=user, finished_at=None).delete()
+            IdempotencyKey.objects.filter(token=token, finished_at=None).delete()
         except Error as error:  # the lease ends the claim
             logger.warning("An idempotency key could not be given back: %s", error)
         raise
@@ -92,13 +102,15 @@ def _claim_within(seconds: float, **claim: Any) -> IdempotencyKey:
             time.sleep(POLL_SECONDS)
 
 
-def _claim(*, user: Person, key: str, fingerprint: str, token: uuid.UUID) -> IdempotencyKey:
+def _claim(
+    *, user: Person | None, client: ApiClient | None, key: str, fingerprint: str, token: uuid.UUID
+) -> IdempotencyKey:
     claimed: dict[str, Any] = {"token": token, "lease_expires_at": Now() + LEASE}
     with atomic():
-        new = IdempotencyKey(user=user, key=key, fingerprint=fingerprint, **claimed)
+        new = IdempotencyKey(user=user, client=client, key=key, fingerprint=fingerprint, **claimed)
         IdempotencyKey.objects.bulk_create([new], ignore_conflicts=True)
         rows = IdempotencyKey.objects.select_for_update(of=("self",)).select_related("post", "request")
-        row = rows.annotate(now=Now()).get(user=user, key=key)
+        row = rows.annotate(now=Now()).get(user=user, client=client, key=key)
         if row.fingerprint != fingerprint:
             raise IdempotencyConflict(
                 _("This Idempotency-Key was already used for another request. Use a new key for each new request.")
