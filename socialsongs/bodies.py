@@ -26,8 +26,9 @@ from .errors import (
 TEXT_BYTES = 2 * MIB
 # Largest body of somebody who is not logged in; a login form is far smaller.
 STRANGER_BYTES = 64 * 1024
-# By their names in Python. Some of Python's other codecs do not decode bytes to text.
+# By their names in Python. Some of Python's other codecs do not decode bytes to text; JSON is UTF-8 (RFC 8259).
 CHARSETS = {"utf-8", "ascii", "iso8859-1"}
+JSON_CHARSETS = {"utf-8", "ascii"}
 
 
 def photo_bytes() -> int:
@@ -38,7 +39,8 @@ def photo_bytes() -> int:
 
 def check_body(request: HttpRequest, *, most: int) -> None:
     """Check the headers for a body of at most ``most`` bytes. Raises BodyRefused, before any of the body is read."""
-    known = _is_accepted((request.content_params or {}).get("charset", "utf-8"))
+    accepted = JSON_CHARSETS if request.content_type == "application/json" else CHARSETS
+    known = _codec((request.content_params or {}).get("charset", "utf-8")) in accepted
     if not known:
         request.encoding = "utf-8"  # otherwise Django would decode the query in this charset, too
     if request.method in ("GET", "HEAD"):
@@ -61,11 +63,12 @@ def check_body(request: HttpRequest, *, most: int) -> None:
         )
 
 
-def _is_accepted(charset: str) -> bool:
+def _codec(charset: str) -> str:
+    """Return Python's name of a charset; empty where there is none."""
     try:
-        return codecs.lookup(charset).name in CHARSETS
+        return codecs.lookup(charset).name
     except (LookupError, ValueError):
-        return False
+        return ""
 
 
 # Errors that Django raises while it reads a body.

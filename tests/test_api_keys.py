@@ -123,12 +123,26 @@ def test_a_key_that_does_not_work_says_why(platform, make_client):
 def test_the_own_logins_of_the_host_go_on_and_cannot_name_a_person(api_of, alice, platform):
     assert api_of(None).get(POSTS)["WWW-Authenticate"] == "Token"
     refused(api_of(alice).get(POSTS, HTTP_SOCIALSONGS_USER="user-17"), 403, "key_needed")
-    # Another kind of bearer token is not ours
-    refused(with_text("eyJhbGciOiJIUzI1NiJ9.e30.x").get(POSTS), 401, "not_authenticated")
-    response = api_of(alice).get(KEY)
+    for method in ("get", "delete"):
+        answer = getattr(api_of(alice), method)(KEY if method == "get" else USER)
+        assert "Bearer ss_" in refused(answer, 403, "key_needed")
+    response = api_of(None).get(KEY)
     refused(response, 401, "not_authenticated")
     assert response["WWW-Authenticate"] == "Bearer"
     assert not ExternalUser.objects.exists()
+
+
+@pytest.mark.parametrize("sent", ["Bearer", "Bearer ", "bearer foo", "Bearer eyJhbGciOiJIUzI1NiJ9.e30.x", "Token ", ""])
+@pytest.mark.parametrize("path", [KEY, POSTS, SONGS])
+def test_what_is_no_key_or_is_sent_in_another_way_is_told_the_right_one(platform, sent, path):
+    _, text = key_of(platform)
+    api = APIClient()
+    api.credentials(HTTP_AUTHORIZATION=sent if "earer" in sent else f"{sent}{text}")
+    response = api.get(path)
+    assert "Authorization: Bearer ss_" in refused(response, 401, "invalid_key")
+    assert response["WWW-Authenticate"] == ("Bearer" if "earer" in sent or path == KEY else "Token")
+    api.credentials(HTTP_AUTHORIZATION=f"bEARER  {text}")
+    assert api.get(KEY).status_code == 200
 
 
 def test_a_key_may_do_what_its_scopes_and_its_client_say(platform, upload):

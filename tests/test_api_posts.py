@@ -120,7 +120,18 @@ class TestCreatePost:
         assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
     def test_it_rejects_json(self, api_of, alice):
-        problem(api_of(alice).post(URL, {"caption": "x"}, format="json"), 415, "unsupported_media_type")
+        refused = api_of(alice).post(URL, {"caption": "x"}, format="json")
+        assert "multipart/form-data" in problem(refused, 415, "unsupported_media_type")["detail"]
+
+    def test_an_unknown_field_is_named(self, api_of, alice, upload):
+        sent = {"photos": upload(), "photo": upload(), "titel": "a"}
+        errors = problem(api_of(alice).post("/api/v1/posts", sent), 400, "invalid")["errors"]
+        assert errors["photo"] == errors["titel"] == ["There is no such key. Known: photos, caption, visibility."]
+        assert not Post.objects.exists()
+
+    def test_a_photo_that_is_sent_as_a_text_is_told_apart(self, api_of, alice):
+        errors = problem(api_of(alice).post("/api/v1/posts", {"photos": "a.jpg"}), 400, "invalid")["errors"]
+        assert "needs a filename" in str(errors)
 
     def test_it_asks_for_a_login(self, api_of, upload):
         response = api_of(None).post(URL, {"photos": upload()})
@@ -131,7 +142,8 @@ class TestCreatePost:
         settings.SOCIALSONGS = {**settings.SOCIALSONGS, "UPLOAD_RATE": "1/hour"}
         api_of(alice).post(URL, {"photos": upload()})
         refused = api_of(alice).post(URL, {"photos": upload()})
-        problem(refused, 429, "throttled")
+        said = problem(refused, 429, "throttled")["detail"]
+        assert said.startswith("Too many requests: the rate “upload” allows 1 in 3600 seconds. Send it again in ")
         assert 0 < int(refused["Retry-After"]) <= 3601
         assert api_of(bob).post(URL, {"photos": upload()}).status_code == 202
 

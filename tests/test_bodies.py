@@ -207,6 +207,16 @@ def test_a_charset_that_is_no_text_encoding_is_refused(site, token, charset):
     assert site.send("GET", "/api/v1/songs?q=a", b"", headers)[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("charset", "status"),
+    [("latin1", 415), ("utf-16", 415), ("klingon", 415), ("UTF-8", 409), ('"utf8"', 409), ("us-ascii", 409)],
+)
+def test_json_is_utf_8(site, token, charset, status):
+    headers = {"Content-Type": f"application/json; charset={charset}"} | token
+    code = "unsupported_encoding" if status == 415 else "taste_not_offered"
+    assert site.problem("PATCH", "/api/v1/taste", b'{"enabled": true}', headers) == (status, code)
+
+
 @pytest.mark.parametrize("charset", ["hex", "idna", "klingon"])
 def test_pages_refuse_a_charset_that_is_no_text_encoding(site, charset):
     headers = {"Content-Type": f"text/plain; charset={charset}"}

@@ -69,15 +69,25 @@ def test_each_row_has_a_result_and_a_bad_one_stops_no_other(desk, release):
         "refused", "refused",
     ]  # fmt: skip
     errors = [sorted(result["errors"]) for result in body["results"]]
-    assert errors[2] in (["isrc"], ["isrc", "year"])
+    assert errors[2] == ["isrc", "year"]
     assert errors[4:] == [
-        ["id"], ["non_field_errors"], ["id"], ["language"], ["id"], ["id"], ["id"], ["non_field_errors"],
+        ["artist", "id"], ["non_field_errors"], ["id"], ["language"], ["id"], ["id"], ["id", "non_field_errors"],
+        ["non_field_errors"],
     ]  # fmt: skip
+    assert body["results"][6]["errors"] == {"id": ["Row 4 has the same id."]}
     ids = {str(pk): source_id for pk, source_id in Song.objects.values_list("pk", "source_id")}
     assert [ids.get(result["song"]) for result in body["results"][:4]] == ["s1", "s2", None, "s4"]
     assert Song.objects.get(source_id="s2").title == "Other title"
     assert (body["created"], body["updated"], body["unchanged"], body["refused"]) == (1, 1, 1, 9)
     assert SongEmbedding.objects.filter(release=release).count() == 4  # they will be encoded
+
+
+def test_a_row_is_told_of_all_that_is_wrong_with_it(desk):
+    wrong = row(1, titel="Typo", year="soon", popularity=7, language="xx", explicit="maybe")
+    errors = write(desk, wrong, row(2)).json()["results"][0]["errors"]
+    assert sorted(errors) == ["explicit", "language", "popularity", "titel", "year"]
+    assert errors["titel"][0].startswith("There is no such key. Known: id, title, artist, ")
+    assert Song.objects.get().source_id == "s2"
 
 
 def test_the_same_id_of_another_source_is_another_song(desk):

@@ -61,7 +61,11 @@ def test_the_whole_loop(generated, alice, staff, photo_bytes, tmp_path):
             {"id": str(number), "title": f"Song {number}", "artist": f"Band {number}", "lyrics": f"{words}\nto the sea"}
             for number, words in enumerate(["Gulls over the harbour", "Snow on the road", "A red door", "Home at last"])
         ]
-        body = models.BulkSongsRequest(source="shop", songs=rows, status=models.BulkSongsStatusEnum.PUBLISHED)
+        body = models.BulkSongsRequest(
+            source="shop",
+            songs=[models.SongRowRequest(**row) for row in rows],
+            status=models.BulkSongsStatusEnum.PUBLISHED,
+        )
         assert call("songs.write_songs", desk, body=body).created == 4
         assert len(call("songs.list_songs", mine, q="song").results) == 4
 

@@ -51,6 +51,20 @@ def test_the_schema_bounds_the_lists_that_may_be_sent():
     assert (photos["minItems"], photos["items"]) == (1, {"type": "string", "format": "binary"})
 
 
+def test_no_body_may_hold_an_unknown_key():
+    document = yaml.safe_load(SNAPSHOT.read_text())
+    bodies = [
+        content["schema"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for content in operation.get("requestBody", {}).get("content", {}).values()
+    ]
+    names = [body["$ref"].rpartition("/")[2] for body in bodies if "$ref" in body]
+    assert len(names) >= 10
+    for name in [*names, "EventRequest", "TextEventRequest", "SongRowRequest"]:
+        assert document["components"]["schemas"][name]["additionalProperties"] is False, name
+
+
 def test_nothing_in_an_answer_is_optional_but_the_fields_of_a_problem():
     for name, schema in yaml.safe_load(SNAPSHOT.read_text())["components"]["schemas"].items():
         optional = set(schema.get("properties", ())) - set(schema.get("required", ()))

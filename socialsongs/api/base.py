@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -11,7 +11,7 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
-from rest_framework.exceptions import NotFound, ParseError, PermissionDenied
+from rest_framework.exceptions import NotFound, ParseError, PermissionDenied, Throttled
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import JSONParser
 from rest_framework.permissions import SAFE_METHODS, BasePermission
@@ -27,7 +27,15 @@ from ..error_reports import private
 from ..errors import KeyNeeded, UserNeeded
 from ..models import ApiKey, Scope
 from .conditional import make_conditional
-from .keys import USER_HEADER, ApiKeyAuthentication, account_for, check_scope, external_id, sent_key
+from .keys import (
+    USER_HEADER,
+    ApiKeyAuthentication,
+    account_for,
+    check_scope,
+    external_id,
+    is_bearer,
+    not_sent_as_a_key,
+)
 from .languages import answer_language
 from .problem import handle
 from .schema import ContractSchema
@@ -105,7 +113,7 @@ class ApiView(APIView):
     def get_authenticate_header(self, request: Request) -> str:
         """Return the challenge of API keys to who sent one, else that of the host's first class."""
         keys, *own = self.get_authenticators()
-        asked = keys if not own or sent_key(request) is not None else own[0]
+        asked = keys if not own or is_bearer(request) else own[0]
         header: str = asked.authenticate_header(request)
         return header
 
@@ -115,6 +123,8 @@ class ApiView(APIView):
         if isinstance(request.auth, ApiKey):
             self._ask_throttles(request, [ClientThrottle()])
             self.authenticate_user_of(request, request.auth)
+        elif request.auth is None and not request.user.is_authenticated and is_bearer(request):
+            raise not_sent_as_a_key()  # nor a token of the host's: its classes do not know it
         elif USER_HEADER in request.headers and request.user.is_authenticated:  # others are asked for a login
             raise KeyNeeded(
                 _("%(header)s goes with an API key. With a login of your own, leave it out.") % {"header": USER_HEADER}
@@ -142,6 +152,10 @@ class ApiView(APIView):
         self.throttles += throttles
         if waits := [throttle.wait() for throttle in throttles if not throttle.allow_request(request, self)]:
             self.throttled(request, max(waits))
+
+    def throttled(self, request: Request, wait: float | None) -> NoReturn:
+        refused = next(throttle for throttle in self.throttles if throttle.quota and throttle.quota.refused)
+        raise Throttled(wait, detail=refused.text())
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         with translation.override(answer_language(request)):

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ..errors import UserNeeded
+from ..errors import KeyNeeded, UserNeeded
 from ..models import ApiKey, Scope
 from ..services.api_keys import may
 from ..services.external_users import delete_external_user, find_external_user
@@ -35,6 +35,12 @@ class KeyView(ApiView):
 
     def get_authenticators(self) -> list[Any]:
         return [ApiKeyAuthentication()]
+
+    def perform_authentication(self, request: Request) -> None:
+        """Tell people with a login of the site what is missing; asking them to log in would lead nowhere."""
+        super().perform_authentication(request)
+        if request.auth is None and any(own.authenticate(request) for own in super().get_authenticators()[1:]):
+            raise KeyNeeded(_("This is for API clients: send an API key as “Authorization: Bearer ss_...”."))
 
 
 def sent_by(request: Request) -> ApiKey:

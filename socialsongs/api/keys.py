@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from ..user_types import Person
 
 USER_HEADER = "SocialSongs-User"
+BEARER = "bearer"
 BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 class ApiKeyAuthentication(BaseAuthentication):
     """Says which key sent the request, as ``request.auth``; ``base.ApiView`` then finds the person.
 
-    Other bearer tokens are left to the host's own classes.
+    Other tokens are left to the host's own classes.
     """
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, ApiKey] | None:
@@ -46,10 +47,28 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 def sent_key(request: Request) -> str | None:
-    """Return what a request sends in place of a key; None where it sends none."""
-    scheme, _, text = get_authorization_header(request).decode("latin-1").strip().partition(" ")
-    text = text.strip()
-    return text if scheme.lower() == "bearer" and text.startswith(MARK) else None
+    """Return what a request sends in place of a key; None where it sends none. Raises AuthenticationFailed."""
+    scheme, text = _authorization(request)
+    if not text.startswith(MARK):
+        return None
+    if scheme != BEARER:
+        raise not_sent_as_a_key()
+    return text
+
+
+def is_bearer(request: Request) -> bool:
+    return _authorization(request)[0] == BEARER
+
+
+def not_sent_as_a_key() -> AuthenticationFailed:
+    return AuthenticationFailed(_("Send an API key as “Authorization: Bearer ss_...”."), code=InvalidKey.code)
+
+
+def _authorization(request: Request) -> tuple[str, str]:
+    """Return scheme, in lower case, and text of the header; a key alone has no scheme."""
+    sent = get_authorization_header(request).decode("latin-1").strip()
+    scheme, _, text = ("", "", sent) if sent.startswith(MARK) else sent.partition(" ")
+    return scheme.lower(), text.strip()
 
 
 def check_scope(key: ApiKey, scope: Scope) -> None:

@@ -111,6 +111,12 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
             error = exceptions.NotFound(_("There is no such object, or you may not see it."))
         elif isinstance(error, PermissionDenied):
             error = exceptions.PermissionDenied()
+        elif isinstance(error, exceptions.NotAcceptable):
+            error = exceptions.NotAcceptable(_("Answers are JSON: send “Accept: application/json”, or leave it out."))
+        elif isinstance(error, exceptions.UnsupportedMediaType):
+            types = " / ".join(parser.media_type for parser in context["view"].parser_classes)
+            text = _("The body has another type than this address takes: send it as %(types)s.") % {"types": types}
+            error = exceptions.UnsupportedMediaType("", detail=text)
         if not isinstance(error, exceptions.APIException):
             return None
         status, body, headers = error.status_code, _body(error), _headers(error)

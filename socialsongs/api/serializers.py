@@ -10,7 +10,7 @@ from django.db.models import Model, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from .. import reasons
@@ -19,6 +19,7 @@ from ..conf import config
 from ..models import Feedback, Post, PostPhoto, RecommendationRequest, Rule, Song, State, Suggestion
 from ..selectors import posts as post_selectors
 from ..services.bulk_songs import MOST_SONGS
+from ..services.import_songs import FIELDS
 
 Row = TypeVar("Row", bound=Model)
 
@@ -414,9 +415,14 @@ class Photos(serializers.ListField):
     pass
 
 
-class NewPostSerializer(serializers.Serializer[Any]):
+class NewPostSerializer(Strict):
     photos = Photos(
-        child=serializers.FileField(allow_empty_file=True),
+        child=serializers.FileField(
+            allow_empty_file=True,
+            error_messages={
+                "invalid": gettext_lazy("Send each photo as a file: its part of the body needs a filename.")
+            },
+        ),
         help_text="JPEG, PNG, WebP or HEIC; one or more files, as many as the site allows.",
     )
     caption = serializers.CharField(required=False, allow_blank=True, default="", max_length=2200)
@@ -470,28 +476,24 @@ class FittingPostsSerializer(serializers.Serializer[Any]):
     notice = NoticeSerializer(allow_null=True, help_text=SONG_NOTICE)
 
 
-class BoundedList(serializers.Field[Any, Any, Any, Any]):
-    """A list of one to 1,000 values, which are checked one by one where they are written."""
+# For the schema: ``services.bulk_songs`` checks the rows, so that a bad one is refused alone.
+@extend_schema_serializer(component_name="SongRow")
+class SongRowSerializer(Strict, serializers.ModelSerializer[Song]):
+    """A song; what is left out gets its default. A row that is no such song is refused alone."""
 
-    default_error_messages = {"rows": "A list of at least one and at most {most}."}
+    id = serializers.CharField(max_length=100, help_text="Its id in the source; a whole number is taken, too.")
 
+    class Meta:
+        model = Song
+        fields = ("id", *FIELDS)
+
+
+class SongRows(serializers.ListSerializer[Any]):
     def to_internal_value(self, data: Any) -> list[Any]:
+        """Check the length alone."""
         if not isinstance(data, list) or not 1 <= len(data) <= MOST_SONGS:
-            self.fail("rows", most=MOST_SONGS)
+            raise serializers.ValidationError(_("A list of at least one and at most %(most)s.") % {"most": MOST_SONGS})
         return data
-
-
-SONG_KEYS = (
-    "A song: an object with `id` (its id in the source, required), `title`, `artist` (required), `album`, `lyrics`, "
-    "`synced_lyrics`, `language`, `genre`, `moods`, `themes`, `explicit`, `year`, `preview_url`, `preview_start_ms`, "
-    "`preview_length_ms`, `artwork_url`, `isrc`, `musicbrainz_id`, `licence`, `markets`, `popularity`. What is left "
-    "out gets its default. A row that is no such song is refused alone."
-)
-
-
-@extend_schema_field({"type": "array", "items": {"description": SONG_KEYS}, "minItems": 1, "maxItems": MOST_SONGS})
-class SongRows(BoundedList):
-    pass
 
 
 class BulkSongsSerializer(Strict):
@@ -504,7 +506,9 @@ class BulkSongsSerializer(Strict):
         default=Song.Status.DRAFT,
         help_text="Of new songs; known ones keep theirs.",
     )
-    songs = SongRows(help_text=f"At most {MOST_SONGS}.")
+    songs = SongRows(
+        child=SongRowSerializer(), allow_empty=False, max_length=MOST_SONGS, help_text=f"At most {MOST_SONGS}."
+    )
 
 
 class BulkStatusSerializer(Strict):
@@ -570,6 +574,7 @@ class RequestField(serializers.PrimaryKeyRelatedField[RecommendationRequest]):
         super().__init__(
             pk_field=IdField(),
             required=False,
+            error_messages={"does_not_exist": gettext_lazy("This post has no request with the id {pk_value}.")},
             help_text="The request whose list has the song. Default: the newest list with the song, first of those "
             "that you were shown.",
         )
@@ -579,12 +584,12 @@ class RequestField(serializers.PrimaryKeyRelatedField[RecommendationRequest]):
         return post.requests.all()
 
 
-class ChoiceSerializer(serializers.Serializer[Any]):
+class ChoiceSerializer(Strict):
     song = IdField()
     request = RequestField()
 
 
-class EventSerializer(serializers.Serializer[Any]):
+class EventSerializer(Strict):
     song = IdField()
     kind = serializers.ChoiceField(
         choices=[Feedback.Kind.PLAY, Feedback.Kind.SKIP, Feedback.Kind.HIDE],
@@ -593,11 +598,11 @@ class EventSerializer(serializers.Serializer[Any]):
     request = RequestField()
 
 
-class FeedbackSerializer(serializers.Serializer[Any]):
+class FeedbackSerializer(Strict):
     events = EventSerializer(many=True, allow_empty=False, max_length=100, help_text="At most 100.")  # type: ignore[call-arg]
 
 
-class TextEventSerializer(serializers.Serializer[Any]):
+class TextEventSerializer(Strict):
     song = IdField()
     kind = serializers.ChoiceField(
         choices=[Feedback.Kind.PLAY, Feedback.Kind.SKIP, Feedback.Kind.HIDE, Feedback.Kind.CHOOSE],
@@ -605,7 +610,7 @@ class TextEventSerializer(serializers.Serializer[Any]):
     )
 
 
-class TextFeedbackSerializer(serializers.Serializer[Any]):
+class TextFeedbackSerializer(Strict):
     events = TextEventSerializer(many=True, allow_empty=False, max_length=100, help_text="At most 100.")  # type: ignore[call-arg]
 
 

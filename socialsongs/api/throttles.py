@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from math import ceil
 
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
@@ -34,6 +35,15 @@ class Throttle(BaseThrottle):
     def wait(self) -> float:
         """Return the seconds until a refused request would be allowed."""
         return 0.0 if self.quota is None else self.quota.renews
+
+    def text(self) -> str:
+        """Return for people which rate refused the request, and when to send it again."""
+        assert self.quota is not None
+        most, period, seconds = self.quota.most, self.quota.period, ceil(self.quota.renews)
+        return _(
+            "Too many requests: the rate “%(policy)s” allows %(most)s in %(period)s seconds. Send it again in "
+            "%(seconds)s seconds."
+        ) % {"policy": self.policy, "most": most, "period": period, "seconds": seconds}
 
 
 class PerUser(Throttle):

@@ -7,15 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from ..database import atomic
 from ..errors import BadLine
 from ..models import Song
 from .catalogue import set_status
-from .import_songs import import_songs
+from .import_songs import FIELDS, import_songs, read_songs
 
 MOST_SONGS = 1000
 
-NO_ID = "Give the song's id in its source: a text without control characters, or a whole number."
+KEYS = ("id", *FIELDS)
+NO_ID = gettext_lazy("Give the song's id in its source: a text without control characters, or a whole number.")
 
 
 class Result(NamedTuple):
@@ -30,25 +34,34 @@ class Result(NamedTuple):
 def upsert_songs(*, rows: Sequence[Any], source: str, status: str) -> list[Result]:
     """Create songs, or update those with the same source and id; return a result for each row, in order.
 
-    A row has the keys of a line of a catalogue file (``import_songs``), and must have an ``id``. Its result is
-    "created", "updated", "unchanged" or "refused"; a refused row leaves the others as they are. New songs get
+    A row has keys of a line of a catalogue file (``import_songs``) and no others, and must have an ``id``. Its result
+    is "created", "updated", "unchanged" or "refused"; a refused row leaves the others as they are. New songs get
     ``status``.
     """
-    refused: dict[int, Mapping[str, list[str]]] = {}
+    refused: dict[int, dict[str, list[str]]] = {}
     changed: dict[str, bool] = {}
 
     def refuse(bad: BadLine) -> None:
-        refused[bad.line] = {("id" if name == "source_id" else name): texts for name, texts in bad.errors.items()}
+        refused[bad.line] = _errors(bad)
 
     ids = [_external_id(row) for row in rows]
+    first: dict[str | None, int] = {}
     lines = []
     for number, (row, known_as) in enumerate(zip(rows, ids, strict=True), start=1):
+        problems: dict[str, list[str]] = {}
+        line = ""
         try:
             line = json.dumps(row)
         except RecursionError:
-            refused[number], line = {"non_field_errors": ["is nested too deeply."]}, ""
-        if isinstance(row, dict) and known_as is None:
-            refused[number], line = {"id": [NO_ID]}, ""
+            problems = {"non_field_errors": [_("This is nested too deeply.")]}
+        if isinstance(row, dict):
+            problems |= _wrong_keys(row)
+            if known_as is None:
+                problems["id"] = [str(NO_ID)]
+            elif first.setdefault(known_as, number) < number:
+                problems["id"] = [_("Row %(row)s has the same id.") % {"row": first[known_as]}]
+        if problems:
+            refused[number], line = _errors_of(line, source) | problems, ""
         lines.append(line)  # an empty line is no song
     with atomic():
         import_songs(lines=lines, source=source, status=status, skip=refuse, changed=changed)
@@ -59,6 +72,22 @@ def upsert_songs(*, rows: Sequence[Any], source: str, status: str) -> list[Resul
         else Result(known_as, _word(changed.get(str(known_as))), songs.get(str(known_as)))
         for number, known_as in enumerate(ids, start=1)
     ]
+
+
+def _wrong_keys(row: dict[Any, Any]) -> dict[str, list[str]]:
+    text = _("There is no such key. Known: %(known)s.") % {"known": ", ".join(KEYS)}
+    return {name: [text] for name in row if name not in KEYS}
+
+
+def _errors_of(line: str, source: str) -> dict[str, list[str]]:
+    """Return what else is wrong with a line that is not written."""
+    found: list[BadLine] = []
+    list(read_songs([line], source=source, status=Song.Status.DRAFT, skip=found.append))
+    return {name: texts for bad in found for name, texts in _errors(bad).items()}
+
+
+def _errors(bad: BadLine) -> dict[str, list[str]]:
+    return {("id" if name == "source_id" else name): list(texts) for name, texts in bad.errors.items()}
 
 
 def _external_id(row: Any) -> str | None:

@@ -201,16 +201,26 @@ def _checked_song(row: dict[str, Any], *, source: str, status: str) -> tuple[Son
     """Make the song of a row, and say what was tidied. Raises ValidationError with the errors of each field."""
     song = Song(source=source, status=status)
     given = {name: row[name] for name in ("id", *FIELDS) if row.get(name) not in (None, "")}
+    wrong: dict[str, list[str]] = {}
     for name, value in given.items():
         kept_as = "source_id" if name == "id" else name
         try:
             setattr(song, kept_as, _checked(name, value, FIELD[kept_as].to_python))
         except (ValidationError, OverflowError) as error:
-            raise ValidationError({name: getattr(error, "messages", [_("This number is too large.")])}) from error
-    changes = tidy(song=song)
+            wrong[name] = getattr(error, "messages", [_("This number is too large.")])
+    changes: list[str] = []
+    try:
+        changes = tidy(song=song)
+    except ValidationError as error:
+        wrong |= error.message_dict
     if "id" not in given:
         song.source_id = hashlib.sha256(f"{song.title}\0{song.artist}".casefold().encode()).hexdigest()[:32]
-    song.clean_fields()
+    try:
+        song.clean_fields(exclude={"source_id" if name == "id" else name for name in wrong})
+    except ValidationError as error:
+        wrong |= error.message_dict
+    if wrong:
+        raise ValidationError(wrong)
     if "language" not in given:
         song.language = language_of(song.lyrics) or song.language
     return song, changes
