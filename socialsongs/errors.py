@@ -102,6 +102,12 @@ class UnknownSong(SocialSongsError):
     code = "unknown_song"
 
 
+class SourceTaken(SocialSongsError):
+    """The source of songs is another API client's, or the site's."""
+
+    code = "source_taken"
+
+
 class NotSuggested(SocialSongsError):
     """The feedback is about a song that was not suggested for this post."""
 

@@ -155,7 +155,37 @@ def test_a_key_of_a_client_that_acts_for_nobody_repeats_them_too(client_api):
     assert (first.json()["created"], again.content) == (1, first.content)
     conflict = write(one, row(2), headers={"Idempotency-Key": "k"})
     assert (conflict.status_code, conflict.json()["code"]) == (409, "idempotency_conflict")
-    assert write(other, row(1), headers={"Idempotency-Key": "k"}).json()["unchanged"] == 1
+    assert write(other, row(1), source="other", headers={"Idempotency-Key": "k"}).json()["created"] == 1
+
+
+def test_a_client_writes_no_songs_of_another_and_none_of_the_site(client_api, desk):
+    one, other = client_api("One"), client_api("Other")
+    assert write(one, row(1)).json()["created"] == 1
+    write(desk, row(1), source="site")
+    retire = {"ids": ["s1"], "status": "retired"}
+    for taken in ("shop", "site"):
+        for refused in (
+            write(other, row(1, title="Changed"), row(2), source=taken),
+            other.post(STATUS, {**retire, "source": taken}, format="json"),
+        ):
+            assert (refused.status_code, refused.json()["code"]) == (403, "source_taken")
+            assert taken in refused.json()["detail"]
+    assert set(Song.objects.values_list("title", "status")) == {("Song 1", "draft")}
+    assert write(other, row(1), source="other").json()["created"] == 1
+    assert write(one, row(1, title="Changed")).json()["updated"] == 1
+    assert one.post(STATUS, {**retire, "source": "shop"}, format="json").json()["updated"] == 1
+    assert write(desk, row(1)).json()["updated"] == 1  # staff may write any
+
+
+def test_staff_give_a_source_to_a_client(client_api, desk, client, staff):
+    write(desk, row(1))
+    one = client_api("One")
+    assert write(one, row(1)).status_code == 403
+    client.force_login(staff)
+    form = {"name": "One", "scopes": ["songs:write"], "active": "on"}
+    sources = {"song_sources-TOTAL_FORMS": 1, "song_sources-INITIAL_FORMS": 0, "song_sources-0-name": "shop"}
+    client.post(f"/admin/socialsongs/apiclient/{ApiClient.objects.get().pk}/change/", form | sources)
+    assert write(one, row(1, title="Changed")).json()["updated"] == 1
 
 
 def test_a_thousand_songs_take_as_many_queries_as_two(desk, release):

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from ..models import ApiClient, ApiKey, ExternalUser, Scope
+from ..models import ApiClient, ApiKey, ExternalUser, Scope, SongSource
 from ..services.api_keys import MOST_DAYS, end_of, make_key, revoke_key
 from ..services.external_users import delete_client, delete_external_user
 from .base import ReadOnly, Styled
@@ -82,6 +82,13 @@ class WithPeople(Styled):
             self.delete_row(row)
 
 
+class SongSources(admin.TabularInline):  # type: ignore[type-arg]
+    """Sources whose songs the client alone writes over the API."""
+
+    model = SongSource
+    extra = 0
+
+
 @admin.register(ApiClient)
 class ApiClientAdmin(WithPeople):
     """Deleting a client deletes its keys and all that the site has of its people; turning it off keeps them."""
@@ -91,6 +98,7 @@ class ApiClientAdmin(WithPeople):
     list_filter = ["active"]
     search_fields = ["name"]
     fields = ["name", "scopes", "rate", "shares_public_posts", "active"]
+    inlines = [SongSources]
 
     @admin.display(description=_("scopes"))
     def may(self, client: ApiClient) -> str:

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from ..conf import MIB
 from ..database import atomic
-from ..models import Scope
+from ..models import ApiClient, ApiKey, Scope
 from ..selectors.permissions import permitted
 from ..services.bulk_songs import Result, set_status_by_id, upsert_songs
 from .base import ApiView
@@ -39,6 +39,11 @@ class BulkView(ApiView):
     needs_user = False
     more_permissions = [MayWriteSongs]
     throttle_classes = [CatalogueThrottle]
+
+
+def client_of(request: Request) -> ApiClient | None:
+    """Return the API client whose key sent the request; None for people with a login of the site."""
+    return request.auth.client if isinstance(request.auth, ApiKey) else None
 
 
 def answer_once(request: Request, write: Callable[[], Sequence[Result]], words: Sequence[str]) -> Response:
@@ -80,7 +85,9 @@ class BulkSongs(BulkView):
         asked = form.validated_data
         return answer_once(
             request,
-            lambda: upsert_songs(rows=asked["songs"], source=asked["source"], status=asked["status"]),
+            lambda: upsert_songs(
+                rows=asked["songs"], source=asked["source"], status=asked["status"], client=client_of(request)
+            ),
             BulkResultsSerializer.WORDS,
         )
 
@@ -94,6 +101,8 @@ class BulkStatus(BulkView):
         asked = form.validated_data
         return answer_once(
             request,
-            lambda: set_status_by_id(ids=asked["ids"], source=asked["source"], status=asked["status"]),
+            lambda: set_status_by_id(
+                ids=asked["ids"], source=asked["source"], status=asked["status"], client=client_of(request)
+            ),
             StatusResultsSerializer.WORDS,
         )

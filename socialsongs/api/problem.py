@@ -34,6 +34,7 @@ STATUS: dict[type[errors.SocialSongsError], int] = {
     errors.NotRetryable: 409,
     errors.EndpointDisabled: 409,
     errors.PostFailed: 409,
+    errors.SourceTaken: 403,
     errors.StillRunning: 409,
     errors.TasteNotOffered: 409,
     errors.TooManyFields: 400,

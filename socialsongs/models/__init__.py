@@ -1,7 +1,7 @@
 """The tables: fields, constraints and indexes. A comment at each index names its query."""
 
 from .access import PostAccess
-from .api_client import ApiClient, ApiKey, ExternalUser, Scope
+from .api_client import ApiClient, ApiKey, ExternalUser, Scope, SongSource
 from .claimable import Claimable, State
 from .event import Event
 from .idempotency import IdempotencyKey
@@ -36,6 +36,7 @@ __all__ = [
     "Scope",
     "Song",
     "SongEmbedding",
+    "SongSource",
     "State",
     "Suggestion",
     "Taste",

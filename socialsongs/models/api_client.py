@@ -108,6 +108,23 @@ class ApiKey(AppModel):
         return f"{self.name} ({self.prefix})"
 
 
+class SongSource(AppModel):
+    """A source whose songs one API client alone writes over the API (``services/song_sources.py``)."""
+
+    name = models.CharField(_("name"), max_length=100, unique=True, validators=[plain_text])
+    client = models.ForeignKey(
+        ApiClient, on_delete=models.CASCADE, related_name="song_sources", verbose_name=_("client")
+    )
+
+    class Meta:
+        verbose_name = _("source of songs")
+        verbose_name_plural = _("sources of songs")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class ExternalUser(AppModel):
     """A person of an API client: maps the client's id of them to an account of the site."""
 

@@ -12,9 +12,10 @@ from django.utils.translation import gettext_lazy
 
 from ..database import atomic
 from ..errors import BadLine
-from ..models import Song
+from ..models import ApiClient, Song
 from .catalogue import set_status
 from .import_songs import FIELDS, import_songs, read_songs
+from .song_sources import check_source, take_source
 
 MOST_SONGS = 1000
 
@@ -31,12 +32,13 @@ class Result(NamedTuple):
     errors: Mapping[str, list[str]] = {}
 
 
-def upsert_songs(*, rows: Sequence[Any], source: str, status: str) -> list[Result]:
+def upsert_songs(*, rows: Sequence[Any], source: str, status: str, client: ApiClient | None) -> list[Result]:
     """Create songs, or update those with the same source and id; return a result for each row, in order.
 
     A row has keys of a line of a catalogue file (``import_songs``) and no others, and must have an ``id``. Its result
     is "created", "updated", "unchanged" or "refused"; a refused row leaves the others as they are. New songs get
-    ``status``.
+    ``status``. ``client``: the API client that sends the rows; a source without songs becomes its own.
+    Raises SourceTaken.
     """
     refused: dict[int, dict[str, list[str]]] = {}
     changed: dict[str, bool] = {}
@@ -64,6 +66,8 @@ def upsert_songs(*, rows: Sequence[Any], source: str, status: str) -> list[Resul
             refused[number], line = _errors_of(line, source) | problems, ""
         lines.append(line)  # an empty line is no song
     with atomic():
+        if client is not None:
+            take_source(name=source, client=client)
         import_songs(lines=lines, source=source, status=status, skip=refuse, changed=changed)
         songs = _songs_by_id(source, [known_as for known_as in ids if known_as])
     return [
@@ -105,9 +109,14 @@ def _songs_by_id(source: str, ids: Sequence[str]) -> dict[str, UUID]:
     return dict(Song.objects.filter(source=source, source_id__in=ids).values_list("source_id", "pk"))
 
 
-def set_status_by_id(*, ids: Sequence[str], source: str, status: str) -> list[Result]:
-    """Set the status of songs by their ids in the source; the results are "updated", "unchanged" or "unknown"."""
+def set_status_by_id(*, ids: Sequence[str], source: str, status: str, client: ApiClient | None) -> list[Result]:
+    """Set the status of songs by their ids in the source; the results are "updated", "unchanged" or "unknown".
+
+    ``client``: the API client that asks for it. Raises SourceTaken.
+    """
     with atomic():
+        if client is not None:
+            check_source(name=source, client=client)
         songs = _songs_by_id(source, ids)
         rows = Song.objects.select_for_update().filter(pk__in=songs.values()).exclude(status=status)
         changed = set(rows.order_by("pk").values_list("pk", flat=True))
