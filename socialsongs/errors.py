@@ -72,6 +72,12 @@ class EndpointDisabled(SocialSongsError):
     code = "endpoint_disabled"
 
 
+class TooManyEndpoints(SocialSongsError):
+    """The API client has as many endpoints of webhooks as it may have."""
+
+    code = "too_many_endpoints"
+
+
 class PostFailed(SocialSongsError):
     """The photos of the post could not be analysed, so no songs can be suggested for it."""
 

@@ -77,7 +77,7 @@ IN_PERSON = f"{LOGGED_IN} 200 200 400"
 CATALOGUE = f"{LOGGED_IN} 200 200 200"
 SEES = "401 200 404/200 200 404/200 200 200 200"
 MANAGES = "401 200 404 200 404 200 200 200"
-NO_ACCOUNT = "401 401 401 401 401 401 401 401"
+NO_ACCOUNT = "401 403 403 403 403 403 403 403"
 MAY_WRITE = "401 403 403 403 403 403 403 200 200 200 200"
 OPEN = "open open open open open open open open"
 
@@ -94,6 +94,7 @@ POST = "api/v1/posts/<uuid:post_id>"
 SONG = "api/v1/songs/<uuid:song_id>"
 TEXTS = "api/v1/recommendations"
 TEXT = f"{TEXTS}/<uuid:request_id>"
+HOOK = "api/v1/webhooks/<uuid:endpoint_id>"
 API = [
     Row("API", "POST", "api/v1/posts", everybody(202), {"photos": "<photo>"}),
     Row("API", "GET", "api/v1/posts", IN_PERSON),
@@ -126,6 +127,15 @@ API = [
     Row("API", "DELETE", "api/v1/taste", everybody(204)),
     Row("API", "GET", "api/v1/key", f"{NO_ACCOUNT} 200 200 200"),
     Row("API", "DELETE", "api/v1/user", f"{NO_ACCOUNT} 204 204 400"),
+    Row("API", "GET", "api/v1/webhooks", f"{NO_ACCOUNT} 200 200 200"),
+    Row("API", "POST", "api/v1/webhooks", f"{NO_ACCOUNT} 201 201 201", {"url": "https://example.org/"}),
+    Row("API", "GET", HOOK, f"{NO_ACCOUNT} 200 404 200"),
+    Row("API", "PATCH", HOOK, f"{NO_ACCOUNT} 200 404 200", {"kinds": ["post_failed"]}),
+    Row("API", "DELETE", HOOK, f"{NO_ACCOUNT} 204 404 204"),
+    Row("API", "POST", f"{HOOK}/rotate", f"{NO_ACCOUNT} 200 404 200", {"keep_hours": 1}),
+    Row("API", "POST", f"{HOOK}/test", f"{NO_ACCOUNT} 202 404 202"),
+    Row("API", "POST", f"{HOOK}/replay", f"{NO_ACCOUNT} 202 404 202", {"since": "2026-01-01T00:00:00Z"}),
+    Row("API", "GET", f"{HOOK}/deliveries", f"{NO_ACCOUNT} 200 404 200"),
     Row("API", "GET", "api/schema/", f"{OPEN} open open open"),
     Row("API", "GET", "api/schema/ui/", f"{OPEN} open open open"),
     Row("API", "GET", "api/(?!schema(/ui)?$)", f"{OPEN} open open open"),

@@ -121,7 +121,8 @@ def rows(cast, ready_post, make_song, alice, django_user_model):
     further = RecommendationRequest.objects.create(post=ready_post, state=State.FAILED, text="rain")
     text = RecommendationRequest.objects.create(owner=alice, state=State.READY, text="rain")
     Suggestion.objects.create(request=text, song=song, release=asked.release, rank=1, score=1.0)
-    endpoint, _ = add_endpoint(url="https://example.org/hooks")
+    platform = ApiClient.objects.get(name="Pictogram")
+    endpoint, _ = add_endpoint(url="https://example.org/hooks", client=platform)
     common = {"username": "alice", "ip_address": "192.0.2.1", "user_agent": "x"}
     token, _ = issue(user=alice, name="backup", scopes=["read"], days=1)
     return {
@@ -140,7 +141,7 @@ def rows(cast, ready_post, make_song, alice, django_user_model):
         "webhookendpoint": endpoint,
         "webhookdelivery": WebhookDelivery.objects.get(),
         "event": Event.objects.get(kind="ping"),
-        "apiclient": ApiClient.objects.get(name="Pictogram"),
+        "apiclient": platform,
         "apikey": ApiKey.objects.first(),
         "externaluser": ExternalUser.objects.get(user=alice),
         "modelrelease": ModelRelease.objects.get(),
@@ -164,6 +165,7 @@ def address(row, rows):
         "<uuid:post_id>": rows["post"].pk,
         "<uuid:song_id>": rows["draft" if row.draft else "song"].pk,
         "<uuid:request_id>": rows["asked" if "posts" in route else "text"].pk,
+        "<uuid:endpoint_id>": rows["webhookendpoint"].pk,
         "<int:position>": 0,
         "<slug:name>": "coffee",
         "<str:kind>": "play",

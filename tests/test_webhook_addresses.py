@@ -119,7 +119,7 @@ def test_a_name_is_looked_up_once_and_that_address_is_connected_to(here, monkeyp
     """A name server that first gives a public address, and then this machine's, changes nothing."""
     settings.SOCIALSONGS = {**settings.SOCIALSONGS, "WEBHOOK_ALLOWED_NETWORKS": ""}
     names = resolves(monkeypatch, ["10.0.0.1", "127.0.0.1", "::1"], ["8.8.8.8"])
-    with pytest.raises(AddressRefused, match=r"leads to 10\.0\.0\.1, 127\.0\.0\.1, ::1"):
+    with pytest.raises(AddressRefused, match="leads nowhere that webhooks may be sent to"):
         connect("rebinding.example.org", 443, deadline=time.monotonic() + 1, connect_seconds=1)
     connected = []
     monkeypatch.setattr(socket.socket, "connect", lambda self, address: connected.append(address))

@@ -18,7 +18,7 @@ from openapi_schema_validator import OAS31Validator
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 import socialsongs
-from socialsongs.models import ApiClient, Event, ExternalUser, WebhookDelivery, WebhookEndpoint
+from socialsongs.models import ApiClient, Event, ExternalUser, RecommendationRequest, WebhookDelivery, WebhookEndpoint
 from socialsongs.selectors.events import due_endpoints
 from socialsongs.services import webhooks
 from socialsongs.services.feedback import choose_song, clear_choice
@@ -399,8 +399,9 @@ def test_an_endpoint_is_added_tested_rotated_and_removed_by_command(receiver, at
     ApiClient.objects.create(name="Theirs", scopes=[])
     secret, said = command("add", receiver.url, "--client", "Theirs", "--kinds", "song_chosen")
     assert secret.startswith("whsec_")
-    assert "verified" in said
     row = WebhookEndpoint.objects.get()
+    assert f"socialsongs_webhooks test {row.pk}" in said
+    command("test", row.pk)
     assert verified(secret.strip(), receiver.got[0])["type"] == "ping"
     listed, _ = command("list")
     assert listed.split("\t")[:4] == [str(row.pk), receiver.url, "Theirs", "song_chosen"]
@@ -432,7 +433,7 @@ def test_events_are_sent_again_by_command_also_those_before_the_endpoint(receive
     deliver()
     assert receiver.kinds() == ["ping", "song_chosen", "song_chosen"]
     assert {headers["webhook-id"] for headers, _ in receiver.got[1:]} == {str(event.pk)}
-    assert "0 events" in command("replay", row.pk, "--since", "2100-01-01")[0]
+    assert "0 events" in command("replay", row.pk, "--since", "2100-01-01T00:00Z")[0]
 
 
 @pytest.mark.parametrize(
@@ -441,7 +442,8 @@ def test_events_are_sent_again_by_command_also_those_before_the_endpoint(receive
         (["add", "https://127.0.0.2.example.org:22/"], "port 22"),
         (["add", "https://example.org/", "--client", "Nobody"], "no API client"),
         (["test", "00000000-0000-0000-0000-000000000000"], "no endpoint"),
-        (["replay", "00000000-0000-0000-0000-000000000000", "--since", "yesterday"], "invalid"),
+        (["replay", "00000000-0000-0000-0000-000000000000", "--since", "yesterday"], "'yesterday' is no time"),
+        (["replay", "00000000-0000-0000-0000-000000000000", "--since", "2026-12-01T14:00"], "offset from UTC"),
     ],
 )
 def test_the_command_says_what_is_wrong(arguments, said, receiver):
@@ -451,8 +453,9 @@ def test_the_command_says_what_is_wrong(arguments, said, receiver):
 
 def test_the_command_says_when_the_ping_fails_or_nobody_sends_it(receiver, at_once, monkeypatch):
     receiver.behave = status(404)
+    command("add", receiver.url)
     with pytest.raises(CommandError, match="The ping failed: It answered 404"):
-        command("add", receiver.url)
+        command("test", WebhookEndpoint.objects.get().pk)
     monkeypatch.setattr("socialsongs.management.commands.socialsongs_webhooks.WAIT_SECONDS", 0)
     with pytest.raises(CommandError, match="No maintenance worker is ready"):
         command("test", WebhookEndpoint.objects.get().pk)
@@ -481,6 +484,17 @@ def test_every_kind_is_in_the_schema_and_each_body_is_as_it_says(ready_post, mak
         broken = {**payload, "version": 2}
         assert list(OAS31Validator({**document, **schema}).iter_errors(broken))
     assert {header["name"] for header in operation["parameters"]} <= receiver.got[0][0].keys()
+
+
+def test_the_links_of_an_event_lead_to_what_it_is_about(api_of, alice, ready_post, receiver, endpoint):
+    text = RecommendationRequest.objects.create(owner=alice, text="rain", state="ready")
+    Event.objects.create(kind="suggestions_ready", request=text)
+    Event.objects.create(kind="suggestions_ready", post=ready_post, request=ready_post.requests.get())
+    deliver()
+    found = [payload["data"] for payload in receiver.payloads()]
+    assert {data["post"] for data in found} == {None, str(ready_post.pk)}
+    for data in found:
+        assert api_of(alice).get(data["links"]["request"]).json()["id"] == data["request"]
 
 
 # The receiver of the docs

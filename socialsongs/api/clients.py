@@ -14,7 +14,7 @@ from ..models import ApiKey, Scope
 from ..services.api_keys import may
 from ..services.external_users import delete_external_user, find_external_user
 from .base import ApiView
-from .keys import USER_HEADER, ApiKeyAuthentication, check_scope, external_id
+from .keys import USER_HEADER, ApiKeyAuthentication, check_scope, external_id, sent_key
 from .schema import operation
 from .throttles import ReadThrottle
 
@@ -38,9 +38,9 @@ class KeyView(ApiView):
 
     def perform_authentication(self, request: Request) -> None:
         """Tell people with a login of the site what is missing; asking them to log in would lead nowhere."""
-        super().perform_authentication(request)
-        if request.auth is None and any(own.authenticate(request) for own in super().get_authenticators()[1:]):
+        if sent_key(request) is None and any(own.authenticate(request) for own in super().get_authenticators()[1:]):
             raise KeyNeeded(_("This is for API clients: send an API key as “Authorization: Bearer ss_...”."))
+        super().perform_authentication(request)
 
 
 def sent_by(request: Request) -> ApiKey:

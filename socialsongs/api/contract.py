@@ -29,5 +29,9 @@ SPECTACULAR: dict[str, Any] = {
     "COMPONENT_SPLIT_REQUEST": True,
     "APPEND_COMPONENTS": {"headers": RATE_HEADERS, "schemas": WEBHOOK_SCHEMAS},
     "WEBHOOKS": [f"socialsongs.api.webhook_contract.{kind}" for kind in ABOUT],
+    "ENUM_NAME_OVERRIDES": {
+        "StateEnum": "socialsongs.models.State",
+        "DeliveryStateEnum": "socialsongs.models.WebhookDelivery.State",
+    },
     "COMPONENT_SPLIT_PATCH": False,  # a PATCH may have required fields
 }

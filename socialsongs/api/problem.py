@@ -37,6 +37,7 @@ STATUS: dict[type[errors.SocialSongsError], int] = {
     errors.SourceTaken: 403,
     errors.StillRunning: 409,
     errors.TasteNotOffered: 409,
+    errors.TooManyEndpoints: 409,
     errors.TooManyFields: 400,
     errors.TooManyWaiting: 429,
     errors.Unavailable: 503,

@@ -18,6 +18,7 @@ from .recommendations import (
 from .schema import ContractGenerator
 from .songs import FittingPosts, SimilarSongs, SongDetail, SongPreview, Songs
 from .taste import TasteProfile
+from .webhooks import Webhook, WebhookDeliveries, WebhookReplay, Webhooks, WebhookSecret, WebhookTest
 
 # The views of the schema are in no schema: the host may use another generator for its own.
 urlpatterns = [
@@ -46,6 +47,12 @@ urlpatterns = [
     path("v1/key", KeyDetail.as_view(), name="key"),
     path("v1/user", ExternalUserDetail.as_view(), name="user"),
     path("v1/taste", TasteProfile.as_view(), name="taste"),
+    path("v1/webhooks", Webhooks.as_view(), name="webhooks"),
+    path("v1/webhooks/<uuid:endpoint_id>", Webhook.as_view(), name="webhook"),
+    path("v1/webhooks/<uuid:endpoint_id>/rotate", WebhookSecret.as_view(), name="webhook-rotate"),
+    path("v1/webhooks/<uuid:endpoint_id>/test", WebhookTest.as_view(), name="webhook-test"),
+    path("v1/webhooks/<uuid:endpoint_id>/replay", WebhookReplay.as_view(), name="webhook-replay"),
+    path("v1/webhooks/<uuid:endpoint_id>/deliveries", WebhookDeliveries.as_view(), name="webhook-deliveries"),
     path(
         "schema/",
         SpectacularAPIView.as_view(generator_class=ContractGenerator, custom_settings=SPECTACULAR, schema=None),

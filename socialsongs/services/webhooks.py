@@ -12,10 +12,11 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from .. import dispatch
 from ..database import atomic
-from ..errors import EndpointDisabled
+from ..errors import EndpointDisabled, TooManyEndpoints
 from ..models import ApiClient, Event, ExternalUser, WebhookDelivery, WebhookEndpoint
 from ..signals import BY_KIND
 from ..webhooks.sending import target_of
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 FAN_OUT = 500  # events of one transaction
 KEEP_OLD_SECRET = timedelta(hours=24)
+MOST_ENDPOINTS = 20  # of one client
+DISABLED = gettext_lazy("The endpoint is disabled. Enable it first.")
 # A delivery as if it had never been attempted.
 QUEUED_ANEW: dict[str, Any] = {
     "state": WebhookDelivery.State.WAITING,
@@ -43,17 +46,68 @@ QUEUED_ANEW: dict[str, Any] = {
 def add_endpoint(
     *, url: str, client: ApiClient | None = None, kinds: Collection[str] = (), description: str = ""
 ) -> tuple[WebhookEndpoint, str]:
-    """Make an endpoint and send it a ping; return it and its secret, which is shown only now.
+    """Make an endpoint and send it a ping, which is repeated until the endpoint knows its secret and answers; return it
+    and its secret, which is shown only now.
 
-    ``client``: whose people it hears of; None: of everybody. ``kinds``: none for all. Raises BadWebhookUrl.
+    ``client``: whose people it hears of; None: of everybody. ``kinds``: none for all. Raises BadWebhookUrl or
+    TooManyEndpoints.
     """
     target_of(url)
     with atomic():
+        if client is not None:
+            ApiClient.objects.select_for_update().get(pk=client.pk)
+            if client.webhook_endpoints.count() >= MOST_ENDPOINTS:
+                raise TooManyEndpoints(
+                    _("This client has %(most)s endpoints already. Delete one that it no longer needs.")
+                    % {"most": MOST_ENDPOINTS}
+                )
         endpoint = WebhookEndpoint.objects.create(
             url=url, client=client, kinds=sorted(set(kinds)), description=description, salt=new_salt()
         )
         ping(endpoint=endpoint)
     return endpoint, secret_text(endpoint.salt)
+
+
+def change_endpoint(
+    *,
+    endpoint: WebhookEndpoint,
+    url: str | None = None,
+    kinds: Collection[str] | None = None,
+    description: str | None = None,
+    active: bool | None = None,
+) -> None:
+    """Change what is given. A new address, or one that is enabled again, is verified anew. Raises BadWebhookUrl."""
+    changed: dict[str, Any] = {} if description is None else {"description": description}
+    if kinds is not None:
+        changed["kinds"] = sorted(set(kinds))
+    if is_new := url is not None and url != endpoint.url:
+        target_of(str(url))
+        changed |= {"url": url, "verified_at": None}
+    with atomic():
+        WebhookEndpoint.objects.filter(pk=endpoint.pk).update(**changed)
+        endpoint.refresh_from_db()
+        if active is False:
+            disable_endpoint(endpoint=endpoint, reason="Its client disabled it.")
+        elif active is True and not endpoint.active:
+            enable_endpoint(endpoint=endpoint)
+        elif is_new and endpoint.active:
+            ping(endpoint=endpoint)
+    endpoint.refresh_from_db()
+
+
+def test_endpoint(*, endpoint: WebhookEndpoint) -> WebhookDelivery:
+    """Send a ping, or let the one that waits be sent at once. Raises EndpointDisabled."""
+    if not endpoint.active:
+        raise EndpointDisabled(DISABLED)
+    with atomic():
+        waiting = endpoint.deliveries.filter(event__kind=Event.Kind.PING, state=WebhookDelivery.State.WAITING).first()
+        if waiting is None:
+            return ping(endpoint=endpoint)
+        WebhookDelivery.objects.filter(pk=waiting.pk).update(next_at=Now())
+        WebhookEndpoint.objects.filter(pk=endpoint.pk).update(resume_at=None)
+        dispatch.announce_events()
+    waiting.refresh_from_db()
+    return waiting
 
 
 def ping(*, endpoint: WebhookEndpoint) -> WebhookDelivery:
@@ -69,7 +123,7 @@ def ping(*, endpoint: WebhookEndpoint) -> WebhookDelivery:
 
 
 def rotate_secret(*, endpoint: WebhookEndpoint, keep: timedelta = KEEP_OLD_SECRET) -> str:
-    """Return a new secret, which is shown only now; for as long as ``keep`` the old one signs deliveries, too."""
+    """Return a new secret, which is shown only now; for as long as ``keep`` the old one signs webhooks, too."""
     salt = new_salt()
     WebhookEndpoint.objects.filter(pk=endpoint.pk).update(
         salt=salt, previous_salt=endpoint.salt, previous_until=Now() + keep
@@ -145,9 +199,12 @@ def replay(*, endpoint: WebhookEndpoint, since: datetime | None = None, event: U
     Those that the endpoint has not got yet are sent, too, if it wants their kind. Raises EndpointDisabled.
     """
     if not endpoint.active:
-        raise EndpointDisabled(_("The endpoint is disabled. Enable it first."))
+        raise EndpointDisabled(DISABLED)
     events = Event.objects.exclude(kind=Event.Kind.PING).filter(fanned_out=True).order_by("created_at")
     events = events.filter(pk=event) if event else events.filter(created_at__gte=since)
+    if endpoint.client is not None:
+        people = ExternalUser.objects.filter(client=endpoint.client).values("user")
+        events = events.filter(Q(post__owner__in=people) | Q(request__owner__in=people))
     keys = list(events.values_list("pk", flat=True))
     count = 0
     for start in range(0, len(keys), FAN_OUT):

@@ -5,11 +5,14 @@ The address to which the connection goes is checked when it is made: what a name
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from ..conf import config, networks
+
+logger = logging.getLogger(__name__)
 
 # Python's ``is_global`` knows the private, shared, link-local and reserved networks. These are global to some versions
 # of it, or lead somewhere inside: protocol assignments, relays of 6to4, and the metadata service of Azure.
@@ -50,11 +53,10 @@ def connect(host: str, port: int, *, deadline: float, connect_seconds: float) ->
     Raises AddressRefused when there is none, and OSError as sockets do. A name is resolved by the system, in its time.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [where for *_, where in found]
     allowed = [entry for entry in found if is_allowed(ip_address(str(entry[4][0]).partition("%")[0]))]
-    if not allowed:
-        where = ", ".join(sorted({str(address[0]) for address in addresses}))
-        raise AddressRefused(f"{host} leads to {where}, where webhooks may not be sent (WEBHOOK_ALLOWED_NETWORKS).")
+    if not allowed:  # to which addresses is not the client's to know: its own name may lead into the site's network
+        logger.warning("%s leads to %s, where webhooks may not be sent", host, [where[0] for *_, where in found])
+        raise AddressRefused(f"{host} leads nowhere that webhooks may be sent to (WEBHOOK_ALLOWED_NETWORKS).")
     error: OSError = TimeoutError("There was no time left to connect.")
     for family, kind, protocol, _, address in allowed:
         left = min(connect_seconds, deadline - time.monotonic())

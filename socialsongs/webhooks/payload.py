@@ -36,7 +36,9 @@ def _data(event: Event, client: ApiClient | None) -> dict[str, Any]:
         "photo": photo,
         "links": {
             "post": _path("post", told.post_id),
-            "request": _path("recommendation", told.post_id, told.request_id),
+            "request": _path("recommendation", told.post_id, told.request_id)
+            if told.post_id
+            else _path("text-recommendation", told.request_id),
             "song": _path("song", told.song_id),
         },
     }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -29,7 +31,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
         actions.add_parser("list", help="list the endpoints")
-        add = actions.add_parser("add", help="add an endpoint and verify it; its secret goes to the standard output")
+        add = actions.add_parser("add", help="add an endpoint; its secret goes to the standard output")
         add.add_argument("url")
         add.add_argument("--client", help="name of an API client, whose people it hears of (default: everybody)")
         add.add_argument("--kinds", nargs="+", choices=KINDS, default=[], help="kinds of events (default: all)")
@@ -49,7 +51,7 @@ class Command(BaseCommand):
                 one.add_argument("--hours", type=int, default=24, help="how long the old secret stays valid")
             if name == "replay":
                 which = one.add_mutually_exclusive_group(required=True)
-                which.add_argument("--since", type=_time, help="events since this time, such as 2026-12-01T14:00")
+                which.add_argument("--since", type=_time, help="events since this time, such as 2026-12-01T14:00Z")
                 which.add_argument("--event", type=UUID, help="the event with this id")
             if name == "deliveries":
                 one.add_argument("--failed", action="store_true", help="only those that failed")
@@ -63,8 +65,11 @@ class Command(BaseCommand):
             options["endpoint"] = found
         try:
             getattr(self, f"_{action}")(**options)
+            self.stdout.flush()
         except SocialSongsError as error:
             raise CommandError(str(error)) from error
+        except BrokenPipeError:  # the reader has seen enough; Python would complain again at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _list(self, **_: Any) -> None:
         for endpoint in WebhookEndpoint.objects.select_related("client"):
@@ -80,13 +85,15 @@ class Command(BaseCommand):
             raise CommandError(f"There is no API client called {client!r}.")
         endpoint, secret = webhooks.add_endpoint(url=url, client=of, kinds=kinds, description=description)
         self.stdout.write(secret)
-        self.stderr.write(f"Endpoint {endpoint.pk}. Store its secret now: it cannot be shown again.")
-        self._wait(endpoint.deliveries.get())
+        self.stderr.write(
+            f"Endpoint {endpoint.pk}. Store its secret where it receives: it cannot be shown again. Then run "
+            f"`socialsongs_webhooks test {endpoint.pk}`, which verifies it."
+        )
 
     def _test(self, *, endpoint: WebhookEndpoint, **_: Any) -> None:
         if not endpoint.active:
             raise CommandError("The endpoint is disabled. Enable it first: that sends a ping, too.")
-        self._wait(webhooks.ping(endpoint=endpoint))
+        self._wait(webhooks.test_endpoint(endpoint=endpoint))
 
     def _rotate(self, *, endpoint: WebhookEndpoint, hours: int, **_: Any) -> None:
         if not 0 <= hours <= 720:
@@ -137,6 +144,6 @@ class Command(BaseCommand):
 
 def _time(text: str) -> datetime:
     found = parse_datetime(text)
-    if found is None:
-        raise ValueError(text)
-    return timezone.make_aware(found) if timezone.is_naive(found) else found
+    if found is None or timezone.is_naive(found):
+        raise ArgumentTypeError(f"{text!r} is no time with its offset from UTC, such as 2026-12-01T14:00Z.")
+    return found
