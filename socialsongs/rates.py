@@ -30,6 +30,7 @@ class Quota(NamedTuple):
     left: int  # calls that are left now
     renews: float  # seconds until more are left
     refused: bool  # whether the call was too much; then it is not counted
+    counted_in: str = ""  # key of the count in the cache; empty where the cache failed
 
 
 def use_quota(*, name: str, rate: str) -> Quota:
@@ -37,6 +38,14 @@ def use_quota(*, name: str, rate: str) -> Quota:
     most, _, unit = rate.partition("/")
     whole = Quota(int(most), SECONDS[unit[0]], int(most), 0.0, refused=False)
     return ask_cache(lambda: _use(name, whole), otherwise=whole)
+
+
+def give_back(quota: Quota) -> Quota:
+    """Count a call no longer that was allowed, and return what is left then."""
+    if not quota.counted_in:
+        return quota
+    ask_cache(lambda: _add(quota.counted_in, -1, timeout=quota.period, there=True), otherwise=None)
+    return quota._replace(left=quota.left + 1)
 
 
 def _use(name: str, whole: Quota) -> Quota:
@@ -57,7 +66,7 @@ def _use(name: str, whole: Quota) -> Quota:
     enough = max(over, 1)
     number = next(number for number, gone in zip(used, accumulate(used.values()), strict=True) if gone >= enough)
     renews = max((number + STEPS) * step - now, 0.001)
-    return whole._replace(left=max(-over, 0), renews=renews, refused=over > 0)
+    return whole._replace(left=max(-over, 0), renews=renews, refused=over > 0, counted_in=ours)
 
 
 def _add(key: str, how_many: int, timeout: int, *, there: bool) -> int:

@@ -1,11 +1,16 @@
 """The OpenAPI schema, as a committed snapshot."""
 
+import re
 from pathlib import Path
+from uuid import UUID
 
 import yaml
 from django.core.management import call_command
+from rest_framework.test import APIClient
 
 from socialsongs.errors import CatalogueError, SocialSongsError
+from socialsongs.models import ApiClient, Scope
+from socialsongs.services.api_keys import make_key
 
 SNAPSHOT = Path(__file__).resolve().parents[1] / "docs" / "openapi.yaml"
 
@@ -49,6 +54,23 @@ def test_the_schema_bounds_the_lists_that_may_be_sent():
     photos = schemas["NewPostRequest"]["properties"]["photos"]
     assert (events["minItems"], events["maxItems"]) == (1, 100)
     assert (photos["minItems"], photos["items"]) == (1, {"type": "string", "format": "binary"})
+
+
+def test_every_operation_refuses_a_parameter_that_the_schema_does_not_name(db):
+    client = ApiClient.objects.create(name="Pictogram", scopes=Scope.values)
+    _, text = make_key(client=client, name="all", scopes=Scope.values, expires_at=None)
+    api = APIClient(headers={"Authorization": f"Bearer {text}", "SocialSongs-User": "17"})
+    for path, operations in yaml.safe_load(SNAPSHOT.read_text())["paths"].items():
+        address = re.sub(r"\{\w+\}", str(UUID(int=0)), path.replace("{position}", "0"))
+        for method, operation in operations.items():
+            named = [found["name"] for found in operation.get("parameters", []) if found["in"] == "query"]
+            answer = getattr(api, method)(f"{address}?limits=1&q%00=1")
+            assert (answer.status_code, answer.json()["code"]) == (400, "invalid"), (method, path)
+            errors = answer.json()["errors"]
+            assert sorted(errors) == ["limits", "q\0"]
+            known = re.search("Known: (.*)[.]", errors["limits"][0])
+            assert (sorted(known[1].split(", ")) if known else []) == sorted(named), (method, path)
+    assert api.put("/api/v1/songs?limits=1").status_code == 405
 
 
 def test_no_body_may_hold_an_unknown_key():

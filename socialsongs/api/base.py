@@ -11,7 +11,7 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
-from rest_framework.exceptions import NotFound, ParseError, PermissionDenied, Throttled
+from rest_framework.exceptions import NotFound, ParseError, PermissionDenied, Throttled, ValidationError
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import JSONParser
 from rest_framework.permissions import SAFE_METHODS, BasePermission
@@ -58,7 +58,7 @@ class Json(JSONParser):
 
 class JsonAlone(DefaultContentNegotiation):
     def filter_renderers(self, renderers: Any, format: str) -> Any:
-        """Ignore a query parameter "format", which DRF would answer with 404."""
+        """Leave a query parameter "format" to ``ApiView.check_parameters``: DRF would answer it with 404."""
         return renderers
 
 
@@ -91,6 +91,7 @@ class ApiView(APIView):
     metadata_class = None  # OPTIONS is answered 405, as other methods that a view does not have
     # By method: the scope that an API key needs; None: any key will do. A method that is not named is not for keys.
     scopes: Mapping[str, Scope | None] = {}
+    parameters: Sequence[str] = ()  # those that GET takes in the address; other methods take none
     needs_user = True  # an API key alone is not enough: the request must say for whom it is
 
     @classmethod
@@ -151,6 +152,8 @@ class ApiView(APIView):
     def _ask_throttles(self, request: Request, throttles: Sequence[Any]) -> None:
         self.throttles += throttles
         if waits := [throttle.wait() for throttle in throttles if not throttle.allow_request(request, self)]:
+            for throttle in self.throttles:
+                throttle.give_back()
             self.throttled(request, max(waits))
 
     def throttled(self, request: Request, wait: float | None) -> NoReturn:
@@ -164,6 +167,19 @@ class ApiView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         check_body(request._request, most=self.most_bytes)  # before anything reads the body
         super().initial(request, *args, **kwargs)
+        self.check_parameters(request)
+
+    def check_parameters(self, request: Request) -> None:
+        """Refuse a parameter of the address that nothing reads: a mistyped one is an error and not ignored."""
+        known = self.parameters if request.method in ("GET", "HEAD") else ()
+        has_method = hasattr(self, str(request.method).lower())  # otherwise it is answered 405
+        if has_method and (unknown := sorted(set(request.query_params) - set(known))):
+            text = (
+                _("There is no such parameter. Known: %(known)s.") % {"known": ", ".join(known)}
+                if known
+                else _("There is no such parameter: the address takes none.")
+            )
+            raise ValidationError({name: [text] for name in unknown})
 
     def get_permissions(self) -> list[Any]:
         """Return the view's own permissions, or those that the setting names; never those of the host's own API.
@@ -223,6 +239,9 @@ class UnknownAddress(ApiView):
 
     def perform_authentication(self, request: Request) -> None:
         """Ask nobody who they are."""
+
+    def check_parameters(self, request: Request) -> None:
+        """There is nothing that could take any."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

@@ -18,6 +18,8 @@ from rest_framework.views import APIView
 
 from ..selectors.search import Hit
 
+PARAMETERS = ("cursor", "page_size")  # of any list, in the address
+
 
 class Newest(CursorPagination):
     ordering = ("-created_at", "-id")

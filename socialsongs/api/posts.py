@@ -38,7 +38,7 @@ from ..services.thumbnails import thumbnail
 from .base import ApiView, media, person
 from .idempotency import key_of, once_of
 from .kept_answers import Attempt, RenderedJson, attempt
-from .pagination import Newest
+from .pagination import PARAMETERS, Newest
 from .preferences import PREFER, preference_applied, preference_of
 from .problem import problems
 from .schema import BYTES, location, operation, retry_after
@@ -103,6 +103,7 @@ class Posts(ApiView):
     scopes = {"GET": Scope.POSTS_READ, "POST": Scope.POSTS_WRITE}
     parser_classes = [MultiPartParser]
     pagination_class = Newest
+    parameters = PARAMETERS
 
     @property
     def most_bytes(self) -> int:
@@ -210,6 +211,7 @@ class PostRetry(ApiView):
 
 class PostPhotoFile(ApiView):
     scopes = {"GET": Scope.POSTS_READ}
+    parameters = ("side",)
     conditional = False
     open_to_visitors = True
     throttle_classes = [ReadThrottle]

@@ -21,7 +21,7 @@ from ..selectors.permissions import permitted
 from ..selectors.search import search_songs
 from ..selectors.similar import posts_for_song, similar_songs
 from .base import ApiView, media
-from .pagination import ByRank, ByTitle
+from .pagination import PARAMETERS, ByRank, ByTitle
 from .problem import problems
 from .ranges import in_ranges
 from .schema import BYTES, operation
@@ -44,6 +44,7 @@ class Songs(ApiView):
     open_to_visitors = True
     throttle_classes = [ReadThrottle]
     pagination_class = ByTitle
+    parameters = ("q", "language", "genre", "explicit", *PARAMETERS)
 
     @operation(
         operation_id="listSongs",
@@ -101,6 +102,7 @@ class SimilarSongs(ApiView):
     scopes = {"GET": Scope.SONGS_READ}
     needs_user = False
     open_to_visitors = True
+    parameters = ("limit",)
     throttle_classes = [ReadThrottle]
 
     @operation(
@@ -123,6 +125,7 @@ class SimilarSongs(ApiView):
 class FittingPosts(ApiView):
     scopes = {"GET": Scope.POSTS_READ}
     open_to_visitors = True
+    parameters = ("limit",)
     throttle_classes = [ReadThrottle]
 
     @operation(

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from ..conf import config
 from ..models import ApiKey
-from ..rates import Quota, use_quota
+from ..rates import Quota, give_back, use_quota
 
 
 class Throttle(BaseThrottle):
@@ -35,6 +35,11 @@ class Throttle(BaseThrottle):
     def wait(self) -> float:
         """Return the seconds until a refused request would be allowed."""
         return 0.0 if self.quota is None else self.quota.renews
+
+    def give_back(self) -> None:
+        """Do not count the request, which another rate refused: one person's must not use up the client's."""
+        if self.quota is not None and not self.quota.refused:
+            self.quota = give_back(self.quota)
 
     def text(self) -> str:
         """Return for people which rate refused the request, and when to send it again."""

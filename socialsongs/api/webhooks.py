@@ -22,7 +22,7 @@ from ..webhooks.signing import secret_text
 from .clients import KeyView, sent_by
 from .idempotency import once_of
 from .keys import check_scope
-from .pagination import Newest
+from .pagination import PARAMETERS, Newest
 from .problem import problems
 from .schema import operation
 from .serializers import IdField, Strict
@@ -146,6 +146,7 @@ def find_endpoint(request: Request, endpoint_id: uuid.UUID) -> WebhookEndpoint:
 class Webhooks(WebhookView):
     scopes = {"GET": Scope.WEBHOOKS_MANAGE, "POST": Scope.WEBHOOKS_MANAGE}
     pagination_class = Newest
+    parameters = PARAMETERS
 
     @operation(operation_id="listWebhooks", responses={200: EndpointSerializer(many=True)})
     def get(self, request: Request) -> Response:
@@ -267,6 +268,7 @@ class NewestDeliveries(Newest):
 class WebhookDeliveries(WebhookView):
     scopes = {"GET": Scope.WEBHOOKS_MANAGE}
     pagination_class = NewestDeliveries
+    parameters = PARAMETERS
 
     @operation(operation_id="listDeliveries", responses={200: DeliverySerializer(many=True)})
     def get(self, request: Request, endpoint_id: uuid.UUID) -> Response:
