@@ -257,6 +257,9 @@ def test_the_photo_is_served_as_jpeg_and_not_to_strangers(api_of, alice, ready_p
     assert response["X-Content-Type-Options"] == "nosniff"
     assert "private" in response["Cache-Control"]
     assert b"".join(response.streaming_content).startswith(b"\xff\xd8")
+    for accept in ("image/jpeg", "image/*", "text/html"):  # it has the type that it has
+        response = api_of(alice).get(f"{URL}/{ready_post.pk}/photos/0", headers={"Accept": accept})
+        assert b"".join(response.streaming_content).startswith(b"\xff\xd8")
     problem(api_of(None).get(f"{URL}/{ready_post.pk}/photos/0"), 401, "not_authenticated")
     problem(api_of(alice).get(f"{URL}/{ready_post.pk}/photos/1"), 404, "not_found")
 
@@ -412,4 +415,13 @@ class TestGiveFeedback:
     def test_half_a_surrogate_pair_is_no_server_error(self, api_of, alice, ready_post):
         body = json.dumps({"events": [{"song": str(uuid.uuid4()), "kind": "\ud83d"}]})
         answer = api_of(alice).post(f"{URL}/{ready_post.pk}/feedback", body, content_type="application/json")
-        assert "?" in problem(answer, 400, "invalid")["errors"]["events"][0]
+        assert "?" in problem(answer, 400, "invalid")["errors"]["events[0].kind"][0]
+
+    def test_each_wrong_event_is_told_of_all_that_is_wrong_with_it(self, api_of, alice, ready_post):
+        events = [{"song": str(uuid.uuid4()), "kind": "play"}, {"song": 5, "kind": "like", "sond": 1}, {}, 7]
+        answer = api_of(alice).post(f"{URL}/{ready_post.pk}/feedback", {"events": events, "x": 1}, format="json")
+        errors = problem(answer, 400, "invalid")["errors"]
+        assert set(errors) == {
+            "x", "events[1].song", "events[1].kind", "events[1].sond", "events[2].song", "events[2].kind", "events[3]",
+        }  # fmt: skip
+        assert errors["events[1].sond"] == ["There is no such key. Known: song, kind, request."]

@@ -131,6 +131,23 @@ def test_what_is_wrong_with_the_whole_is_named(desk, body, field):
     assert (refused.status_code, list(refused.json()["errors"])) == (400, [field])
 
 
+def test_all_that_is_wrong_with_the_whole_is_named_at_once(desk):
+    errors = desk.post(STATUS, {"sorce": "s", "ids": ["1", 2, True], "status": "gone"}, format="json").json()["errors"]
+    assert sorted(errors) == ["ids", "sorce", "source", "status"]
+
+
+def test_a_row_that_is_no_song_at_all_is_told_why(desk):
+    rows = [7, row(1, lyrics="a\0b"), row(2, title="\ud800"), row(3, lyrics="a" * 1_000_001), row(4)]
+    results = write(desk, *rows).json()["results"]
+    assert [result["errors"].get("non_field_errors") for result in results] == [
+        ["This is not a JSON object."],
+        ["Null characters are not allowed."],
+        ["A text has half of a surrogate pair, which is no character."],
+        ["This is too long for one song: send at most 1000000 characters."],
+        None,
+    ]
+
+
 def test_who_may_write_songs(api_of, bob, django_user_model):
     assert write(api_of(None), row(1)).status_code == 401
     assert write(api_of(bob), row(1)).status_code == 403

@@ -62,6 +62,12 @@ class JsonAlone(DefaultContentNegotiation):
         return renderers
 
 
+class AnyAccept(JsonAlone):
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:
+        """Leave the header Accept to nobody: a file has the type that it has. Only errors are JSON there."""
+        return renderers[0], renderers[0].media_type
+
+
 # A stored file runs nothing, wherever a browser opens it. An answer of the API is data, never a page.
 MEDIA_POLICY = "default-src 'none'; sandbox"
 DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"

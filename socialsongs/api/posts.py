@@ -35,7 +35,7 @@ from ..services.feedback import record_impressions
 from ..services.photo_files import open_photo, photo_version
 from ..services.posts import create_post, delete_post, retry_post, wait_for_analysis
 from ..services.thumbnails import thumbnail
-from .base import ApiView, media, person
+from .base import AnyAccept, ApiView, media, person
 from .idempotency import key_of, once_of
 from .kept_answers import Attempt, RenderedJson, attempt
 from .pagination import PARAMETERS, Newest
@@ -213,6 +213,7 @@ class PostPhotoFile(ApiView):
     scopes = {"GET": Scope.POSTS_READ}
     parameters = ("side",)
     conditional = False
+    content_negotiation_class = AnyAccept
     open_to_visitors = True
     throttle_classes = [ReadThrottle]
 

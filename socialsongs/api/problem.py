@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -12,6 +13,7 @@ from django.utils.translation import gettext_noop
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.views import set_rollback
 
 from .. import errors, intake
@@ -85,7 +87,9 @@ class ProblemSerializer(serializers.Serializer[Any]):
     code = serializers.CharField(help_text="Stable name of the error.")
     detail = serializers.CharField(help_text="What was wrong and what to do.")
     errors = serializers.DictField(  # type: ignore[assignment]  # shadows a property that only is_valid() fills
-        child=serializers.ListField(child=serializers.CharField()), required=False, help_text="By field."
+        child=serializers.ListField(child=serializers.CharField()),
+        required=False,
+        help_text="By field, such as `text` or `events[1].song`.",
     )
     photo = BadPhotoSerializer(required=False, help_text="The photo that was refused.")
 
@@ -143,7 +147,7 @@ def problem(status: int, **body: Any) -> dict[str, Any]:
 def _body(error: exceptions.APIException) -> dict[str, Any]:
     if isinstance(error, exceptions.ValidationError):
         detail = error.detail if isinstance(error.detail, dict) else {"non_field_errors": error.detail}
-        fields = {_text(name): [_text(text) for text in _flat(texts)] for name, texts in detail.items()}
+        fields = dict(_by_field(detail))
         first = next(iter(fields.items()), ("", [""]))
         return {"code": "invalid", "detail": f"{first[0]}: {first[1][0]}", "errors": fields}
     return {"code": str(error.get_codes()), "detail": str(error.detail)}
@@ -154,12 +158,24 @@ def _text(said: Any) -> str:
     return str(said).encode(errors="replace").decode()
 
 
-def _flat(texts: Any) -> list[Any]:
-    if isinstance(texts, dict):
-        return [text for part in texts.values() for text in _flat(part)]
-    if isinstance(texts, list):
-        return [text for part in texts for text in _flat(part)]
-    return [texts]
+def _by_field(said: Any, name: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Yield the name of each wrong field, such as ``events[1].song``, and what is wrong with it."""
+    if isinstance(said, list) and any(isinstance(part, dict) for part in said):  # where DRF is older
+        said = {number: part for number, part in enumerate(said) if part}
+    if isinstance(said, dict) and all(isinstance(key, int) for key in said):  # of a list, by index
+        if all(isinstance(part, dict) for part in said.values()):
+            for number, part in said.items():
+                yield from _by_field(part, f"{name}[{number}]")
+        else:
+            yield name, [_text(text) for texts in said.values() for text in texts]
+    elif isinstance(said, dict):
+        for key, part in said.items():
+            if name and key == api_settings.NON_FIELD_ERRORS_KEY:
+                yield from _by_field(part, name)
+            else:
+                yield from _by_field(part, f"{name}.{_text(key)}" if name else _text(key))
+    else:
+        yield name, [_text(text) for text in (said if isinstance(said, list) else [said])]
 
 
 def _headers(error: exceptions.APIException) -> dict[str, str]:

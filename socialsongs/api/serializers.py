@@ -258,18 +258,19 @@ JSON_TYPES: dict[type[serializers.Field[Any, Any, Any, Any]], tuple[type, Any]] 
 # schema's.
 class Strict(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
-            known = ", ".join(self.fields)
-            raise serializers.ValidationError(
-                {name: [_("There is no such key. Known: %(known)s.") % {"known": known}] for name in unknown}
-            )
-        if isinstance(data, dict):
-            found = {name: self._problem(name, value) for name, value in data.items()}
-            if wrong := {name: [text] for name, text in found.items() if text}:
-                raise serializers.ValidationError(wrong)
-        return super().to_internal_value(data)
+        found = {name: self._problem(name, value) for name, value in data.items()} if isinstance(data, dict) else {}
+        wrong: Any = {name: [text] for name, text in sorted(found.items()) if text}
+        try:
+            values = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError({**wrong, **cast("Any", error.detail), **wrong}) from None
+        if wrong:
+            raise serializers.ValidationError(wrong)
+        return values
 
     def _problem(self, name: str, value: Any) -> str:
+        if name not in self.fields:
+            return _("There is no such key. Known: %(known)s.") % {"known": ", ".join(self.fields)}
         for kind, (accepted, problem) in JSON_TYPES.items():
             if isinstance(self.fields[name], kind) and value is not None and type(value) is not accepted:
                 return str(problem)

@@ -20,7 +20,7 @@ from ..selectors.external_users import circle_of
 from ..selectors.permissions import permitted
 from ..selectors.search import search_songs
 from ..selectors.similar import posts_for_song, similar_songs
-from .base import ApiView, media
+from .base import AnyAccept, ApiView, media
 from .pagination import PARAMETERS, ByRank, ByTitle
 from .problem import problems
 from .ranges import in_ranges
@@ -152,6 +152,7 @@ class SongPreview(ApiView):
     scopes = {"GET": Scope.SONGS_READ}
     needs_user = False
     conditional = False
+    content_negotiation_class = AnyAccept
     open_to_visitors = True
     throttle_classes = [ReadThrottle]
 

@@ -14,7 +14,7 @@ from ..database import atomic
 from ..errors import BadLine
 from ..models import ApiClient, Song
 from .catalogue import set_status
-from .import_songs import FIELDS, import_songs, read_songs
+from .import_songs import FIELDS, MOST_LINE_CHARACTERS, NULL, import_songs, read_songs
 from .song_sources import check_source, take_source
 
 MOST_SONGS = 1000
@@ -56,6 +56,9 @@ def upsert_songs(*, rows: Sequence[Any], source: str, status: str, client: ApiCl
             line = json.dumps(row)
         except RecursionError:
             problems = {"non_field_errors": [_("This is nested too deeply.")]}
+        else:
+            if whole := _wrong_as_a_whole(row, line):
+                problems = {"non_field_errors": [whole]}
         if isinstance(row, dict):
             problems |= _wrong_keys(row)
             if known_as is None:
@@ -76,6 +79,21 @@ def upsert_songs(*, rows: Sequence[Any], source: str, status: str, client: ApiCl
         else Result(known_as, _word(changed.get(str(known_as))), songs.get(str(known_as)))
         for number, known_as in enumerate(ids, start=1)
     ]
+
+
+def _wrong_as_a_whole(row: Any, line: str) -> str:
+    """Return for people what is wrong with a row, whatever its keys; empty when nothing is."""
+    if not isinstance(row, dict):
+        return _("This is not a JSON object.")
+    if len(line) > MOST_LINE_CHARACTERS:
+        return _("This is too long for one song: send at most %(most)s characters.") % {"most": MOST_LINE_CHARACTERS}
+    if NULL.search(line):
+        return _("Null characters are not allowed.")
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return _("A text has half of a surrogate pair, which is no character.")
+    return ""
 
 
 def _wrong_keys(row: dict[Any, Any]) -> dict[str, list[str]]:
