@@ -13,7 +13,7 @@ import pytest
 from django.db import ProgrammingError, connections
 
 from socialsongs.models import Song
-from socialsongs.selectors.search import search_songs
+from socialsongs.selectors.search import artists_alike, search_songs
 
 from .skips import without
 
@@ -170,3 +170,16 @@ def test_an_extension_in_another_schema_is_used(other):
         cursor.execute("CREATE SCHEMA IF NOT EXISTS elsewhere; CREATE EXTENSION pg_trgm SCHEMA elsewhere")
     migrate(other)
     assert find("angstrem") == ["Harbour Lights"]
+
+
+def test_an_artist_is_found_by_a_similar_name(other):
+    migrate(other)
+    songs = Song.objects.using("other")
+    for name, artist in {
+        "metallika": ["Mettallika"],
+        "zoe angstrem": ["Zoé Ångstrøm"],
+        "a Kween of hearts": [],
+    }.items():
+        assert artists_alike(songs=songs.all(), name=name) == artist
+    other.cursor().execute("DROP INDEX socialsongs_song_typos")
+    assert artists_alike(songs=songs.all(), name="metallika") == []
