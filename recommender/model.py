@@ -26,13 +26,13 @@ from .packing import join, pack, unpack
 from .results import AttendedLine, EncodedLyric, Explanation, PhotoView, Refusal, Tag, Vector
 from .space import SearchSpace
 from .tagger import region_box
-from .wishes import parse_wishes
 
 # A photo shows at most so many tags, none with a lower score.
 SHOWN_SCORE = 0.15
 SHOWN_TAGS = 15
-# Length of a text's vector when it is added to v, whose length is 1: the photo still decides what the songs are about.
-STEERING = 0.7
+# Length of a text's vector when it is added to v, whose length is 1: both count alike.
+# Refused words are not subtracted: that leads to songs about anything else. They count song by song (``closeness``).
+STEERING = 1.0
 SONGS_AT_ONCE = 512
 WORDS_AT_ONCE = 8192
 # On a GPU a pass is padded to one of these numbers of photos, so that kernels and memory are set up for few shapes.
@@ -270,35 +270,43 @@ class Image2Song:
         packed = [song.line_states for song in songs]
         return torch.from_numpy(unpack(join(packed))).to(self.device), [len(states) for states in packed]
 
-    def view_text(self, text: str) -> PhotoView:
-        """Return the view of a text in place of a photo, with what it wishes and refuses (``wishes.py``).
+    @property
+    def vocabulary(self) -> Container[str]:
+        """The words, in lower case, whose vectors were learned."""
+        return self.network.lyrics.words.index
 
-        Raises ValueError for a text without a word.
-        """
-        origin: Vector = np.zeros(self.dim, np.float32)
-        return PhotoView([], self._steered(origin, text), is_text=True)
+    def view_text(self, text: str) -> PhotoView:
+        """Return the view of wanted words in place of a photo. Raises ValueError for a text without a word."""
+        if not parse_lyric(text).lines:
+            raise ValueError("The text has no words.")
+        return PhotoView([], self._text_vector(text), is_text=True)
+
+    @cached_property
+    def plain_view(self) -> PhotoView:
+        """The view of a text that wants no words in particular: the mean of the reference photos."""
+        mean: Vector = self.network.reference.mean(0).float().cpu().numpy()
+        return PhotoView([], mean / np.linalg.norm(mean), is_text=True)
 
     def steer(self, view: PhotoView, text: str) -> PhotoView:
-        """Move a photo's v towards what a text wishes and away from what it refuses, for both stages.
+        """Move a photo's v towards the wanted words of a text, for both stages.
 
         A photo without tags counts as a text then, with certainty 1. Raises ValueError for a text without a word.
         """
-        return replace(view, embedding=self._steered(view.embedding, text), is_text=not view.tags)
+        moved: Vector = view.embedding + STEERING * self.view_text(text).embedding
+        moved /= max(float(np.linalg.norm(moved)), 1e-6)
+        return replace(view, embedding=moved, is_text=not view.tags)
 
-    def _steered(self, vector: Vector, text: str) -> Vector:
-        wishes = [parse_lyric(part) for part in parse_wishes(text)]
-        if not any(wish.lines for wish in wishes):
-            raise ValueError("The text has no words.")
-        for sign, wish in zip((STEERING, -STEERING), wishes, strict=True):
-            if wish.lines:
-                vector = vector + sign * self._text_vector(wish)
-        steered: Vector = vector / max(float(np.linalg.norm(vector)), 1e-6)
-        return steered
+    def closeness(self, text: str, songs: Sequence[EncodedLyric]) -> NDArray[np.float64]:
+        """Return the standing of each song for a text alone, (N,): how much more it is about these words than songs
+        are in general, in standard deviations."""
+        embedding = self.view_text(text).embedding
+        return self.standing(embedding, self.relevance(embedding, songs))
 
     @torch.inference_mode()
-    def _text_vector(self, sentence: Lyric) -> Vector:
-        """Return l0 of a sentence, (D,); it lies in the same space as v."""
-        vector: Vector = self.network.lyrics([sentence]).pooled[0].float().cpu().numpy()
+    def _text_vector(self, text: str) -> Vector:
+        """Return l0 of a text as one line, (D,), of length 1; it lies in the same space as v."""
+        line = parse_lyric(" ".join(text.split()))
+        vector: Vector = self.network.lyrics([line]).pooled[0].float().cpu().numpy()
         return vector
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:

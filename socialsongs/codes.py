@@ -7,6 +7,8 @@ from functools import cache, lru_cache
 
 import langcodes
 from django.conf.locale import LANG_INFO
+from django.utils import translation
+from django.utils.translation import gettext
 from django.utils.translation import gettext as _
 from langcodes.data_dicts import TERRITORY_REPLACEMENTS
 
@@ -26,6 +28,25 @@ def _names() -> dict[str, str]:
             for name in (known["name"], known["name_local"]):
                 found.setdefault(name.casefold(), code)
     return found
+
+
+# Names that are common and in no list of Django's.
+OTHER_NAMES = {"chinese": "zh", "chinesisch": "zh", "mandarin": "zh", "中文": "zh", "汉语": "zh"}
+
+
+@cache
+def _german_names() -> dict[str, str]:
+    with translation.override("de"):
+        return {gettext(known["name"]).casefold(): code for code, known in LANG_INFO.items() if "name" in known}
+
+
+def language_named(name: str) -> str | None:
+    """Return the code of a language by its name in English, in German or in the language itself; None for other words.
+
+    Codes are no names: "in", "no" and "so" are words.
+    """
+    name = name.casefold()
+    return OTHER_NAMES.get(name) or _names().get(name) or _german_names().get(name)
 
 
 @lru_cache(4096)  # bounded, because requests can contain any text

@@ -26,6 +26,10 @@ NOTICES = {
         "Songs match what you asked for, but this site does not offer any of them. Ask for another genre, "
         "language or market."
     ),
+    "text_unused": _(
+        "No word of your text has an effect here, so these are the songs without it. Try other words: a theme, a mood, "
+        "a genre, a language or an artist."
+    ),
 }
 
 # For lists of the admin: reasons of posts, requests and embeddings.

@@ -122,12 +122,12 @@ def test_no_song_at_all_is_said(songs, sure, ask, parameters):
     Song.objects.update(markets=["AT"])
     for song in Song.objects.all():
         save_song(song=song)
-    assert ask(**parameters) == ([], False, "no_songs")
+    assert ask(**parameters) == ([], False, "no_songs", ())
 
 
 def test_songs_that_are_not_encoded_yet_are_said(songs, sure, ask, model, known):
     add(60, genre="polka")
-    assert ask(genre="polka") == ([], False, "not_encoded")
+    assert ask(genre="polka") == ([], False, "not_encoded", ())
     assert ask(limit=20).notice == "not_encoded"
     assert ask(limit=12).notice == ""
     read(model, known)
@@ -137,7 +137,7 @@ def test_songs_that_are_not_encoded_yet_are_said(songs, sure, ask, model, known)
 def test_a_catalogue_without_words_has_no_songs(plain, known, model, ask):
     add(1, lyrics="")
     read(model, known)
-    assert ask() == ([], False, "no_songs")
+    assert ask() == ([], False, "no_songs", ())
 
 
 def test_an_artist_comes_once_while_there_are_others(songs, sure, ask, model, known):
@@ -203,10 +203,10 @@ def test_what_is_blocked_is_never_shown_and_others_take_its_place(songs, sure, a
 
 def test_a_rule_that_blocks_everything_is_said(songs, sure, ask):
     rule = Rule.objects.create(name="Silence", action="block")
-    assert ask() == ([], False, "blocked")
+    assert ask() == ([], False, "blocked", ())
     rule.genre = "folk"
     rule.save()
-    assert ask(genre="folk") == ([], False, "blocked")
+    assert ask(genre="folk") == ([], False, "blocked", ())
     assert len(ask(limit=8).suggestions) == 8
 
 

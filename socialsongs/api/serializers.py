@@ -17,6 +17,7 @@ from .. import reasons
 from ..codes import LANGUAGE_FORM, MARKET_FORM, language_code, market_code
 from ..conf import config
 from ..models import Feedback, Post, PostPhoto, RecommendationRequest, Rule, Song, State, Suggestion
+from ..models.suggestion import WISH
 from ..selectors import posts as post_selectors
 from ..services.bulk_songs import MOST_SONGS
 from ..services.import_songs import FIELDS
@@ -36,10 +37,11 @@ class TagSerializer(serializers.Serializer[Any]):
 
 
 class ReasonSerializer(serializers.Serializer[Any]):
-    tag = serializers.CharField(help_text="A tag of the photo, or the name of a rule.")
+    tag = serializers.CharField(help_text="A tag of the photo, the name of a rule, or words of the text.")
     kind = serializers.ChoiceField(
-        choices=[*TAG_KINDS, Rule.Action.PIN, Rule.Action.BOOST, Rule.Action.BURY],
-        help_text="Of a tag: object, attribute, action or scene. Of a rule of the site's staff: pin, boost or bury.",
+        choices=[*TAG_KINDS, Rule.Action.PIN, Rule.Action.BOOST, Rule.Action.BURY, WISH],
+        help_text="Of a tag: object, attribute, action or scene. Of a rule of the site's staff: pin, boost or bury. Of "
+        "words of the request's text: wish.",
     )
     weight = serializers.FloatField()
 
@@ -103,7 +105,8 @@ class SuggestionSerializer(Columns[Suggestion]):
     line = serializers.SerializerMethodField(help_text="The lyric line that fits, or null.")
     reasons = ReasonSerializer(
         many=True,
-        help_text="Rules of the site's staff first, then the photo's tags that speak for the song, strongest first.",
+        help_text="Rules of the site's staff first, then words of the text that led to the song, then the photo's tags "
+        "that speak for it, strongest first.",
     )
     origin = serializers.ChoiceField(
         choices=Suggestion.Origin.choices,
@@ -373,11 +376,25 @@ class RecommendationsSerializer(serializers.ModelSerializer[RecommendationReques
     parameters = serializers.SerializerMethodField(help_text="As requested, with defaults for the others.")
     confident = serializers.SerializerMethodField(help_text=CONFIDENT)
     notice = serializers.SerializerMethodField(help_text=NOTICE)
+    unused = serializers.SerializerMethodField(
+        help_text="Words of the text that have no effect on the list, as they were sent. Null until ready."
+    )
     suggestions = serializers.SerializerMethodField(help_text="Best first. Null until ready.")
 
     class Meta:
         model = RecommendationRequest
-        fields = ["id", "url", "state", "failure", "parameters", "created_at", "confident", "notice", "suggestions"]
+        fields = [
+            "id",
+            "url",
+            "state",
+            "failure",
+            "parameters",
+            "created_at",
+            "confident",
+            "notice",
+            "unused",
+            "suggestions",
+        ]
 
     @extend_schema_field(serializers.URLField())
     def get_url(self, asked: RecommendationRequest) -> str:
@@ -404,6 +421,10 @@ class RecommendationsSerializer(serializers.ModelSerializer[RecommendationReques
     @extend_schema_field(NoticeSerializer(allow_null=True))
     def get_notice(self, asked: RecommendationRequest) -> dict[str, str] | None:
         return reasons.describe_notice(asked.notice) if asked.state == State.READY else None
+
+    @extend_schema_field(serializers.ListField(child=serializers.CharField(), allow_null=True))
+    def get_unused(self, asked: RecommendationRequest) -> list[str] | None:
+        return (asked.unused or []) if asked.state == State.READY else None
 
     @extend_schema_field(SuggestionSerializer(many=True, allow_null=True))
     def get_suggestions(self, asked: RecommendationRequest) -> list[Any] | None:

@@ -15,6 +15,9 @@ from .post import Post
 from .release import ModelRelease
 from .song import Song
 
+# Kind of the reasons that are words of the request's text.
+WISH = "wish"
+
 
 class RecommendationRequest(Claimable):
     """A question for songs. Each post has a default one; more can follow.
@@ -63,6 +66,13 @@ class RecommendationRequest(Claimable):
         default="",
         editable=False,
         help_text=_("Of the answer: code of the reason why songs are few."),
+    )
+    unused = models.JSONField(
+        _("unused words"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("Of the answer: words of the text that had no effect."),
     )
     shown_at = models.DateTimeField(
         _("shown at"), null=True, blank=True, editable=False, help_text=_("Time of the owner's first impression.")
@@ -131,8 +141,8 @@ class Suggestion(AppModel):
         _("propensity"), default=1.0, help_text=_("Probability with which the song got its position.")
     )
     origin = models.CharField(_("origin"), max_length=11, choices=Origin.choices, default=Origin.MATCH)
-    # [{"tag", "kind", "weight"}]: rules by name (kind "pin", "boost" or "bury"), then the photo's tags that support
-    # the song, by weight
+    # [{"tag", "kind", "weight"}]: rules by name (kind "pin", "boost" or "bury"), words of the text (WISH), then the
+    # photo's tags that support the song, by weight
     reasons = models.JSONField(_("reasons"), default=list)
     line = models.CharField(_("line"), max_length=500, blank=True, default="", help_text=_("The lyric line that fits."))
     line_index = models.PositiveIntegerField(

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy
 
 from .. import reasons
 from ..models import Post, PostAccess, RecommendationRequest, Rule, Song, State, Suggestion
+from ..models.suggestion import WISH
 from ..policy import policy
 from ..selectors.posts import (
     default_request,
@@ -170,6 +171,8 @@ def _list_context(post: Post, asked: RecommendationRequest, done: Done | None) -
         "confident": asked.confident is not False,  # None: answered by a release without confidence
         "otherwise": _otherwise(origins),
         "notice": reasons.describe_notice(asked.notice),
+        # The notice says it when all words are unused.
+        "unused": [] if asked.notice == "text_unused" else asked.unused or [],
         "tags": list({tag["name"]: tag for tag in reversed(seen)}.values())[::-1],
     }
 
@@ -184,17 +187,20 @@ def _otherwise(origins: set[str]) -> str:
 
 
 def _card_context(suggestion: Suggestion, tags: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return a suggestion for its template. Rules that pin or boost the song are reasons beside the tags; rules
-    that bury it are not shown."""
+    """Return a suggestion for its template. Rules that pin or boost the song and words of the text are reasons
+    beside the tags; rules that bury it are not shown."""
     song = suggestion.song
     return {
         "suggestion": suggestion,
         "song": song,
         "marker": MARKERS.get(Suggestion.Origin(suggestion.origin)),
         "line": excerpt(suggestion=suggestion),
+        "wishes": [why["tag"] for why in suggestion.reasons if why["kind"] == WISH],
         "rules": [why["tag"] for why in suggestion.reasons if why["kind"] in (Rule.Action.PIN, Rule.Action.BOOST)],
         "reasons": [
-            tags.get(why["tag"], {"name": why["tag"]}) for why in suggestion.reasons if why["kind"] not in Rule.Action
+            tags.get(why["tag"], {"name": why["tag"]})
+            for why in suggestion.reasons
+            if why["kind"] not in (*Rule.Action, WISH)
         ],
         "clip_seconds": max(0, (suggestion.clip_start_ms or 0) - song.preview_start_ms) / 1000,
     }

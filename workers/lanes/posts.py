@@ -236,11 +236,11 @@ def check_serving(releases: Collection[ModelRelease]) -> None:
 def write_answers(release: ModelRelease, lists: dict[RecommendationRequest, SuggestionList]) -> None:
     """Save the suggestions, finish the requests and record the event, inside a transaction."""
     save_suggestions({request.pk: suggestions for request, suggestions in lists.items()})
-    by_outcome: dict[tuple[bool, str], list[RecommendationRequest]] = defaultdict(list)
+    by_outcome: dict[tuple[bool, str, tuple[str, ...]], list[RecommendationRequest]] = defaultdict(list)
     for request, suggestions in lists.items():
-        by_outcome[suggestions.confident, suggestions.notice].append(request)
-    for (confident, notice), requests in by_outcome.items():
-        finish(requests, release=release, confident=confident, notice=notice, shown_at=None)
+        by_outcome[suggestions.confident, suggestions.notice, tuple(suggestions.unused)].append(request)
+    for (confident, notice, unused), requests in by_outcome.items():
+        finish(requests, release=release, confident=confident, notice=notice, unused=list(unused), shown_at=None)
     events.suggestions_ready(requests=lists)
 
 

@@ -21,6 +21,7 @@ from ..inference.passes import MODEL_ERRORS, PHOTO_PASSES, as_failure
 from ..inference.photo_loading import decode, failure_of
 from ..inference.serving import ServingReleases
 from ..suggesting.query import SongQuery
+from ..suggesting.steering import steered
 from ..suggesting.suggest import suggest_songs
 from .claim import claim, delay, finish, hand_back, holding, put_back, return_after_database_error
 from .posts import check_serving, save_analyses, write_answers
@@ -45,7 +46,7 @@ def answer_requests(releases: ServingReleases, *, limit: int, bulk: bool = False
 
 def _answer(serving: LoadedRelease, request: RecommendationRequest, token: UUID) -> None:
     try:
-        suggestions = suggest_songs(serving, SongQuery.of(request, request_views(serving, request)))
+        suggestions = suggest_songs(serving, request_query(serving, request))
         with holding([request], token) as held:
             check_serving([serving.release])
             write_answers(serving.release, dict.fromkeys(held, suggestions))
@@ -67,16 +68,16 @@ def _answer(serving: LoadedRelease, request: RecommendationRequest, token: UUID)
             put_back(request, token)
 
 
-def request_views(serving: LoadedRelease, request: RecommendationRequest) -> list[PhotoView]:
-    """Return the views of the request's photos, in order and steered by its text; without photos, that of the text.
+def request_query(serving: LoadedRelease, request: RecommendationRequest) -> SongQuery:
+    """Return the query of the request's photos, in order and steered by its text; without photos, that of the text.
 
     Analyses photos that this release has not analysed yet. Raises PermanentFailure or Outage.
     """
-    views = _photo_views(serving, request)
+    query = SongQuery.of(request, _photo_views(serving, request))
     if not request.text:
-        return views
+        return query
     try:
-        return [serving.model.steer(view, request.text) for view in views] or [serving.model.view_text(request.text)]
+        return steered(serving, query, request.text)
     except ValueError:
         raise PermanentFailure("text_empty") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from operator import attrgetter
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from recommender.choose import artist_key
 from recommender.results import EncodedLyric
+from recommender.wishes import Sign
 from socialsongs.conf import config
 from socialsongs.selectors.nearest import NearSong, nearest_songs
 
@@ -21,6 +22,8 @@ from ..inference.loading import LoadedRelease
 from .applied_rules import AppliedRules
 from .query import SongQuery
 from .song_cache import encoded_songs
+
+WISHED = 100  # candidates more that a search for the wishes of a text adds
 
 
 @dataclass(frozen=True)
@@ -45,21 +48,37 @@ def allowed_rows(query: SongQuery, rules: AppliedRules) -> Q:
 
 
 def find_candidates(loaded: LoadedRelease, query: SongQuery, rules: AppliedRules) -> Candidates:
-    """Find the nearest songs, and those that a rule pins or boosts by name."""
+    """Find the nearest songs, those that a text wishes for, and those that a rule pins or boosts by name."""
     condition = allowed_rows(query, rules)
     vector = loaded.model.query(query.combined_view.embedding).tolist()
-    near = nearest_songs(
-        release=loaded.release,
-        embedding=vector,
-        condition=condition,
-        limit=max(config().CANDIDATES, query.limit),
-        of_genre=query.all_parameters["genre"] is not None,
-    )
-    named = {*rules.pinned_songs, *rules.boosted_songs}
-    if named and (missing := named - {song.song_id for song in near}):
-        only_missing = condition & Q(song_id__in=missing)
-        near += nearest_songs(release=loaded.release, embedding=vector, condition=only_missing, limit=len(missing))
-    return _read_candidates(near)
+    limit = max(config().CANDIDATES, query.limit)
+    of_genre = query.all_parameters["genre"] is not None
+    search = partial(nearest_songs, release=loaded.release, of_genre=of_genre)
+    near = {song.pk: song for song in search(embedding=vector, condition=condition, limit=limit)}
+    if query.wishes.preferred is not None:
+        wished = condition & query.wishes.preferred
+        near |= {song.pk: song for song in search(embedding=vector, condition=wished, limit=WISHED)}
+    if away := _away_from_refused(loaded, query):
+        near |= {song.pk: song for song in search(embedding=away, condition=condition, limit=WISHED)}
+    named = {*rules.pinned_songs, *rules.boosted_songs} - {song.song_id for song in near.values()}
+    if named:
+        only_named = condition & Q(song_id__in=named)
+        near |= {song.pk: song for song in search(embedding=vector, condition=only_named, limit=len(named))}
+    return _read_candidates(list(near.values()))
+
+
+def _away_from_refused(loaded: LoadedRelease, query: SongQuery) -> list[float]:
+    """Return the vector of a search for songs that fit the photos and are not about refused words; empty without any.
+
+    The songs nearest to a photo of a dog are about dogs; "no dogs" needs others among the candidates.
+    """
+    refused = query.wishes.words_with_sign(Sign.REFUSED)
+    if not refused:
+        return []
+    model = loaded.model
+    directions = [model.direction(model.view_text(wish.phrase).embedding) for wish in refused]
+    away: list[float] = (model.direction(query.combined_view.embedding) - np.sum(directions, axis=0)).tolist()
+    return away
 
 
 def _read_candidates(near: Sequence[NearSong]) -> Candidates:

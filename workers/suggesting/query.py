@@ -17,6 +17,7 @@ from socialsongs.selectors.nearest import song_filters
 from socialsongs.selectors.posts import default_parameters, hidden_songs, owner_of
 
 from .applied_rules import AppliedRules
+from .text_wishes import NO_WISHES, Wishes
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class SongQuery:
     hidden        songs that this person hid in the lists of the post
     seed          makes the random choices reproducible
     has_text      a text says which songs are wanted
+    wishes        what that text says; empty where no word of it has an effect
     """
 
     views: Sequence[PhotoView]
@@ -37,6 +39,7 @@ class SongQuery:
     hidden: Collection[UUID] = ()
     seed: str = ""
     has_text: bool = False
+    wishes: Wishes = NO_WISHES
 
     @classmethod
     def of(cls, request: RecommendationRequest, views: Sequence[PhotoView]) -> SongQuery:
@@ -44,6 +47,11 @@ class SongQuery:
         hidden = list(hidden_songs(request=request))
         owner = owner_of(request=request)
         return cls(views, request.parameters, owner, hidden, seed=str(request.pk), has_text=bool(request.text))
+
+    @property
+    def text_is_unused(self) -> bool:
+        """True when the text was read and no word of it has an effect: the list is as without it."""
+        return self.wishes.is_read and not self.wishes
 
     @property
     def all_parameters(self) -> dict[str, Any]:
@@ -57,8 +65,8 @@ class SongQuery:
 
     @property
     def condition(self) -> Q:
-        """The condition on embedding rows: filters of the request, without hidden songs."""
-        condition = song_filters(parameters=self.all_parameters)
+        """The condition on embedding rows: filters of the request and of its text, without hidden songs."""
+        condition = song_filters(parameters=self.all_parameters) & self.wishes.condition
         return condition & ~Q(song_id__in=self.hidden) if self.hidden else condition
 
     @cached_property

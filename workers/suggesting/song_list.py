@@ -45,7 +45,7 @@ def make_list(scored: ScoredCandidates) -> list[ListedSong]:
     matches = matching_songs(scored, pins)
     if scored.confident:
         songs = [*pins, *matches]
-    elif scored.query.has_text:
+    elif scored.query.has_text and not scored.query.text_is_unused:
         songs = [*pins, *matches, *fallback_songs(scored)]
     else:
         songs = [*pins, *fallback_songs(scored), *matches]
@@ -75,10 +75,14 @@ def matching_songs(scored: ScoredCandidates, pins: Sequence[ListedSong]) -> list
     utility = _utility(scored, directions, adjustments)
     pinned_rows = [candidates.rows[pin.song] for pin in pins if pin.song in candidates.rows]
     pinned_artists = [pin.artist for pin in pins]
+    # Songs without an artist are not limited; nor are those of an artist whom the text names.
+    artists = [
+        "" if wanted else artist for artist, wanted in zip(candidates.artists, scored.wishes.of_artist, strict=True)
+    ]
     chosen = choose(
         utility,
         directions,
-        candidates.artists,
+        artists,
         limit=scored.query.limit - len(pins),
         strength=config().DIVERSITY,
         per_artist=config().SONGS_PER_ARTIST,
@@ -106,9 +110,9 @@ def matching_songs(scored: ScoredCandidates, pins: Sequence[ListedSong]) -> list
 def _utility(
     scored: ScoredCandidates, directions: NDArray[np.float32], adjustments: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return standing plus popularity, rules and taste, in standard deviations, (N,)."""
+    """Return standing plus popularity, rules, wishes and taste, in standard deviations, (N,)."""
     standing = scored.loaded.model.standing(scored.query.combined_view.embedding, scored.relevances)
-    utility = standing + config().POPULARITY * scored.candidates.popularity + adjustments
+    utility = standing + config().POPULARITY * scored.candidates.popularity + adjustments + scored.wishes.adjustments
     if scored.query.user is not None and config().TASTE:
         utility += config().TASTE * taste_scores(scored.loaded, user=scored.query.user, directions=directions)
     return utility

@@ -27,25 +27,28 @@ SONG_FIELDS = ("title", "artist", "genre", "lyrics", "lyrics_digest", "synced_ly
 class SuggestionList(NamedTuple):
     """Suggestions for one request, in order, not yet saved.
 
-    ``confident``: at least one song is likely enough to fit. ``notice``: a code that says why the list is short.
+    ``confident``: at least one song is likely enough to fit. ``notice``: a code that says why the list is short, or as
+    without the text. ``unused``: words of the text that had no effect.
     """
 
     suggestions: list[Suggestion]
     confident: bool
     notice: str = ""
+    unused: Sequence[str] = ()
 
 
 def suggest_songs(loaded: LoadedRelease, query: SongQuery) -> SuggestionList:
     """Suggest songs for one or more photos, or for a text; several photos count by the mean of their relevances."""
     rules = query.read_rules()
     if rules.blocks_all:
-        return SuggestionList([], False, "blocked")
+        return SuggestionList([], False, "blocked", query.wishes.unused)
     with FIGURES.stage("search"):
         candidates = find_candidates(loaded, query, rules)
     with FIGURES.stage("rank"):
         scored = score_candidates(loaded, query, rules, candidates)
         suggestions = _suggestions(scored, make_list(scored))
-    return SuggestionList(suggestions, scored.confident, _notice(loaded.release, query, len(suggestions)))
+    notice = _notice(loaded.release, query, len(suggestions))
+    return SuggestionList(suggestions, scored.confident, notice, query.wishes.unused)
 
 
 def _suggestions(scored: ScoredCandidates, listed: Sequence[ListedSong]) -> list[Suggestion]:
@@ -69,7 +72,7 @@ def _suggestion(
         confidence=scored.confidence(song.pk),
         propensity=listed.propensity,
         origin=listed.origin,
-        reasons=scored.rules.reasons(song.pk, song.genre),
+        reasons=[*scored.rules.reasons(song.pk, song.genre), *scored.wish_reasons(song)],
     )
     if explanation is not None:
         suggestion.reasons += [asdict(reason) for reason in explanation.reasons]
@@ -82,7 +85,7 @@ def _suggestion(
 
 def _notice(release: ModelRelease, query: SongQuery, suggestions: int) -> str:
     if suggestions >= query.limit:
-        return ""
+        return "text_unused" if query.text_is_unused else ""
     rows = SongEmbedding.objects.filter(query.condition, release=release)
     if rows.filter(state__in=(State.QUEUED, State.ANALYSING), stage_one=None).exists():
         return "not_encoded"
