@@ -134,9 +134,17 @@ def test_a_key_adds_and_rotates_once_and_its_row_holds_no_secret(send, receiver)
     assert (first.status_code, again.status_code, again.content) == (201, 201, first.content)
     assert WebhookEndpoint.objects.count() == 1
     assert "whsec_" not in IdempotencyKey.objects.get().answer
-    at, headers = f"/{first.json()['id']}", {"Idempotency-Key": "k2"}
+    at, headers = f"/{first.json()['id']}", {"Idempotency-Key": "k0"}
+    pings = []
+    for _ in range(2):
+        pings.append(send("post", f"{at}/test", headers=headers).json()["event"])
+        deliver()
+    assert pings[0] == pings[1]
+    headers = {"Idempotency-Key": "k2"}
     secrets = [send("post", f"{at}/rotate", headers=headers).json()["secret"] for _ in range(2)]
     assert secrets[0] == secrets[1] != first.json()["secret"]
+    send("post", f"{at}/rotate")
+    problem(send("post", f"{at}/rotate", headers=headers), 409, "idempotency_conflict")
     headers = {"Idempotency-Key": "k3"}
     assert [send("post", f"{at}/replay", {"since": NOW}, headers=headers).json() for _ in range(2)] == [
         {"queued": 0}, {"queued": 0},

@@ -100,6 +100,7 @@ def only_post():
         ({"visibility": "shown"}, "no field 'shown'"),
         ({"caption": "shouted"}, "For a property or a method, give a function"),
         ({"managed_by": "page__owners"}, "Page has no field 'owners'"),
+        ({"managed_by": "page"}, "does not lead to rows of User"),
     ],
 )
 def test_what_does_not_fit_the_model_is_an_error_at_the_start(attached, arguments, message):

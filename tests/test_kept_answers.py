@@ -6,6 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from socialsongs.api import kept_answers
 from socialsongs.models import Feedback, PhotoAnalysis, Post, PostAccess, Song, State, Suggestion
+from socialsongs.policy import Policy
 
 pytestmark = pytest.mark.django_db
 
@@ -26,6 +27,20 @@ def read(ready_post, alice, api_of):
     make()
     assert len(kept_answers._answers) == 1
     return make
+
+
+class OfOpenPeople(Policy):
+    """A policy that reads another row than the post's."""
+
+    def may_view(self, *, user, post):
+        return super().may_view(user=user, post=post) or post.owner.first_name == "open"
+
+
+def test_a_policy_sees_each_time_what_it_reads(read, ready_post, alice, bob, api_of, settings):
+    settings.SOCIALSONGS = {**settings.SOCIALSONGS, "POLICY": f"{__name__}.OfOpenPeople"}
+    for name, status in [("open", 200), ("open", 200), ("closed", 404), ("open", 200)]:
+        type(alice).objects.update(first_name=name)
+        assert api_of(bob).get(f"/api/v1/posts/{ready_post.pk}").status_code == status
 
 
 CHANGES = {

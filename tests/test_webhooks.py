@@ -23,6 +23,7 @@ from socialsongs.selectors.events import due_endpoints
 from socialsongs.services import webhooks
 from socialsongs.services.feedback import choose_song, clear_choice
 from socialsongs.signals import BY_KIND, song_chosen
+from socialsongs.webhooks.sending import send
 from socialsongs.webhooks.signing import signatures
 from workers.lanes import reconcile
 from workers.lanes.events import send_signal
@@ -225,6 +226,69 @@ def test_an_endpoint_says_when_it_can_be_tried_again_within_reason(ready_post, m
         deliver()
         waits = (WebhookDelivery.objects.get(event=event).next_at - event.created_at).total_seconds()
         assert waits == pytest.approx(seconds, rel=0.3, abs=2)
+
+
+def test_a_client_that_is_turned_off_hears_nothing(ready_post, make_song, alice, receiver):
+    client = ApiClient.objects.create(name="Theirs", scopes=[])
+    ExternalUser.objects.create(client=client, external_id="17", user=alice, made=False)
+    webhooks.add_endpoint(url=receiver.url, client=client)
+    deliver()
+    choose(ready_post, make_song("First"))
+    webhooks.fan_out()
+    ApiClient.objects.update(active=False)
+    deliver()
+    choose(ready_post, make_song("Second"))
+    deliver()
+    assert receiver.kinds() == ["ping"]
+    assert WebhookDelivery.objects.filter(state="waiting").count() == 1
+
+
+@pytest.mark.parametrize(
+    "answer_of",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n" + b"x" * 10_000_000,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + b"x" * 10_000_000,
+        b"HTTP/1.1 \x1b[31m\x00 no number\r\n\r\n",
+    ],
+    ids=["a chunk without end", "long", "no HTTP"],
+)
+def test_what_an_endpoint_answers_is_neither_kept_nor_read_to_its_end(receiver, answer_of, caplog):
+    sent = []
+
+    def behave(handler):
+        try:
+            sent.append(handler.connection.send(answer_of[:100]))
+            for start in range(100, len(answer_of), 65536):
+                sent.append(handler.connection.send(answer_of[start : start + 65536]))
+        finally:
+            handler.close_connection = True
+
+    receiver.behave = behave
+    made, _ = webhooks.add_endpoint(url=receiver.url)
+    deliver()
+    delivery = made.deliveries.get()
+    assert (delivery.state, delivery.attempts) == ("waiting", 1)
+    assert delivery.error.isprintable()
+    assert "31m" not in delivery.error + caplog.text
+    assert made.deliveries.filter(next_at__gt=Now()).exists()
+    assert sum(sent) < 9_000_000
+
+
+@pytest.mark.parametrize("behave", [None, status(410)], ids=["verified", "gone"])
+def test_an_address_that_changes_during_an_attempt_is_not_judged_by_the_old_one(receiver, monkeypatch, behave):
+    made, _ = webhooks.add_endpoint(url=receiver.url)
+    receiver.behave = behave
+
+    def send_and_change(*arguments, **options):
+        try:
+            return send(*arguments, **options)
+        finally:
+            WebhookEndpoint.objects.update(url=f"{receiver.url}&new")
+
+    monkeypatch.setattr("workers.lanes.webhooks.send", send_and_change)
+    deliver_to_one(lambda: None, lambda: False)
+    made.refresh_from_db()
+    assert (made.verified_at, made.active, made.failures) == (None, True, 0)
 
 
 def test_an_endpoint_that_failed_gets_nothing_for_a_while(ready_post, make_song, receiver, endpoint):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from django.http import HttpRequest
@@ -49,11 +50,16 @@ class Json(JSONParser):
     def parse(
         self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Refuse JSON that is nested too deeply for Python's parser, whose RecursionError DRF does not catch."""
+        """Refuse what is no JSON, in the language of the answer, and what is nested too deeply for Python's parser."""
         try:
             return super().parse(stream, media_type, parser_context)
         except RecursionError:
-            raise ParseError(_("JSON parse error - nested too deeply.")) from None
+            raise ParseError(_("The JSON in the body is nested too deeply.")) from None
+        except ParseError as error:
+            if isinstance(found := error.__context__, JSONDecodeError):
+                where = {"line": found.lineno, "column": found.colno}
+                raise ParseError(_("The body is no JSON from line %(line)s, column %(column)s on.") % where) from None
+            raise ParseError(_("The body is no JSON in UTF-8, or holds NaN or an infinite number.")) from None
 
 
 class JsonAlone(DefaultContentNegotiation):

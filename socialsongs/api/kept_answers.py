@@ -17,10 +17,13 @@ from django.utils.translation import get_language
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
+from ..database import connection
 from ..models import Post, State
 from ..policy import policy
 from ..selectors.post_version import post_version
 
+POST_BYTES = 6000  # of a post's columns, with the longest caption
+COLUMNS = [field.attname for field in Post._meta.concrete_fields]
 MOST_BYTES = 16 * 1024 * 1024  # of each web process; an answer with 20 songs has about 25 kB
 
 
@@ -28,8 +31,11 @@ class KeptAnswer(NamedTuple):
     """The answers about one version of a post: with suggestions (True), and for who may not see them (False)."""
 
     version: str
-    post: Post
+    post: tuple[Any, ...]  # its columns: a row that a policy has used holds what it loaded, which may change
     contents: Mapping[bool, bytes]
+
+    def size(self) -> int:
+        return POST_BYTES + sum(map(len, self.contents.values()))
 
 
 class RenderedJson(JSONRenderer):
@@ -38,9 +44,7 @@ class RenderedJson(JSONRenderer):
         return data if isinstance(data, bytes) else super().render(data, accepted_media_type, renderer_context)
 
 
-_answers: LRUCache[tuple[object, ...], KeptAnswer] = LRUCache(
-    MOST_BYTES, getsizeof=lambda kept: sum(map(len, kept.contents.values()))
-)
+_answers: LRUCache[tuple[object, ...], KeptAnswer] = LRUCache(MOST_BYTES, getsizeof=KeptAnswer.size)
 _lock = threading.Lock()  # the cache is not safe for threads by itself
 
 
@@ -63,7 +67,8 @@ class Attempt(NamedTuple):
         with _lock, suppress(ValueError):  # the answer is larger than all that may be kept
             earlier = _answers.get(self.key)
             others = earlier.contents if earlier is not None and earlier.version == self.version else {}
-            _answers[self.key] = KeptAnswer(self.version, post, {**others, sees_suggestions: content})
+            columns = tuple(getattr(post, name) for name in COLUMNS)
+            _answers[self.key] = KeptAnswer(self.version, columns, {**others, sees_suggestions: content})
         return content
 
 
@@ -76,8 +81,8 @@ def attempt(request: Request, post_id: UUID) -> Attempt:
         kept = _answers.get(key)
     if kept is None or kept.version != version:
         return Attempt(key, version)
-    rules = policy()
-    if not rules.may_view(user=request.user, post=kept.post):
+    rules, post = policy(), Post.from_db(connection().alias, COLUMNS, kept.post)
+    if not rules.may_view(user=request.user, post=post):
         return Attempt(key, version)
-    content = kept.contents.get(rules.may_view_suggestions(user=request.user, post=kept.post))
-    return Attempt(key, version, kept.post, content)
+    content = kept.contents.get(rules.may_view_suggestions(user=request.user, post=post))
+    return Attempt(key, version, post, content)

@@ -257,11 +257,16 @@ JSON_TYPES: dict[type[serializers.Field[Any, Any, Any, Any]], tuple[type, Any]] 
 }
 
 
+MOST_UNKNOWN = 10  # unknown keys that an error names: each of them repeats the known ones
+
+
 # Refuses unknown keys, so that a mistyped key is an error and not ignored; and values of another type than the
 # schema's.
 class Strict(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
-        found = {name: self._problem(name, value) for name, value in data.items()} if isinstance(data, dict) else {}
+        given = data if isinstance(data, dict) else {}
+        unknown = [name for name in given if name not in self.fields][:MOST_UNKNOWN]
+        found = {name: self._problem(name, given[name]) for name in [*self.fields, *unknown] if name in given}
         wrong: Any = {name: [text] for name, text in sorted(found.items()) if text}
         try:
             values = super().to_internal_value(data)
@@ -326,7 +331,7 @@ class RecommendationParametersSerializer(Strict):
         required=False,
         allow_null=True,
         max_length=35,
-        error_messages={"invalid": "A language tag of BCP 47, e.g. en or pt-BR."},
+        error_messages={"invalid": gettext_lazy("A language tag of BCP 47, e.g. en or pt-BR.")},
         help_text="Only songs in this language, BCP 47, e.g. en or pt-BR. Null: any.",
     )
     explicit = serializers.BooleanField(required=False, help_text="Whether songs may be explicit; false by default.")
@@ -465,7 +470,7 @@ class SongSearchSerializer(serializers.Serializer[Any]):
         default="",
         allow_blank=True,
         max_length=35,
-        error_messages={"invalid": "A language tag of BCP 47, e.g. en or pt-BR."},
+        error_messages={"invalid": gettext_lazy("A language tag of BCP 47, e.g. en or pt-BR.")},
         help_text="Language of the song, BCP 47, e.g. en",
     )
     genre = serializers.CharField(default="", allow_blank=True)

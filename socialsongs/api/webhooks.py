@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..database import atomic
+from ..errors import IdempotencyConflict
 from ..models import ApiKey, Event, Scope, WebhookDelivery, WebhookEndpoint
 from ..services import webhooks as services
 from ..webhooks.sending import LONGEST_URL
@@ -212,7 +213,7 @@ class WebhookSecret(WebhookView):
     @operation(
         operation_id="rotateWebhookSecret",
         request=RotationSerializer,
-        responses={200: NewEndpointSerializer},
+        responses={200: NewEndpointSerializer, **problems(409)},
     )
     def post(self, request: Request, endpoint_id: uuid.UUID) -> Response:
         """Make a new secret, which no later answer has. For some hours the old one signs each webhook, too."""
@@ -223,7 +224,9 @@ class WebhookSecret(WebhookView):
             if attempt.earlier is None:
                 with atomic():
                     services.rotate_secret(endpoint=endpoint, keep=timedelta(hours=form.validated_data["keep_hours"]))
-                    attempt.finish()
+                    attempt.finish(answer=endpoint.salt)
+            elif attempt.earlier_answer != endpoint.salt:
+                raise IdempotencyConflict(_("The secret that this key made was replaced since. Rotate it again."))
         return Response(NewEndpointSerializer(endpoint).data)
 
 
@@ -234,10 +237,13 @@ class WebhookTest(WebhookView):
     def post(self, request: Request, endpoint_id: uuid.UUID) -> Response:
         """Send a ping; the deliveries show what comes of it. While one waits, no other is sent."""
         endpoint = find_endpoint(request, endpoint_id)
-        with once_of(request) as attempt, atomic():
-            delivery = services.test_endpoint(endpoint=endpoint)
-            if attempt.earlier is None:
-                attempt.finish()
+        with once_of(request) as attempt:
+            if attempt.earlier is not None:
+                delivery = get_object_or_404(endpoint.deliveries, pk=attempt.earlier_answer)
+            else:
+                with atomic():
+                    delivery = services.test_endpoint(endpoint=endpoint)
+                    attempt.finish(answer=delivery.pk)
         return Response(DeliverySerializer(delivery).data, status=202)
 
 

@@ -154,7 +154,9 @@ def attach(
         raise ImproperlyConfigured(f"{model._meta.label} has no table of its own. Attach the model that has the rows.")
     _check_image(model, image)
     _check_owner(model, owner)
-    for argument, reach in (("visibility", visibility), ("caption", caption), ("managed_by", managed_by)):
+    _check_managers(model, managed_by)
+    _check_visibility(model, visibility)
+    for argument, reach in (("visibility", visibility), ("caption", caption)):
         if isinstance(reach, str) and not (argument == "visibility" and reach in Post.Visibility.values):
             _field_at(model, reach, argument)
     attachment = Attachment(model, image, owner, managed_by, visibility, caption, when, catch_up)
@@ -209,6 +211,27 @@ def _check_owner(model: type[Model], owner: Reach) -> None:
         )
 
 
+def _check_managers(model: type[Model], managed_by: object) -> None:
+    if not isinstance(managed_by, str):
+        return
+    field = _field_at(model, managed_by, "managed_by")
+    if not (
+        field.is_relation and field.related_model is not None and issubclass(field.related_model, get_user_model())
+    ):
+        raise ImproperlyConfigured(
+            f"managed_by={managed_by!r} of {model._meta.label} does not lead to rows of {get_user_model().__name__}. "
+            "Name the path to the users who manage a photo, or give a function of user and photo."
+        )
+
+
+def _check_visibility(model: type[Model], visibility: Reach) -> None:
+    if visibility in Post.Visibility.values and visibility in {field.name for field in model._meta.get_fields()}:
+        raise ImproperlyConfigured(
+            f"visibility={visibility!r} is both a value for all photos and a field of {model._meta.label}. Give a "
+            f"function of the photo that says which: lambda photo: photo.{visibility}, or lambda photo: {visibility!r}."
+        )
+
+
 def _field_at(model: type[Model], path: str, argument: str) -> Any:
     """Return the field at the end of a path. Raises ImproperlyConfigured for an unknown name."""
     at: Any = model
@@ -238,4 +261,10 @@ def _follow(photo: Any, reach: Reach, *, key: bool = False) -> Any:
         photo = None if photo is None else getattr(photo, name)
     if photo is None:
         return None
-    return getattr(photo, photo._meta.get_field(last).attname if key else last)
+    if not key:
+        return getattr(photo, last)
+    field = photo._meta.get_field(last)
+    if field.target_field.primary_key:
+        return getattr(photo, field.attname)
+    owner = getattr(photo, last)  # the column holds another field of the user's
+    return owner and owner.pk

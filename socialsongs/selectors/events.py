@@ -44,11 +44,16 @@ def due_deliveries() -> QuerySet[WebhookDelivery]:
     return due.filter(Q(event__kind=Event.Kind.PING) | Q(endpoint__verified_at__isnull=False))
 
 
+def serving_endpoints() -> QuerySet[WebhookEndpoint]:
+    """Return the endpoints that may hear of anything: those of the site, and of clients that are not turned off."""
+    return WebhookEndpoint.objects.filter(Q(client=None) | Q(client__active=True), active=True)
+
+
 def due_endpoints() -> QuerySet[WebhookEndpoint]:
     """Return the endpoints to which something is due, and nobody sends at the moment."""
     free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=Now())
     resumed = Q(resume_at=None) | Q(resume_at__lte=Now())
-    return WebhookEndpoint.objects.filter(
+    return serving_endpoints().filter(
         free, resumed, Exists(due_deliveries().filter(endpoint=OuterRef("pk"))), active=True
     )
 

@@ -20,6 +20,7 @@ from .song_sources import check_source, take_source
 MOST_SONGS = 1000
 
 KEYS = ("id", *FIELDS)
+MOST_WRONG_KEYS = 3  # that the result of a row names
 NO_ID = gettext_lazy("Give the song's id in its source: a text without control characters, or a whole number.")
 
 
@@ -98,7 +99,7 @@ def _wrong_as_a_whole(row: Any, line: str) -> str:
 
 def _wrong_keys(row: dict[Any, Any]) -> dict[str, list[str]]:
     text = _("There is no such key. Known: %(known)s.") % {"known": ", ".join(KEYS)}
-    return {name: [text] for name in row if name not in KEYS}
+    return {name: [text] for name in [name for name in row if name not in KEYS][:MOST_WRONG_KEYS]}
 
 
 def _errors_of(line: str, source: str) -> dict[str, list[str]]:

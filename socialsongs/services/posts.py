@@ -80,7 +80,9 @@ def _clean_photos(uploads: Sequence[UploadedFile[Any]]) -> list[CleanPhoto]:
 
 def _check_waiting(*, owner: Person, more: int) -> None:
     limit = config().MAX_WAITING_PHOTOS
-    waiting = PostPhoto.objects.filter(post__owner=owner, post__state__in=(State.QUEUED, State.ANALYSING)).count()
+    waiting = PostPhoto.objects.filter(
+        post__owner=owner, post__subject=None, post__state__in=(State.QUEUED, State.ANALYSING)
+    ).count()
     if waiting + more > limit:
         raise TooManyWaiting(
             ngettext(

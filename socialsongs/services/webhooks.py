@@ -18,6 +18,7 @@ from .. import dispatch
 from ..database import atomic
 from ..errors import EndpointDisabled, TooManyEndpoints
 from ..models import ApiClient, Event, ExternalUser, WebhookDelivery, WebhookEndpoint
+from ..selectors.events import serving_endpoints
 from ..signals import BY_KIND
 from ..webhooks.sending import target_of
 from ..webhooks.signing import new_salt, secret_text
@@ -167,7 +168,7 @@ def _fan_out_some() -> int:
     with atomic():
         waiting = Event.objects.filter(fanned_out=False).order_by("created_at").select_related("post", "request")
         new = list(waiting.select_for_update(skip_locked=True, of=("self",))[:FAN_OUT])
-        _make_deliveries(new, WebhookEndpoint.objects.filter(active=True, verified_at__isnull=False))
+        _make_deliveries(new, serving_endpoints().filter(verified_at__isnull=False))
         unheard = [event.pk for event in new if not BY_KIND[event.kind].receivers]
         Event.objects.filter(pk__in=[event.pk for event in new]).update(fanned_out=True)
         Event.objects.filter(pk__in=unheard).update(state=Event.State.SENT)

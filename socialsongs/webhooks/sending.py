@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import socket
 import ssl
 import threading
@@ -12,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.utils.translation import gettext as _
@@ -112,6 +114,25 @@ class _Connection(http.client.HTTPConnection):
             self._handle.close()
 
 
+class _Beginning(io.RawIOBase):
+    """The first bytes of an answer, and then its end."""
+
+    def __init__(self, source: io.BufferedIOBase) -> None:
+        self._source, self._left = source, 2 * MOST_OF_ANSWER  # chunks have bytes of their own
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._source.readinto1(memoryview(buffer)[: self._left])
+        self._left -= count
+        return count
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+
 @cache
 def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
@@ -131,13 +152,18 @@ def send(url: str, body: bytes, headers: Mapping[str, str], *, read: bool = Fals
             connection.request("POST", target.path, body, dict(headers))
             answer = connection.getresponse()
             with answer:
+                answer.fp = io.BufferedReader(_Beginning(answer.fp))  # whatever the answer says of its own length
                 beginning = answer.read(MOST_OF_ANSWER) if read else b""
         finally:
             connection.release()
     except (BadWebhookUrl, OSError, http.client.HTTPException, UnicodeError) as error:
         if time.monotonic() >= deadline:
             raise SendingFailed(f"There was no answer within {seconds:g} s.") from error
-        raise SendingFailed(f"{type(error).__name__}: {error}"[:500]) from error
+        # What the endpoint sent is not shown: HTTPException repeats it.
+        said = (
+            type(error).__name__ if isinstance(error, http.client.HTTPException) else f"{type(error).__name__}: {error}"
+        )
+        raise SendingFailed("".join(filter(str.isprintable, said))[:500]) from error
     if time.monotonic() >= deadline:
         raise SendingFailed(f"The answer was not complete within {seconds:g} s.")
     later = answer.headers.get("Retry-After", "")

@@ -53,7 +53,8 @@ def deliver_to_one(others: Callable[[], None], stopping: Callable[[], bool]) -> 
         while time.monotonic() < end and not stopping():
             due = due_deliveries().filter(endpoint=endpoint).select_related("event__post__subject", "event__request")
             delivery = due.order_by("next_at").first()
-            if delivery is None or not _deliver(endpoint, delivery):
+            endpoint.refresh_from_db(fields=["url", "active"])  # its client may have changed them meanwhile
+            if delivery is None or not endpoint.active or not _deliver(endpoint, delivery):
                 break
     finally:
         WebhookEndpoint.objects.filter(pk=endpoint.pk).update(lease_expires_at=None)
@@ -90,6 +91,8 @@ def _deliver(endpoint: WebhookEndpoint, delivery: WebhookDelivery) -> bool:
         )
         row.filter(queued_at__lt=Now() - RETRY_FOR).update(state=WebhookDelivery.State.FAILED, finished_at=Now())
         _failed(endpoint, asked)
+    if not WebhookEndpoint.objects.filter(pk=endpoint.pk, url=endpoint.url).exists():
+        return False  # it has another address by now
     if answer and answer.status == GONE:
         disable_endpoint(endpoint=endpoint, reason="It answered 410 Gone.")
     elif WebhookEndpoint.objects.filter(pk=endpoint.pk, failing_since__lt=Now() - DISABLE_AFTER).exists():
@@ -144,14 +147,14 @@ def _succeeded(endpoint: WebhookEndpoint, delivery: WebhookDelivery, answer: End
             error="",
             status_code=answer.status if answer else None,
         )
-        well = WebhookEndpoint.objects.filter(pk=endpoint.pk)
+        well = WebhookEndpoint.objects.filter(pk=endpoint.pk, url=endpoint.url)
         well.update(failing_since=None, failures=0, resume_at=None)
         if delivery.event.kind == Event.Kind.PING:
             well.update(verified_at=Coalesce("verified_at", Now()))
 
 
 def _failed(endpoint: WebhookEndpoint, asked: int) -> None:
-    row = WebhookEndpoint.objects.filter(pk=endpoint.pk)
+    row = WebhookEndpoint.objects.filter(pk=endpoint.pk, url=endpoint.url)
     failures = row.values_list("failures", flat=True).first() or 0
     pause = min(ENDPOINT_PAUSE * 2.0 ** min(failures, 10), LONGEST_ENDPOINT_PAUSE) * random.uniform(0.8, 1.2)
     row.update(
