@@ -1,5 +1,4 @@
-"""Cleans up after every deletion, by the API, the admin, a queryset or the deletion of an account; follows the rows of
-attached photos."""
+"""Cleans up after every deletion, by the API, the admin, a queryset or the deletion of an account."""
 
 from __future__ import annotations
 
@@ -7,11 +6,9 @@ from typing import Any, TextIO
 
 from django.apps import apps
 from django.db.migrations import Migration
-from django.db.models import Model
-from django.db.models.signals import post_delete, post_save, pre_delete, pre_migrate
+from django.db.models.signals import post_delete, pre_delete, pre_migrate
 from django.dispatch import receiver
 
-from .attached.sync import follow_row
 from .database import writer
 from .models import Feedback, PhotoSubject, Post, PostPhoto, RecommendationRequest, Song, Thumbnail
 from .services import events
@@ -31,12 +28,6 @@ def delete_subject(instance: Post, using: str, **_: Any) -> None:
     """Delete the subject, with its analyses, of an attached photo's post; other subjects go with their photos."""
     if instance.subject_id is not None:
         PhotoSubject.objects.using(using).filter(pk=instance.subject_id).delete()
-
-
-@receiver([post_save, post_delete])
-def follow_attached_photo(instance: Model, using: str, **_: Any) -> None:
-    """Bring the post of an attached photo in line after any write to its row (``attached/sync.py``)."""
-    follow_row(instance, using)
 
 
 @receiver(post_delete, sender=Thumbnail)

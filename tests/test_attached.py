@@ -4,10 +4,14 @@ import io
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.sessions.models import Session
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import models, transaction
+from django.db.models.deletion import Collector
+from django.test.utils import isolate_apps
 from django.utils import timezone
 
 import socialsongs
@@ -107,6 +111,48 @@ def test_what_does_not_fit_the_model_is_an_error_at_the_start(attached, argument
     with pytest.raises(ImproperlyConfigured) as error:
         attached(**arguments)
     assert message in str(error.value)
+
+
+@isolate_apps("tests.gallery")
+def test_a_visibility_that_could_also_be_a_field_is_refused():
+    class Shot(models.Model):
+        image = models.ImageField()
+        public = models.BooleanField(default=False)
+
+        class Meta:
+            app_label = "gallery"
+
+    with pytest.raises(ImproperlyConfigured, match="both a value for all photos and a field"):
+        registry.attach(Shot, visibility="public")
+
+
+@isolate_apps("tests.gallery")
+def test_an_owner_by_another_column_than_the_key_is_the_same_person(alice):
+    class Shot(models.Model):
+        image = models.ImageField()
+        who = models.ForeignKey(get_user_model(), models.CASCADE, to_field="username", related_name="+")
+
+        class Meta:
+            app_label = "gallery"
+
+    attachment = registry.Attachment(Shot, "image", owner="who")
+    assert attachment.values(Shot(image="a.jpg", who=alice)).owner == alice.pk
+
+
+def test_what_was_read_before_the_row_changed_or_went_writes_nothing(picture, bob):
+    photo, gone = picture(), picture()
+    attachment = registry.attachment_of(photo)
+    rows = list(attachment.rows())
+    photo.author = bob
+    photo.save()
+    gone.delete()
+    sync.sync_each(attachment, rows)
+    socialsongs.suggest_for(rows[0] if rows[0].pk == photo.pk else rows[1])
+    assert only_post().owner == bob
+
+
+def test_deletions_of_other_models_stay_as_fast_as_without_the_app():
+    assert Collector("default").can_fast_delete(Session.objects.all())
 
 
 def test_a_model_is_attached_once(attached):

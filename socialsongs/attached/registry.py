@@ -6,11 +6,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django.db import router
 from django.db.models import FileField, Model, Q, QuerySet
 from django.db.models.constants import LOOKUP_SEP
+from django.db.models.signals import post_delete, post_save
 
 from ..models import Post
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 # A path of field names, as in a lookup of Django ("album__owner"), or a function of the photo.
 Reach: TypeAlias = str | Callable[[Any], Any] | None
 
+WRITES = (post_save, post_delete)
 LONGEST_CAPTION = Post._meta.get_field("caption").max_length or 0
 
 
@@ -164,11 +167,33 @@ def attach(
         raise ImproperlyConfigured(
             f"{model._meta.label} is attached already, with other arguments. Call attach once for each model."
         )
+    for kind in _kinds(model):
+        for signal in WRITES:
+            signal.connect(_follow_row, sender=kind)
 
 
 def detach(model: type[Model]) -> None:
     """Stop following a model, as before ``attach``; its posts stay. Does nothing for a model that is not attached."""
     _attached.pop(model, None)
+    for kind in _kinds(model):
+        for signal in WRITES:
+            signal.disconnect(_follow_row, sender=kind)
+
+
+def _kinds(model: type[Model]) -> list[type[Model]]:
+    """Return the model with those that inherit from it: Django names the class that was written as the sender."""
+    return [kind for kind in apps.get_models() if issubclass(kind, model)]
+
+
+def _follow_row(instance: Model, using: str, **_: Any) -> None:
+    """Bring the post of an attached photo in line after a write to its row.
+
+    Connected to the attached models alone: with a receiver of all models, Django would read every row of the host that
+    it deletes.
+    """
+    from .sync import follow_row  # which needs this module
+
+    follow_row(instance, using)
 
 
 def attachments() -> Collection[Attachment]:

@@ -45,19 +45,23 @@ def sync_photos(attachment: Attachment, photos: Sequence[Any], *, bulk: bool = F
         subject = known.get(str(photo.pk))
         post: Post | None = getattr(subject, "post", None)
         if photo.pk not in counting:
-            if post is not None:
+            if post is not None and _now(attachment, photo.pk) is None:
                 _hide(post)
         elif post is not None:
-            queued += _update_post(post, attachment.values(photo), bulk=bulk)
+            queued += _differs(post, attachment.values(photo)) and _update_post(attachment, post, photo.pk, bulk=bulk)
         elif add:
             queued += _add_post(attachment, photo, bulk=bulk)
     return queued
 
 
 def _add_post(attachment: Attachment, photo: Any, *, bulk: bool) -> bool:
-    """Add a post with its default request, unless another process was first; return whether it was added."""
-    values = attachment.values(photo)
+    """Add a post with its default request, or bring the one that another process added in line; return whether it was
+    queued."""
     with atomic():
+        photo = _now(attachment, photo.pk)
+        if photo is None:
+            return False
+        values = attachment.values(photo)
         subject, _ = PhotoSubject.objects.get_or_create(
             content_type=ContentType.objects.get_for_model(attachment.model),
             object_id=str(photo.pk),
@@ -70,17 +74,34 @@ def _add_post(attachment: Attachment, photo: Any, *, bulk: bool) -> bool:
             PostPhoto.objects.create(post=post)
             RecommendationRequest.objects.create(post=post, is_default=True)
             _announce(bulk=bulk)
-    return added
+    return added or _update_post(attachment, post, photo.pk, bulk=bulk)
 
 
-def _update_post(post: Post, values: PhotoValues, *, bulk: bool) -> bool:
-    """Write what changed, and queue the post again for another file; return whether it was queued."""
+def _now(attachment: Attachment, key: Any) -> Any:
+    """Return the row as it is now, if it is there and counts: what was read before may have changed since."""
+    photo = attachment.rows().filter(pk=key).first()
+    return photo if photo is not None and photo.pk in attachment.counting([photo]) else None
+
+
+def _differs(post: Post, values: PhotoValues) -> bool:
     assert post.subject is not None
-    other_file = post.subject.file_name != values.file_name
-    stored = PhotoValues(values.file_name, post.owner_id, post.visibility, post.caption)
-    if not other_file and stored == values:
-        return False
+    return values != PhotoValues(post.subject.file_name, post.owner_id, post.visibility, post.caption)
+
+
+def _update_post(attachment: Attachment, post: Post, key: Any, *, bulk: bool) -> bool:
+    """Write what changed, and queue the post again for another file; return whether it was queued.
+
+    The row is read under the lock, so that of two writers the later one has the newer row.
+    """
     with atomic():
+        locked = Post.objects.select_for_update(of=("self",)).select_related("subject").filter(pk=post.pk).first()
+        photo = None if locked is None else _now(attachment, key)
+        if locked is None or locked.subject is None or photo is None:
+            return False
+        post, values = locked, attachment.values(photo)
+        if not _differs(post, values):
+            return False
+        other_file = locked.subject.file_name != values.file_name
         of_photo: dict[str, Any] = {"owner": values.owner, "visibility": values.visibility, "caption": values.caption}
         ours = Post.objects.filter(pk=post.pk)
         ours.update(**of_photo | (QUEUED_AGAIN | {"bulk": bulk} if other_file else {}))
@@ -88,7 +109,7 @@ def _update_post(post: Post, values: PhotoValues, *, bulk: bool) -> bool:
             RecommendationRequest.objects.filter(post=post).update(**QUEUED_AGAIN)
             PhotoAnalysis.objects.filter(subject=post.subject).delete()
             Thumbnail.objects.filter(photo__post=post).delete()
-            PhotoSubject.objects.filter(pk=post.subject.pk).update(file_name=values.file_name)
+            PhotoSubject.objects.filter(pk=locked.subject.pk).update(file_name=values.file_name)
             _announce(bulk=bulk)
     return other_file
 
