@@ -145,6 +145,7 @@ def test_a_key_adds_and_rotates_once_and_its_row_holds_no_secret(send, receiver)
     assert secrets[0] == secrets[1] != first.json()["secret"]
     send("post", f"{at}/rotate")
     problem(send("post", f"{at}/rotate", headers=headers), 409, "idempotency_conflict")
+    deliver()
     headers = {"Idempotency-Key": "k3"}
     assert [send("post", f"{at}/replay", {"since": NOW}, headers=headers).json() for _ in range(2)] == [
         {"queued": 0}, {"queued": 0},

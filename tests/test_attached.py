@@ -19,7 +19,7 @@ from socialsongs.attached import registry, sync
 from socialsongs.attached.registry import NotAttached
 from socialsongs.errors import NotSuggested, UnknownPost
 from socialsongs.models import Feedback, PhotoAnalysis, PhotoSubject, Post, PostAccess, State, Suggestion, Thumbnail
-from socialsongs.policy import Policy, policy
+from socialsongs.policy import Policy, policy, public_among
 from socialsongs.services.releases import register
 from socialsongs.services.thumbnails import thumbnail
 from workers.inference.loading import LoadedRelease
@@ -149,6 +149,20 @@ def test_what_was_read_before_the_row_changed_or_went_writes_nothing(picture, bo
     sync.sync_each(attachment, rows)
     socialsongs.suggest_for(rows[0] if rows[0].pk == photo.pk else rows[1])
     assert only_post().owner == bob
+
+
+def test_a_row_whose_visibility_cannot_be_told_is_private_and_nothing_else_breaks(attached, picture, alice, api_of):
+    def visible(photo):
+        if photo.title == "bad":
+            raise ValueError("boom")
+        return True
+
+    attached(owner="author", visibility=visible)
+    good, bad = picture(), picture()
+    posts = {photo.pk: socialsongs.post_of(photo) for photo in (good, bad)}
+    Picture.objects.filter(pk=bad.pk).update(title="bad")
+    assert api_of(alice).get(f"/api/v1/posts/{posts[bad.pk].pk}").status_code == 200
+    assert [post.pk for post in public_among(list(posts.values()))] == [posts[good.pk].pk]
 
 
 def test_deletions_of_other_models_stay_as_fast_as_without_the_app():

@@ -121,6 +121,23 @@ def test_a_claim_whose_process_died_is_taken_over_and_the_slow_one_writes_nothin
     assert IdempotencyKey.objects.get().answer == '{"by": "the second"}'
 
 
+def test_a_key_that_is_given_back_at_the_same_moment_is_claimed_again(alice, monkeypatch):
+    created = IdempotencyKey.objects.bulk_create
+    lost = []
+
+    def lose(rows, **options):
+        made = created(rows, **options)
+        if not lost:
+            lost.append(IdempotencyKey.objects.all().delete())
+        return made
+
+    monkeypatch.setattr(type(IdempotencyKey.objects), "bulk_create", lambda _, rows, **options: lose(rows, **options))
+    with once(user=alice, key="k", fingerprint="f") as attempt:
+        attempt.finish(answer=1)
+    assert lost
+    assert IdempotencyKey.objects.get().answer == "1"
+
+
 def test_the_reconciler_forgets_keys_after_a_day(api, address):
     for name, hours in {"old": 25, "young": 23}.items():
         api.post(f"{address}/recommendations", {}, format="json", headers={"Idempotency-Key": name})

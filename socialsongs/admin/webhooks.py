@@ -13,8 +13,8 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from ..errors import BadWebhookUrl
-from ..models import Event, WebhookDelivery, WebhookEndpoint
+from ..errors import BadWebhookUrl, TooManyEndpoints
+from ..models import ApiClient, Event, WebhookDelivery, WebhookEndpoint
 from ..services import webhooks as services
 from ..webhooks.sending import target_of
 from .base import ReadOnly, Styled
@@ -38,6 +38,14 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
         except BadWebhookUrl as error:
             raise ValidationError(str(error)) from error
         return url
+
+    def clean_client(self) -> ApiClient | None:
+        client: ApiClient | None = self.cleaned_data["client"]
+        try:
+            services.check_room(client=client)
+        except TooManyEndpoints as error:
+            raise ValidationError(str(error)) from error
+        return client
 
 
 @admin.register(WebhookEndpoint)

@@ -7,13 +7,14 @@ They trust the caller: who may see a photo or choose a song for it is the host's
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Model
 
 from .. import dispatch
-from ..errors import NotEncoded, UnknownPost
+from ..errors import NotEncoded, NotRetryable, UnknownPost
 from ..models import Feedback, Post, RecommendationRequest, Song, State, Suggestion
 from ..selectors.posts import default_request, newest_analysis, state_of, suggestions_of
 from ..selectors.similar import posts_for_song
@@ -68,7 +69,8 @@ def suggest_for(photo: Model, *, text: str = "", parameters: Mapping[str, Any] |
             f"{attachment.label} {photo.pk} does not count: it has no file, or `when` of its attach call leaves it out."
         )
     if post.state == State.FAILED:
-        retry_post(post=post)
+        with suppress(NotRetryable):  # somebody else was first
+            retry_post(post=post)
     elif Post.objects.filter(pk=post.pk, bulk=True, state=State.QUEUED).update(bulk=False):
         dispatch.announce_photos()  # somebody waits for it now
     if text or parameters:

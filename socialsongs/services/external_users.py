@@ -18,6 +18,7 @@ from ..errors import InvalidExternalId, UnknownUser
 from ..models import ApiClient, ExternalUser, Feedback, IdempotencyKey, Post, RecommendationRequest, Taste
 from ..plain_text import plain_text
 from .posts import delete_posts, lock_uploads
+from .recommendation_requests import delete_requests
 
 if TYPE_CHECKING:
     from ..user_types import Person
@@ -109,7 +110,7 @@ def delete_external_user(*, person: ExternalUser) -> None:
     with atomic():
         lock_uploads(owner=person.user)
         delete_posts(posts=Post.objects.filter(owner=person.user))
-        RecommendationRequest.objects.filter(owner=person.user).delete()
+        delete_requests(requests=RecommendationRequest.objects.filter(owner=person.user))
         IdempotencyKey.objects.filter(user=person.user).delete()
         Taste.objects.filter(user=person.user).delete()
         Feedback.objects.filter(user=person.user).update(user=None)

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from ..models import Post, RecommendationRequest
 from .posts import delete_posts
+from .recommendation_requests import delete_requests
 
 BATCH = 200
 
@@ -37,6 +38,5 @@ def forget(*, older_than: timedelta) -> Forgotten:
         deleted = delete_posts(posts=Post.objects.filter(pk__in=batch))
         posts, photos = posts + deleted.posts, photos + deleted.photos
     while batch := list(old_texts(older_than=older_than).order_by("created_at").values_list("pk", flat=True)[:BATCH]):
-        _, removed = RecommendationRequest.objects.filter(pk__in=batch).delete()
-        texts += removed.get(RecommendationRequest._meta.label, 0)
+        texts += delete_requests(requests=RecommendationRequest.objects.filter(pk__in=batch))
     return Forgotten(posts, photos, texts)

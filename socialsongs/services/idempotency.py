@@ -96,6 +96,8 @@ def _claim_within(seconds: float, **claim: Any) -> IdempotencyKey:
     while True:
         try:
             return _claim(**claim)
+        except IdempotencyKey.DoesNotExist:  # given back by an error of the first request just now
+            continue
         except StillRunning:
             if time.monotonic() > deadline:
                 raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from .. import dispatch
@@ -12,7 +13,7 @@ from ..database import atomic
 from ..errors import PostFailed, TextRefused
 from ..models import Post, RecommendationRequest, State
 from ..selectors.posts import default_parameters
-from .posts import lock_post
+from .posts import lock_post, lock_uploads
 from .waiting import wait_while
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def request_recommendations(
 def request_for_text(*, owner: Person, text: str, parameters: Mapping[str, Any] | None = None) -> RecommendationRequest:
     """Queue a request for songs that match a text, without photos; only its owner sees it.
 
-    ``parameters``: as for ``request_recommendations``. Raises TextRefused.
+    ``parameters``: as for ``request_recommendations``. Raises TextRefused or UnknownUser.
     """
     if not any(map(str.isalnum, text)):
         raise TextRefused(_("Write words: this text has no letter or digit."))
@@ -52,6 +53,7 @@ def request_for_text(*, owner: Person, text: str, parameters: Mapping[str, Any] 
     if "\0" in text:
         raise TextRefused(_("The text contains a null character, which is not allowed."))
     with atomic():
+        lock_uploads(owner=owner)  # or the account could be deleted meanwhile
         request = RecommendationRequest.objects.create(owner=owner, text=text, parameters=_changed(parameters))
         dispatch.announce_photos()
     return request
@@ -59,7 +61,15 @@ def request_for_text(*, owner: Person, text: str, parameters: Mapping[str, Any] 
 
 def delete_text_request(*, request: RecommendationRequest) -> None:
     """Delete a request for a text with its suggestions; its feedback stays, without the person."""
-    RecommendationRequest.objects.filter(pk=request.pk).delete()
+    delete_requests(requests=RecommendationRequest.objects.filter(pk=request.pk))
+
+
+def delete_requests(*, requests: QuerySet[RecommendationRequest]) -> int:
+    """Delete requests; return how many. A worker that writes their suggestions at the moment is waited for."""
+    with atomic():
+        keys = list(requests.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
+        RecommendationRequest.objects.filter(pk__in=keys).delete()
+    return len(keys)
 
 
 def _changed(parameters: Mapping[str, Any] | None) -> dict[str, Any]:

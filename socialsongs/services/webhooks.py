@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -57,16 +57,21 @@ def add_endpoint(
     with atomic():
         if client is not None:
             ApiClient.objects.select_for_update().get(pk=client.pk)
-            if client.webhook_endpoints.count() >= MOST_ENDPOINTS:
-                raise TooManyEndpoints(
-                    _("This client has %(most)s endpoints already. Delete one that it no longer needs.")
-                    % {"most": MOST_ENDPOINTS}
-                )
+        check_room(client=client)
         endpoint = WebhookEndpoint.objects.create(
             url=url, client=client, kinds=sorted(set(kinds)), description=description, salt=new_salt()
         )
         ping(endpoint=endpoint)
     return endpoint, secret_text(endpoint.salt)
+
+
+def check_room(*, client: ApiClient | None) -> None:
+    """Raise TooManyEndpoints when the client has as many endpoints as it may have."""
+    if client is not None and client.webhook_endpoints.count() >= MOST_ENDPOINTS:
+        raise TooManyEndpoints(
+            _("This client has %(most)s endpoints already. Delete one that it no longer needs.")
+            % {"most": MOST_ENDPOINTS}
+        )
 
 
 def change_endpoint(
@@ -126,8 +131,8 @@ def ping(*, endpoint: WebhookEndpoint) -> WebhookDelivery:
 def rotate_secret(*, endpoint: WebhookEndpoint, keep: timedelta = KEEP_OLD_SECRET) -> str:
     """Return a new secret, which is shown only now; for as long as ``keep`` the old one signs webhooks, too."""
     salt = new_salt()
-    WebhookEndpoint.objects.filter(pk=endpoint.pk).update(
-        salt=salt, previous_salt=endpoint.salt, previous_until=Now() + keep
+    WebhookEndpoint.objects.filter(pk=endpoint.pk).update(  # one statement: of two at once, neither loses the other's
+        salt=salt, previous_salt=F("salt"), previous_until=Now() + keep
     )
     endpoint.refresh_from_db()
     return secret_text(salt)
