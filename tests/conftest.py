@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -27,7 +28,7 @@ def _static_files() -> None:
 
 @pytest.fixture(autouse=True)
 def _fresh_broker_and_cache() -> None:
-    """Remove the throttle counts and messages of earlier tests."""
+    """Remove the throttle counts, the messages, and the words of the catalogues of earlier tests."""
     from django.core.cache import cache
 
     from socialsongs import dispatch, outages
@@ -35,6 +36,8 @@ def _fresh_broker_and_cache() -> None:
     outages.CACHE.reset()
     dispatch.BROKER.reset()
     cache.clear()  # flushes the Redis database, queues and all
+    if fields := sys.modules.get("workers.suggesting.wish_fields"):  # imports torch
+        fields._kept_words.cache_clear()
 
 
 @pytest.fixture(autouse=True, scope="session")
