@@ -9,9 +9,9 @@ from django.contrib.sessions.models import Session
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models.deletion import Collector
-from django.test.utils import isolate_apps
+from django.test.utils import CaptureQueriesContext, isolate_apps
 from django.utils import timezone
 
 import socialsongs
@@ -163,6 +163,19 @@ def test_a_row_whose_visibility_cannot_be_told_is_private_and_nothing_else_break
     Picture.objects.filter(pk=bad.pk).update(title="bad")
     assert api_of(alice).get(f"/api/v1/posts/{posts[bad.pk].pk}").status_code == 200
     assert [post.pk for post in public_among(list(posts.values()))] == [posts[good.pk].pk]
+
+
+def test_rows_that_do_not_count_and_show_nothing_cost_no_further_queries(picture):
+    attachment, queries = registry.attachment_of(picture()), []
+    for number in (2, 12):
+        for _ in range(number):
+            picture()
+        Picture.objects.update(kind="video")
+        sync.sync_each(attachment, list(attachment.rows()))  # makes their posts private
+        with CaptureQueriesContext(connection) as asked:
+            sync.sync_each(attachment, list(attachment.rows()))
+        queries.append(len(asked))
+    assert queries[0] == queries[1]
 
 
 def test_deletions_of_other_models_stay_as_fast_as_without_the_app():

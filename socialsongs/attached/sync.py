@@ -45,8 +45,8 @@ def sync_photos(attachment: Attachment, photos: Sequence[Any], *, bulk: bool = F
         subject = known.get(str(photo.pk))
         post: Post | None = getattr(subject, "post", None)
         if photo.pk not in counting:
-            if post is not None and _now(attachment, photo.pk) is None:
-                _hide(post)
+            if post is not None and post.visibility != Post.Visibility.PRIVATE:
+                _hide(attachment, post, photo.pk)
         elif post is not None:
             queued += _differs(post, attachment.values(photo)) and _update_post(attachment, post, photo.pk, bulk=bulk)
         elif add:
@@ -114,8 +114,8 @@ def _update_post(attachment: Attachment, post: Post, key: Any, *, bulk: bool) ->
     return other_file
 
 
-def _hide(post: Post) -> None:
-    if post.visibility != Post.Visibility.PRIVATE:
+def _hide(attachment: Attachment, post: Post, key: Any) -> None:
+    if _now(attachment, key) is None:
         Post.objects.filter(pk=post.pk).update(visibility=Post.Visibility.PRIVATE)
 
 
