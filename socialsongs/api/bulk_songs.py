@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rest_framework.permissions import BasePermission
@@ -12,12 +12,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ..conf import MIB
-from ..database import atomic
 from ..models import ApiClient, ApiKey, Scope
 from ..selectors.permissions import permitted
 from ..services.bulk_songs import Result, set_status_by_id, upsert_songs
 from .base import ApiView
-from .idempotency import once_of
+from .idempotency import answer_once
 from .schema import operation
 from .serializers import (
     BulkResultsSerializer,
@@ -46,18 +45,8 @@ def client_of(request: Request) -> ApiClient | None:
     return request.auth.client if isinstance(request.auth, ApiKey) else None
 
 
-def answer_once(request: Request, write: Callable[[], Sequence[Result]], words: Sequence[str]) -> Response:
-    """Write songs once, and answer with how many rows have which result, and with the results."""
-    with once_of(request) as attempt:
-        if attempt.earlier is not None:
-            return Response(attempt.earlier_answer)
-        with atomic():
-            body = _body(write(), words)
-            attempt.finish(answer=body)
-    return Response(body)
-
-
-def _body(results: Sequence[Result], words: Sequence[str]) -> dict[str, Any]:
+def counted(results: Sequence[Result], words: Sequence[str]) -> dict[str, Any]:
+    """Return how many rows have which result, and the results."""
     counts = Counter(result.result for result in results)
     rows = [result._asdict() | {"song": result.song and str(result.song)} for result in results]
     return {**{word: counts[word] for word in words}, "results": rows}
@@ -85,10 +74,12 @@ class BulkSongs(BulkView):
         asked = form.validated_data
         return answer_once(
             request,
-            lambda: upsert_songs(
-                rows=asked["songs"], source=asked["source"], status=asked["status"], client=client_of(request)
+            lambda: counted(
+                upsert_songs(
+                    rows=asked["songs"], source=asked["source"], status=asked["status"], client=client_of(request)
+                ),
+                BulkResultsSerializer.WORDS,
             ),
-            BulkResultsSerializer.WORDS,
         )
 
 
@@ -101,8 +92,10 @@ class BulkStatus(BulkView):
         asked = form.validated_data
         return answer_once(
             request,
-            lambda: set_status_by_id(
-                ids=asked["ids"], source=asked["source"], status=asked["status"], client=client_of(request)
+            lambda: counted(
+                set_status_by_id(
+                    ids=asked["ids"], source=asked["source"], status=asked["status"], client=client_of(request)
+                ),
+                StatusResultsSerializer.WORDS,
             ),
-            StatusResultsSerializer.WORDS,
         )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
 
 from rest_framework.parsers import FormParser
 from rest_framework.request import Request
@@ -12,7 +15,7 @@ from ..database import atomic
 from ..models import Scope
 from ..services.feedback import choose_song, clear_choice, record_feedback, undo_hide
 from .base import ApiView, Json, person
-from .idempotency import once_of
+from .idempotency import answer_once, once_of
 from .posts import answer, find_own
 from .problem import problems
 from .schema import operation, retry_after
@@ -65,23 +68,23 @@ class PostFeedback(ApiView):
         post = find_own(request, post_id)
         form = FeedbackSerializer(data=request.data, context={"post": post})
         form.is_valid(raise_exception=True)
-        with once_of(request) as attempt:
-            if attempt.earlier is not None:
-                return Response(attempt.earlier_answer)
-            with atomic():
-                recorded = [
-                    record_feedback(
-                        post=post,
-                        user=person(request),
-                        song_id=event["song"],
-                        kind=event["kind"],
-                        request=event.get("request"),
-                    )
-                    for event in form.validated_data["events"]
-                ]
-                answer = {"recorded": recorded.count(True), "known": recorded.count(False)}
-                attempt.finish(answer=answer)
-        return Response(answer)
+
+        def record(event: dict[str, Any]) -> bool:
+            return record_feedback(
+                post=post,
+                user=person(request),
+                song_id=event["song"],
+                kind=event["kind"],
+                request=event.get("request"),
+            )
+
+        return answer_once(request, lambda: recorded_and_known(map(record, form.validated_data["events"])))
+
+
+def recorded_and_known(recorded: Iterable[bool]) -> dict[str, int]:
+    """Return how many events are new (True), and how many were recorded before."""
+    found = Counter(recorded)
+    return {"recorded": found[True], "known": found[False]}
 
 
 class HiddenSong(ApiView):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
+from rest_framework.response import Response
 
+from ..database import atomic
 from ..models import ApiKey
 from ..services.idempotency import Once, once
 from .base import person
@@ -35,6 +39,18 @@ def once_of(request: Request) -> AbstractContextManager[Once]:
     if isinstance(request.auth, ApiKey) and isinstance(request.user, AnonymousUser):  # it acts for nobody
         return once(client=request.auth.client, key=key, fingerprint=digest)
     return once(user=person(request), key=key, fingerprint=digest)
+
+
+def answer_once(request: Request, write: Callable[[], Any], *, status: int = 200) -> Response:
+    """Answer with what ``write`` returns after it has written, in a transaction; what is sent again under the same key
+    gets the same answer."""
+    with once_of(request) as attempt:
+        if attempt.earlier is not None:
+            return Response(attempt.earlier_answer, status=status)
+        with atomic():
+            answer = write()
+            attempt.finish(answer=answer)
+    return Response(answer, status=status)
 
 
 def _digest(request: Request) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 from django.http import Http404
 from rest_framework.request import Request
@@ -22,7 +23,8 @@ from ..services.recommendation_requests import (
     wait_for_answer,
 )
 from .base import ApiView, person
-from .idempotency import once_of
+from .feedback import recorded_and_known
+from .idempotency import answer_once, once_of
 from .posts import POLL_SECONDS, find_own, record_shown
 from .preferences import PREFER, preference_applied, preference_of
 from .problem import problems
@@ -192,17 +194,11 @@ class TextFeedback(ApiView):
         asked = find_text(request, request_id)
         form = TextFeedbackSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        with once_of(request) as attempt:
-            if attempt.earlier is not None:
-                return Response(attempt.earlier_answer)
-            with atomic():
-                recorded = [
-                    record_text_feedback(request=asked, user=person(request), song_id=event["song"], kind=event["kind"])
-                    for event in form.validated_data["events"]
-                ]
-                answer = {"recorded": recorded.count(True), "known": recorded.count(False)}
-                attempt.finish(answer=answer)
-        return Response(answer)
+
+        def record(event: dict[str, Any]) -> bool:
+            return record_text_feedback(request=asked, user=person(request), song_id=event["song"], kind=event["kind"])
+
+        return answer_once(request, lambda: recorded_and_known(map(record, form.validated_data["events"])))
 
 
 class HiddenSongOfText(ApiView):

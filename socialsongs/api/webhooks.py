@@ -21,7 +21,7 @@ from ..services import webhooks as services
 from ..webhooks.sending import LONGEST_URL
 from ..webhooks.signing import secret_text
 from .clients import KeyView, sent_by
-from .idempotency import once_of
+from .idempotency import answer_once, once_of
 from .keys import check_scope
 from .pagination import PARAMETERS, Newest
 from .problem import problems
@@ -258,13 +258,9 @@ class WebhookReplay(WebhookView):
         form = ReplaySerializer(data=request.data)
         form.is_valid(raise_exception=True)
         endpoint = find_endpoint(request, endpoint_id)
-        with once_of(request) as attempt:
-            if attempt.earlier is not None:
-                return Response(attempt.earlier_answer, status=202)
-            with atomic():
-                answer = {"queued": services.replay(endpoint=endpoint, **form.validated_data)}
-                attempt.finish(answer=answer)
-        return Response(answer, status=202)
+        return answer_once(
+            request, lambda: {"queued": services.replay(endpoint=endpoint, **form.validated_data)}, status=202
+        )
 
 
 class NewestDeliveries(Newest):
