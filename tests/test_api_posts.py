@@ -225,6 +225,17 @@ class TestReadPost:
         assert list(api_of(bob).get(f"{URL}/{ready_post.pk}/photos/0").streaming_content)
         problem(api_of(bob).delete(f"{URL}/{ready_post.pk}"), 404, "not_found")
 
+    @pytest.mark.parametrize("change", ["private", "deleted"])
+    def test_what_changes_during_the_wait_is_not_shown(self, api_of, bob, ready_post, monkeypatch, change):
+        Post.objects.update(visibility="public", state=State.QUEUED)
+
+        def wait(**_):
+            Post.objects.update(visibility="private") if change == "private" else Post.objects.all().delete()
+            return True
+
+        monkeypatch.setattr("socialsongs.api.posts.wait_for_analysis", wait)
+        problem(api_of(bob).get(f"{URL}/{ready_post.pk}", headers={"Prefer": "wait=1"}), 404, "not_found")
+
     def test_a_failed_post_says_why(self, api_of, alice, ready_post):
         Post.objects.update(state=State.FAILED, reason="photo_unreadable")
         failure = api_of(alice).get(f"{URL}/{ready_post.pk}").json()["failure"]

@@ -173,7 +173,10 @@ class PostDetail(ApiView):
         post = find(request, post_id)
         waited = wait_for_analysis(post=post, user=person(request), seconds=prefer.seconds)
         if waited:
-            known, post = attempt(request, post_id), find(request, post_id)  # it may be gone, or private, by now
+            known, found = attempt(request, post_id), find_post(user=request.user, post_id=post_id)
+            if found is None:  # it is gone by now, or private
+                raise Http404
+            post = found
         response = answer(request, post, known=known)
         prefer.say_applied(response, waited=waited)
         return response
