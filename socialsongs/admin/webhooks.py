@@ -19,13 +19,11 @@ from ..services import webhooks as services
 from ..webhooks.sending import target_of
 from .base import ReadOnly, Styled
 
-KINDS = [kind for kind in Event.Kind.choices if kind[0] != Event.Kind.PING]
-
 
 class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
     kinds = forms.MultipleChoiceField(
         label=_("Kinds"),
-        choices=KINDS,
+        choices=Event.Kind.told(),
         required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text=_("None: all kinds."),

@@ -29,8 +29,7 @@ from .schema import operation
 from .serializers import IdField, Strict
 from .throttles import ReadThrottle
 
-KINDS = [kind for kind in Event.Kind.choices if kind[0] != Event.Kind.PING]
-MOST_HOURS = 720
+KINDS = Event.Kind.told()
 
 
 class EndpointSerializer(serializers.ModelSerializer[WebhookEndpoint]):
@@ -82,7 +81,7 @@ class EndpointChangesSerializer(EndpointFieldsSerializer):
 class RotationSerializer(Strict):
     keep_hours = serializers.IntegerField(
         min_value=0,
-        max_value=MOST_HOURS,
+        max_value=services.KEEP_AT_MOST // timedelta(hours=1),
         default=24,
         required=False,
         help_text="How long the old secret signs, too. 0: it is void at once.",

@@ -240,8 +240,7 @@ def _check_owner(model: type[Model], owner: Reach) -> None:
     if not isinstance(owner, str):
         return
     field = _field_at(model, owner, "owner")
-    if not (field.is_relation and field.related_model is not None and issubclass(field.related_model, get_user_model())
-            and (field.many_to_one or field.one_to_one)):  # fmt: skip
+    if not (_leads_to_people(field) and (field.many_to_one or field.one_to_one)):
         raise ImproperlyConfigured(
             f"owner={owner!r} of {model._meta.label} does not lead to one {get_user_model().__name__}. Name the users "
             "who manage a photo with managed_by=..., or give a function of the photo that returns its owner."
@@ -251,14 +250,15 @@ def _check_owner(model: type[Model], owner: Reach) -> None:
 def _check_managers(model: type[Model], managed_by: object) -> None:
     if not isinstance(managed_by, str):
         return
-    field = _field_at(model, managed_by, "managed_by")
-    if not (
-        field.is_relation and field.related_model is not None and issubclass(field.related_model, get_user_model())
-    ):
+    if not _leads_to_people(_field_at(model, managed_by, "managed_by")):
         raise ImproperlyConfigured(
             f"managed_by={managed_by!r} of {model._meta.label} does not lead to rows of {get_user_model().__name__}. "
             "Name the path to the users who manage a photo, or give a function of user and photo."
         )
+
+
+def _leads_to_people(field: Any) -> bool:
+    return field.related_model is not None and issubclass(field.related_model, get_user_model())
 
 
 def _check_visibility(model: type[Model], visibility: Reach) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -26,6 +27,11 @@ class Event(AppModel):
         SONG_UNCHOSEN = "song_unchosen", _("Song Unchosen")
         POST_FAILED = "post_failed", _("Post Failed")
         PING = "ping", _("Ping")  # for one endpoint only
+
+        @classmethod
+        def told(cls) -> list[tuple[str, Any]]:
+            """Return the choices of which an endpoint may want some; a ping is sent to each."""
+            return [choice for choice in cls.choices if choice[0] != cls.PING]
 
     class State(models.TextChoices):
         """Of the signal; deliveries to endpoints have states of their own."""

@@ -53,9 +53,7 @@ def due_endpoints() -> QuerySet[WebhookEndpoint]:
     """Return the endpoints to which something is due, and nobody sends at the moment."""
     free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=Now())
     resumed = Q(resume_at=None) | Q(resume_at__lte=Now())
-    return serving_endpoints().filter(
-        free, resumed, Exists(due_deliveries().filter(endpoint=OuterRef("pk"))), active=True
-    )
+    return serving_endpoints().filter(free, resumed, Exists(due_deliveries().filter(endpoint=OuterRef("pk"))))
 
 
 def due_events() -> QuerySet[Event]:

@@ -26,7 +26,7 @@ from ..webhooks.signing import new_salt, secret_text
 logger = logging.getLogger(__name__)
 
 FAN_OUT = 500  # events of one transaction
-KEEP_OLD_SECRET = timedelta(hours=24)
+KEEP_OLD_SECRET, KEEP_AT_MOST = timedelta(hours=24), timedelta(days=30)
 MOST_ENDPOINTS = 20  # of one client
 DISABLED = gettext_lazy("The endpoint is disabled. Enable it first.")
 # A delivery as if it had never been attempted.

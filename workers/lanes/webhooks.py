@@ -90,9 +90,9 @@ def _deliver(endpoint: WebhookEndpoint, delivery: WebhookDelivery) -> bool:
             error=problem[:500],
         )
         row.filter(queued_at__lt=Now() - RETRY_FOR).update(state=WebhookDelivery.State.FAILED, finished_at=Now())
-        _failed(endpoint, asked)
-    if not WebhookEndpoint.objects.filter(pk=endpoint.pk, url=endpoint.url).exists():
-        return False  # it has another address by now
+        has_same_address = _failed(endpoint, asked)
+    if not has_same_address:
+        return False
     if answer and answer.status == GONE:
         disable_endpoint(endpoint=endpoint, reason="It answered 410 Gone.")
     elif WebhookEndpoint.objects.filter(pk=endpoint.pk, failing_since__lt=Now() - DISABLE_AFTER).exists():
@@ -153,12 +153,14 @@ def _succeeded(endpoint: WebhookEndpoint, delivery: WebhookDelivery, answer: End
             well.update(verified_at=Coalesce("verified_at", Now()))
 
 
-def _failed(endpoint: WebhookEndpoint, asked: int) -> None:
+def _failed(endpoint: WebhookEndpoint, asked: int) -> bool:
+    """Let the endpoint pause; return False, and let it be, when it has another address by now."""
     row = WebhookEndpoint.objects.filter(pk=endpoint.pk, url=endpoint.url)
     failures = row.values_list("failures", flat=True).first() or 0
     pause = min(ENDPOINT_PAUSE * 2.0 ** min(failures, 10), LONGEST_ENDPOINT_PAUSE) * random.uniform(0.8, 1.2)
-    row.update(
+    updated = row.update(
         failures=F("failures") + 1,
         failing_since=Coalesce("failing_since", Now()),
         resume_at=Now() + timedelta(seconds=max(pause, asked)),
     )
+    return updated > 0

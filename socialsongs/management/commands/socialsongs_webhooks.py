@@ -21,7 +21,7 @@ from socialsongs.models import ApiClient, Event, WebhookDelivery, WebhookEndpoin
 from socialsongs.selectors.workers import lanes_without_consumer
 from socialsongs.services import webhooks
 
-KINDS = [kind for kind in Event.Kind.values if kind != Event.Kind.PING]
+KINDS = [kind for kind, _ in Event.Kind.told()]
 WAIT_SECONDS = 20
 
 
@@ -96,8 +96,9 @@ class Command(BaseCommand):
         self._wait(webhooks.test_endpoint(endpoint=endpoint))
 
     def _rotate(self, *, endpoint: WebhookEndpoint, hours: int, **_: Any) -> None:
-        if not 0 <= hours <= 720:
-            raise CommandError("--hours must be from 0 (the old secret is void at once) to 720.")
+        most = webhooks.KEEP_AT_MOST // timedelta(hours=1)
+        if not 0 <= hours <= most:
+            raise CommandError(f"--hours must be from 0 (the old secret is void at once) to {most}.")
         self.stdout.write(webhooks.rotate_secret(endpoint=endpoint, keep=timedelta(hours=hours)))
         self.stderr.write(f"Store it now: it cannot be shown again. The old one is valid for {hours} hours more.")
 
